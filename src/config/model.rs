@@ -1,0 +1,269 @@
+//! The native configuration as typed data: everything that a node does.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::model::Attrs;
+
+/// Everything that one running syncd does.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The file it came from, which names the instance.
+    pub file: PathBuf,
+    /// This node.
+    pub node: NodeConfig,
+    /// Sets that this node is primary of.
+    pub sources: Vec<SourceSet>,
+    /// Sets that this node receives.
+    pub replicas: Vec<ReplicaSet>,
+    /// Pin the first key that comes for a set without a password (`--trust-first-use`).
+    pub trust_first_use: bool,
+    /// A human-readable line for each failure, where a legacy file asks for one.
+    pub fail_log: Option<FailLog>,
+    /// What hardly anybody changes.
+    pub tuning: Tuning,
+}
+
+/// This node.
+#[derive(Clone, Debug)]
+pub struct NodeConfig {
+    /// Its name, for people; the host's name by default.
+    pub name: String,
+    /// Where it listens, on UDP; none when it receives nothing. Default port 873.
+    pub listen: Option<SocketAddr>,
+}
+
+/// One tree that this node is primary of, and where it goes.
+#[derive(Clone, Debug)]
+pub struct SourceSet {
+    /// Unique on this node, for people and commands.
+    pub name: String,
+    /// The root directory.
+    pub path: PathBuf,
+    /// What is kept equal, and how.
+    pub options: SetOptions,
+    /// When changes are sent.
+    pub coalesce: Coalesce,
+    /// Paths that match are neither sent nor removed: regular expressions in sersync's dialect.
+    pub exclude_regex: Vec<String>,
+    /// The same as globs over the path below the root.
+    pub exclude_glob: Vec<String>,
+    /// The receivers.
+    pub targets: Vec<Target>,
+}
+
+/// A receiver of a set.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Target {
+    /// Host name or address.
+    pub host: String,
+    /// UDP port.
+    pub port: u16,
+    /// The set's name there.
+    pub set: String,
+    /// How this node proves that it may write there.
+    pub auth: SourceAuth,
+}
+
+/// How a source proves its right.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum SourceAuth {
+    /// By its node key, which the receiver pinned or trusts on first use.
+    Key,
+    /// By a password, and the key that the receiver pinned with it.
+    Password {
+        /// The user that `auth users` names.
+        user: String,
+        /// The file whose first line is the password.
+        file: PathBuf,
+    },
+}
+
+/// What a set keeps equal, and how.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct SetOptions {
+    /// Attributes (`-p -o -g -t -X -A -H`).
+    pub attrs: Attrs,
+    /// Symlinks travel (`-l`).
+    pub symlinks: bool,
+    /// Devices travel (`-D`, `--devices`), where the receiver allows it.
+    pub devices: bool,
+    /// Pipes and sockets travel (`-D`, `--specials`).
+    pub specials: bool,
+    /// Owners are numbers (`--numeric-ids`).
+    pub numeric_ids: bool,
+    /// zstd on the wire (`-z`).
+    pub compression: Compression,
+    /// Never send deltas (`-W`).
+    pub whole_file: bool,
+    /// What happens on the receiver to what is gone here.
+    pub delete: DeletePolicy,
+    /// Look at the whole tree, on both sides, whenever a peer connects.
+    pub full_compare: bool,
+    /// How often the whole tree is looked at for changes that inotify(7) cannot see.
+    pub scan_interval: Duration,
+}
+
+impl Default for SetOptions {
+    fn default() -> Self {
+        Self {
+            attrs: Attrs::ARCHIVE,
+            symlinks: true,
+            devices: false,
+            specials: true,
+            numeric_ids: false,
+            compression: Compression::Off,
+            whole_file: false,
+            delete: DeletePolicy::Guarded,
+            full_compare: true,
+            scan_interval: Duration::from_secs(600),
+        }
+    }
+}
+
+/// Compression of what travels.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Compression {
+    /// None: best on a LAN.
+    Off,
+    /// zstd at this level, 1 to 19.
+    Zstd(i32),
+}
+
+/// What happens to what is gone at the source.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum DeletePolicy {
+    /// It goes, without a limit.
+    Always,
+    /// It goes, but a root that lost more than half of its entries halts deletions.
+    Guarded,
+    /// Nothing is ever removed.
+    Never,
+}
+
+/// When changes are sent: see `coalesce`. All bounds count from the first event of a path.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Coalesce {
+    /// How long nothing may happen before a batch goes out; 0 sends a first event at once.
+    pub quiet: Duration,
+    /// How long a new name must live before it travels, so that probes and temporary names do not.
+    pub settle: Duration,
+    /// How long a name must be gone before its removal travels, so that a save that removes and
+    /// makes anew is one change.
+    pub gone: Duration,
+    /// How long a file that is still open for writing must be left alone before it travels.
+    pub open_quiet: Duration,
+    /// How long after a batch the next one may come, so that a burst is one change set.
+    pub linger: Duration,
+    /// The longest that anything is held back.
+    pub bound: Duration,
+}
+
+impl Default for Coalesce {
+    fn default() -> Self {
+        Self {
+            quiet: Duration::ZERO,
+            settle: Duration::from_millis(10),
+            gone: Duration::from_millis(50),
+            open_quiet: Duration::from_millis(500),
+            linger: Duration::from_millis(5),
+            bound: Duration::from_secs(2),
+        }
+    }
+}
+
+/// One tree that this node receives.
+#[derive(Clone, Debug)]
+pub struct ReplicaSet {
+    /// The set's name on the wire (rsyncd's module).
+    pub name: String,
+    /// The root directory.
+    pub path: PathBuf,
+    /// Refuse every write.
+    pub read_only: bool,
+    /// Who may write.
+    pub auth: ReplicaAuth,
+    /// Only these hosts, if any is named.
+    pub hosts_allow: Vec<HostPattern>,
+    /// Never these, unless also allowed.
+    pub hosts_deny: Vec<HostPattern>,
+    /// The user that files are written as; none keeps the process's own.
+    pub uid: Option<Owner>,
+    /// The group, likewise; the first is primary.
+    pub gid: Vec<Owner>,
+    /// How many sources at once; 0 has no limit.
+    pub max_connections: u32,
+    /// Owners are numbers even where the source sends names.
+    pub numeric_ids: bool,
+    /// Let set-user-id, set-group-id and devices through.
+    pub privileged: bool,
+    /// The guard of the receiver itself against mass deletion.
+    pub delete: DeletePolicy,
+}
+
+/// Who may write a replica set.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum ReplicaAuth {
+    /// A pinned key, or the first one where first use is trusted.
+    Key,
+    /// One of these users, by the password that the file holds for it (`user:password` lines).
+    Password {
+        /// Names as in `auth users`.
+        users: Vec<String>,
+        /// `secrets file`.
+        file: PathBuf,
+        /// Refuse a file that others can read (`strict modes`).
+        strict: bool,
+    },
+}
+
+/// A user or group, by number and as it was written.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Owner {
+    /// The number.
+    pub id: u32,
+    /// As the file names it.
+    pub name: String,
+}
+
+/// A host in `hosts allow` or `hosts deny`; names are refused when the file is read, because an
+/// access decision must not depend on a resolver.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum HostPattern {
+    /// Every host (`*`).
+    Any,
+    /// An address and how many of its leading bits count.
+    Net(std::net::IpAddr, u8),
+}
+
+/// `failLog` of a legacy file.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct FailLog {
+    /// Where the lines go.
+    pub path: PathBuf,
+}
+
+/// What hardly anybody changes.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Tuning {
+    /// The ceiling of the backoff between attempts to reach a peer, at most 10 s.
+    pub retry_ceiling: Duration,
+    /// How long a peer may be silent before the connection counts as dead.
+    pub idle_timeout: Duration,
+    /// How long something may be unacknowledged before it is recorded durably.
+    pub record_after: Duration,
+    /// Threads for file work on each side; 0 takes one for each core.
+    pub threads: usize,
+}
+
+impl Default for Tuning {
+    fn default() -> Self {
+        Self {
+            retry_ceiling: Duration::from_secs(10),
+            idle_timeout: Duration::from_secs(8),
+            record_after: Duration::from_millis(100),
+            threads: 0,
+        }
+    }
+}

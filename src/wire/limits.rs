@@ -1,0 +1,16 @@
+//! Hard limits, checked before anything is allocated.
+
+/// The longest body of a frame in bytes, before and after decompression.
+pub const MAX_BODY: usize = 1 << 20;
+
+/// The most content that one [`super::Message::Data`] frame carries, in bytes.
+pub const MAX_DATA: usize = 256 * 1024;
+
+/// Files up to this size in bytes travel whole inside their change set's operations.
+pub const INLINE_MAX: u64 = 64 * 1024;
+
+/// How many frames a connection that is not authorised may send.
+pub const UNAUTHORISED_FRAMES: usize = 4;
+
+/// How many bytes a connection that is not authorised may send.
+pub const UNAUTHORISED_BYTES: usize = 4096;
