@@ -60,6 +60,7 @@ impl Manifest {
     /// Puts `record` at `path` and returns what stood there; what lies below stays.
     pub fn insert(&mut self, path: &RelPath, record: Record) -> Option<Record> {
         let Some(parent) = path.parent() else {
+            self.dirs.entry(RelPath::root()).or_default().digest = None;
             return self.root.replace(record);
         };
         let dir = self.dirs.entry(parent).or_default();
@@ -75,11 +76,12 @@ impl Manifest {
         let Some(parent) = path.parent() else {
             return gone;
         };
+        let keep = parent.is_root() && self.root.is_some();
         if let Some(dir) = self.dirs.get_mut(&parent)
             && let Some(record) = dir.entries.remove(path.name())
         {
             dir.digest = None;
-            let empty = dir.entries.is_empty();
+            let empty = dir.entries.is_empty() && !keep;
             gone.push((path.clone(), record));
             if empty {
                 self.dirs.remove(&parent);
@@ -139,15 +141,17 @@ impl Manifest {
         }))
     }
 
-    /// The directories that hold entries, in the order of paths.
+    /// The directories that hold entries, and the root, in the order of paths.
     pub fn dirs(&self) -> impl Iterator<Item = &RelPath> {
         self.dirs.keys()
     }
 
-    /// The hash of the entries directly inside `dir` as a set with `attrs` sees them.
+    /// The hash of the entries directly inside `dir` as a set with `attrs` sees them; for the root
+    /// directory also of its own metadata.
     ///
-    /// None when there are none, or while the content of one of them has not been read.
+    /// None when `dir` holds none, or while the content of one of them has not been read.
     pub fn dir_digest(&mut self, dir: &RelPath, attrs: Attrs) -> Option<Digest> {
+        let own = self.root.as_ref().filter(|_| dir.is_root());
         let dir = self.dirs.get_mut(dir)?;
         if let Some((of, digest)) = dir.digest
             && of == attrs
@@ -155,6 +159,9 @@ impl Manifest {
             return Some(digest);
         }
         let mut hasher = blake3::Hasher::new();
+        if let Some(own) = own {
+            own.entry.feed(attrs, &mut hasher);
+        }
         for (name, record) in &dir.entries {
             if !record.entry.is_hashed() {
                 return None;
@@ -167,14 +174,11 @@ impl Manifest {
         Some(digest)
     }
 
-    /// The Merkle root over all directories and the root directory's own metadata.
+    /// The Merkle root over all directories.
     ///
     /// None while the content of some entry has not been read.
     pub fn root(&mut self, attrs: Attrs) -> Option<Digest> {
         let mut hasher = blake3::Hasher::new();
-        if let Some(record) = &self.root {
-            record.entry.feed(attrs, &mut hasher);
-        }
         for at in self.dirs.keys().cloned().collect::<Vec<_>>() {
             let digest = self.dir_digest(&at, attrs)?;
             hasher.update(&(at.as_bytes().len() as u64).to_le_bytes()).update(at.as_bytes());
