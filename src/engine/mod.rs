@@ -1,0 +1,24 @@
+//! What drives the pure cores with files and the network: one task for each set and each peer.
+//!
+//! | question | file |
+//! |---|---|
+//! | how does a node start and stop? | `node` |
+//! | how does a change find its way out? | `source` |
+//! | how does it come in? | `receiver` |
+//! | which threads touch files, and as whom? | `pool` |
+
+mod names;
+mod node;
+mod pool;
+mod receiver;
+mod source;
+mod status;
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+pub use node::{Node, StartError, start};
+
+/// Locks `mutex`; what it guards is consistent also when a holder panicked.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,262 @@
+//! Receives one change set: frames off the network, file work on the pool, one commit at the end.
+
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+use super::set::{ReplicaSet, Session};
+use crate::apply::{ApplyError, Outcome, Staging};
+use crate::delta::{self, Signature};
+use crate::engine::pool::Panicked;
+use crate::link::{FrameReader, FrameWriter, LinkError};
+use crate::model::{Content, Digest, Entry, Op, RelPath};
+use crate::wire::{Ack, ChangeSet, FileBegin, Message, Nack, NackCode};
+
+/// Frames of operations that are staged at the same time.
+const PARALLEL: usize = 4;
+
+/// Pieces of one large file that wait for the disk.
+const PIECES: usize = 8;
+
+/// What ends a change set before its commit.
+#[derive(Debug, thiserror::Error)]
+pub enum IncomingError {
+    /// It cannot be staged; the peer is told.
+    #[error(transparent)]
+    Apply(#[from] ApplyError),
+    /// The link broke: nothing of it stays.
+    #[error(transparent)]
+    Link(#[from] LinkError),
+    /// A bug.
+    #[error(transparent)]
+    Panicked(#[from] Panicked),
+    /// The peer broke the protocol.
+    #[error("the change set broke the protocol: {0}")]
+    Protocol(&'static str),
+}
+
+/// Receives the change set that `head` begins and answers it.
+///
+/// # Errors
+/// [`LinkError`] when the link breaks; whatever else goes wrong is told to the peer as a nack.
+pub async fn receive(
+    set: &Arc<ReplicaSet>,
+    session: &Session,
+    head: ChangeSet,
+    mut reader: FrameReader,
+    mut writer: FrameWriter,
+) -> Result<(), LinkError> {
+    let _writer_of_the_set = set.writing.lock().await;
+    let refused = set.accept(&head).await;
+    if let Err(nack) = refused {
+        return answer(writer, Message::Nack(nack)).await;
+    }
+    let staging = match set.begin(session, &head).await {
+        Ok(staging) => Arc::new(staging),
+        Err(e) => return answer(writer, Message::Nack(set.nack(&e))).await,
+    };
+    let result = match stage(set, &staging, &mut reader, &mut writer).await {
+        Ok(root) => set.commit(&staging, &head).await.map(|outcome| (outcome, root)),
+        Err(e) => Err(e),
+    };
+    let reply = match result {
+        Ok((outcome, root)) => Message::Ack(acknowledge(set, session, &head, outcome, root).await),
+        Err(IncomingError::Link(e)) => {
+            set.discard(staging).await;
+            return Err(e);
+        }
+        Err(e) => Message::Nack(set.nack(&e)),
+    };
+    let answered = answer(writer, reply).await;
+    set.discard(staging).await;
+    answered
+}
+
+async fn answer(mut writer: FrameWriter, message: Message) -> Result<(), LinkError> {
+    writer.write(&message).await?;
+    writer.finish()
+}
+
+async fn acknowledge(
+    set: &Arc<ReplicaSet>,
+    session: &Session,
+    head: &ChangeSet,
+    outcome: Outcome,
+    root: Option<Digest>,
+) -> Ack {
+    let root_matches = match root {
+        Some(root) => set.root(session.attrs).await.map(|ours| ours == root),
+        None => None,
+    };
+    let generation = set.live(head, root.filter(|_| root_matches == Some(true)));
+    Ack {
+        generation,
+        failed: outcome.failed.into_iter().map(|(path, cause)| crate::wire::Failed { path, cause }).collect(),
+        deletions_held: outcome.deletions_held,
+        root_matches,
+    }
+}
+
+/// Stages everything up to the end of the change set; returns the root that it names.
+async fn stage(
+    set: &Arc<ReplicaSet>,
+    staging: &Arc<Staging>,
+    reader: &mut FrameReader,
+    writer: &mut FrameWriter,
+) -> Result<Option<Digest>, IncomingError> {
+    let mut count = 0u64;
+    let mut running: JoinSet<Result<(), IncomingError>> = JoinSet::new();
+    loop {
+        match reader.read().await? {
+            Some(Message::Ops(ops)) => {
+                count += ops.len() as u64;
+                let alone = !ops.iter().all(is_plain_file);
+                let at_most = if alone { 0 } else { PARALLEL - 1 };
+                drain(&mut running, at_most).await?;
+                let (pool, staging) = (set.pool.clone(), staging.clone());
+                running.spawn(async move { Ok(pool.run(move || staging.stage_ops(ops)).await??) });
+                if alone {
+                    drain(&mut running, 0).await?;
+                }
+            }
+            Some(Message::FileBegin(begin)) => {
+                drain(&mut running, 0).await?;
+                large_file(set, staging, begin, reader).await?;
+            }
+            Some(Message::WantSignature { path, base, block }) => {
+                drain(&mut running, 0).await?;
+                signature(set, writer, path, base, block).await?;
+            }
+            Some(Message::ChangeSetEnd { ops, root }) => {
+                drain(&mut running, 0).await?;
+                return if ops == count { Ok(root) } else { Err(IncomingError::Protocol("operations are missing")) };
+            }
+            Some(Message::Unknown(_)) => {}
+            Some(_) => return Err(IncomingError::Protocol("a frame that does not belong there")),
+            None => return Err(IncomingError::Protocol("it ended early")),
+        }
+    }
+}
+
+/// Files whose directories came before may be staged side by side; everything else in order.
+fn is_plain_file(op: &Op) -> bool {
+    matches!(op, Op::Put(put) if matches!(put.content, Content::Inline(_)))
+}
+
+/// Waits until at most `at_most` pieces of staging still run.
+async fn drain(running: &mut JoinSet<Result<(), IncomingError>>, at_most: usize) -> Result<(), IncomingError> {
+    while running.len() > at_most {
+        if let Some(result) = running.join_next().await {
+            result.map_err(|_| Panicked)??;
+        }
+    }
+    Ok(())
+}
+
+/// One piece of a large file on its way to the disk.
+enum FilePiece {
+    Data(bytes::Bytes),
+    Hole(u64),
+    Copy(u64, u64),
+    End(Digest, Box<Entry>),
+    Abort,
+}
+
+async fn large_file(
+    set: &Arc<ReplicaSet>,
+    staging: &Arc<Staging>,
+    begin: FileBegin,
+    reader: &mut FrameReader,
+) -> Result<(), IncomingError> {
+    let (tx, rx) = mpsc::channel(PIECES);
+    let staging = staging.clone();
+    let writing = set.pool.run(move || write_file(&staging, &begin, rx));
+    let feeding = feed(reader, tx);
+    let (written, fed) = tokio::join!(writing, feeding);
+    // What the disk said explains why feeding stopped, so that it counts first.
+    written??;
+    fed
+}
+
+async fn feed(reader: &mut FrameReader, tx: mpsc::Sender<FilePiece>) -> Result<(), IncomingError> {
+    loop {
+        let (piece, last) = match reader.read().await? {
+            Some(Message::Data(bytes)) => (FilePiece::Data(bytes), false),
+            Some(Message::Hole { len }) => (FilePiece::Hole(len), false),
+            Some(Message::Copy { offset, len }) => (FilePiece::Copy(offset, len), false),
+            Some(Message::FileEnd { hash, entry }) => (FilePiece::End(hash, entry), true),
+            Some(Message::FileAbort) => (FilePiece::Abort, true),
+            Some(Message::Unknown(_)) => continue,
+            Some(_) => return Err(IncomingError::Protocol("a frame that does not belong into a file")),
+            None => return Err(IncomingError::Protocol("it ended inside a file")),
+        };
+        if tx.send(piece).await.is_err() || last {
+            return Ok(());
+        }
+    }
+}
+
+fn write_file(
+    staging: &Staging,
+    begin: &FileBegin,
+    mut pieces: mpsc::Receiver<FilePiece>,
+) -> Result<(), IncomingError> {
+    let mut file = staging.open_file(begin.number, begin.base)?;
+    while let Some(piece) = pieces.blocking_recv() {
+        match piece {
+            FilePiece::Data(bytes) => file.data(&bytes)?,
+            FilePiece::Hole(len) => file.hole(len)?,
+            FilePiece::Copy(offset, len) => file.copy(offset, len)?,
+            FilePiece::End(hash, entry) => return Ok(file.end(hash, *entry)?),
+            FilePiece::Abort => return Ok(file.abort()?),
+        }
+    }
+    Err(IncomingError::Protocol("it ended inside a file"))
+}
+
+/// Answers with the block signature of the file at `path`; with an empty one when the receiver
+/// does not hold `base` there, upon which the file travels whole.
+async fn signature(
+    set: &Arc<ReplicaSet>,
+    writer: &mut FrameWriter,
+    path: RelPath,
+    base: Digest,
+    block: u32,
+) -> Result<(), IncomingError> {
+    if !delta::is_block_size(block) {
+        return Err(IncomingError::Protocol("a block size out of range"));
+    }
+    let (tx, mut rx) = mpsc::channel(PIECES);
+    let reading = {
+        let set = set.clone();
+        set.pool.clone().run(move || {
+            let root = set.root();
+            Signature::stream(&root, &set.record(&path), base, block, |part| tx.blocking_send(part).is_ok());
+        })
+    };
+    let sending = async {
+        while let Some(part) = rx.recv().await {
+            writer.write(&Message::Signature(part)).await?;
+        }
+        writer.write(&Message::End).await
+    };
+    let (read, sent) = tokio::join!(reading, sending);
+    read?;
+    Ok(sent?)
+}
+
+/// What a nack says about `error`.
+pub fn nack_code(error: &IncomingError) -> (NackCode, Vec<RelPath>) {
+    match error {
+        IncomingError::Apply(e) => e.nack(),
+        IncomingError::Link(_) | IncomingError::Panicked(_) => (NackCode::Local, Vec::new()),
+        IncomingError::Protocol(_) => (NackCode::Protocol, Vec::new()),
+    }
+}
+
+/// A nack that names the newest epoch.
+pub fn nack(newest: crate::model::Epoch, error: &IncomingError) -> Nack {
+    let (code, paths) = nack_code(error);
+    Nack { code, newest, paths, cause: error.to_string() }
+}

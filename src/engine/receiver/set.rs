@@ -1,0 +1,368 @@
+//! A set at its receiver: the tree, what was agreed about it, and who writes it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use super::compare::refreshed;
+use super::incoming::{IncomingError, nack};
+use crate::apply::{Applier, ApplyError, Outcome, Policy, Staging};
+use crate::config::{self, DeletePolicy};
+use crate::engine::lock;
+use crate::engine::pool::{Panicked, Pool, PoolError};
+use crate::filter::Filter;
+use crate::fs::Root;
+use crate::model::{Attrs, Digest, Epoch, Generation, Manifest, NodeKey, Op, Record, RelPath};
+use crate::session;
+use crate::store::{Store, StoreError, Write, Writer};
+use crate::wire::{ChangeSet, Nack};
+
+/// One tree that this node receives.
+#[derive(Debug)]
+pub struct ReplicaSet {
+    /// Its configuration.
+    pub config: config::ReplicaSet,
+    /// Threads for its file work, with the rights of its user.
+    pub pool: Arc<Pool>,
+    /// Held by the one change set that is being written.
+    pub writing: tokio::sync::Mutex<()>,
+    /// Sources that have it open, by connection and channel.
+    pub sources: Mutex<BTreeMap<(u64, u32), Session>>,
+    applier: Applier,
+    filter: Filter,
+    manifest: Mutex<Manifest>,
+    fence: Mutex<session::Receiver>,
+    touched: Mutex<Touched>,
+    approved: Mutex<bool>,
+    counts: Mutex<Counts>,
+    store: Arc<Store>,
+    writer: Arc<Writer>,
+}
+
+/// A source that has the set open.
+#[derive(Clone, Debug)]
+pub struct Session {
+    /// The source's address.
+    pub address: std::net::SocketAddr,
+    /// Its key.
+    pub key: NodeKey,
+    /// Its name.
+    pub name: String,
+    /// What its authorisation rests on.
+    pub proof: String,
+    /// What it replicates.
+    pub attrs: Attrs,
+    /// Ids are numbers.
+    pub numeric_ids: bool,
+}
+
+/// What status tells of a set.
+#[derive(Clone, Debug, Default)]
+pub struct Counts {
+    /// Change sets that went live.
+    pub change_sets: u64,
+    /// Entries that somebody else changed, and that were repaired.
+    pub drift: u64,
+    /// Deletions that wait for an operator.
+    pub deletions_held: u64,
+    /// The newest local failure.
+    pub error: Option<String>,
+}
+
+/// Paths whose records the store does not have yet.
+#[derive(Debug, Default)]
+struct Touched {
+    paths: BTreeSet<RelPath>,
+    /// Directories that came by a rename: everything below them.
+    trees: BTreeSet<RelPath>,
+    /// Everything.
+    all: bool,
+}
+
+/// What keeps a set from being served.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The tree or its stage.
+    #[error("set {set}: {cause}")]
+    Apply {
+        /// The set.
+        set: String,
+        /// Why.
+        cause: ApplyError,
+    },
+    /// The filter that keeps the stage out.
+    #[error("set {set}: {cause}")]
+    Filter {
+        /// The set.
+        set: String,
+        /// Why.
+        cause: String,
+    },
+    /// The root directory.
+    #[error("set {set}: cannot open {path}: {cause}")]
+    Root {
+        /// The set.
+        set: String,
+        /// The root directory.
+        path: String,
+        /// Why.
+        cause: std::io::Error,
+    },
+    /// Its user.
+    #[error("set {set}: {cause}")]
+    Pool {
+        /// The set.
+        set: String,
+        /// Why.
+        cause: PoolError,
+    },
+    /// The store.
+    #[error("set {set}: {cause}")]
+    Store {
+        /// The set.
+        set: String,
+        /// Why.
+        cause: StoreError,
+    },
+}
+
+/// What a look at the whole tree needs.
+#[derive(Clone, Copy, Debug)]
+pub struct LookAll<'a> {
+    /// The root.
+    pub root: &'a Root,
+    /// Keeps the stage out.
+    pub filter: &'a Filter,
+    /// Extended attributes count.
+    pub xattrs: bool,
+}
+
+impl ReplicaSet {
+    /// Opens the set: takes on its user, finishes or drops what a crash left, loads what was agreed.
+    ///
+    /// # Errors
+    /// [`ServeError`]: the node's own fault.
+    pub fn open(
+        config: config::ReplicaSet,
+        threads: usize,
+        store: Arc<Store>,
+        writer: Arc<Writer>,
+    ) -> Result<Self, ServeError> {
+        let set = config.name.clone();
+        let gids: Vec<u32> = config.gid.iter().map(|g| g.id).collect();
+        let uid = config.uid.as_ref().map(|u| u.id);
+        let pool = Pool::running_as(&format!("set-{set}"), threads, uid, &gids)
+            .map_err(|cause| ServeError::Pool { set: set.clone(), cause })?;
+        let stored = |cause| ServeError::Store { set: set.clone(), cause };
+        let mut manifest = store.load_index(&set).map_err(stored)?;
+        let fence = session::Receiver::new(
+            store.seen_epoch(&set).map_err(stored)?,
+            store.generation(&set).map_err(stored)?,
+        );
+        let (applier, recovered) = pool.run_blocking(|| open_tree(&config, uid, &gids, &mut manifest))?;
+        if recovered.changed() {
+            tracing::warn!(set, "{recovered}");
+        }
+        let filter = Filter::new(&[], &[]).map_err(|e| ServeError::Filter { set: set.clone(), cause: e.to_string() })?;
+        Ok(Self {
+            config,
+            pool: Arc::new(pool),
+            writing: tokio::sync::Mutex::new(()),
+            sources: Mutex::default(),
+            applier,
+            filter,
+            manifest: Mutex::new(manifest),
+            fence: Mutex::new(fence),
+            touched: Mutex::new(Touched { all: recovered.changed(), ..Touched::default() }),
+            approved: Mutex::new(false),
+            counts: Mutex::default(),
+            store,
+            writer,
+        })
+    }
+
+    /// The root directory.
+    pub fn root(&self) -> &Root {
+        self.applier.root()
+    }
+
+    /// Locks what was agreed about the tree.
+    pub fn manifest(&self) -> MutexGuard<'_, Manifest> {
+        lock(&self.manifest)
+    }
+
+    /// What was agreed about `path`.
+    pub fn record(&self, path: &RelPath) -> Option<Record> {
+        self.manifest().get(path).cloned()
+    }
+
+    /// The newest epoch and the live generation.
+    pub fn position(&self) -> (Epoch, Generation) {
+        let fence = lock(&self.fence);
+        (fence.newest(), fence.generation())
+    }
+
+    /// Figures for status.
+    pub fn counts(&self) -> Counts {
+        lock(&self.counts).clone()
+    }
+
+    /// Lets the deletions of the next change set pass the guard.
+    pub fn approve(&self) {
+        *lock(&self.approved) = true;
+    }
+
+    /// Looks at the whole tree; with `deep`, reads all content.
+    pub fn look_at_all(&self, attrs: Attrs, deep: bool) {
+        let look = LookAll { root: self.root(), filter: &self.filter, xattrs: attrs.has(Attrs::XATTRS) };
+        let known = self.manifest().clone();
+        let fresh = refreshed(&known, &look, deep);
+        *self.manifest() = fresh;
+        lock(&self.touched).all = true;
+    }
+
+    /// The Merkle root of what was agreed.
+    pub async fn root_digest(self: &Arc<Self>, attrs: Attrs) -> Option<Digest> {
+        let set = self.clone();
+        self.pool.run(move || set.manifest().root(attrs)).await.ok().flatten()
+    }
+
+    /// Checks the epoch of a change set or compare; a new one is durable before this returns.
+    ///
+    /// # Errors
+    /// The nack for the peer.
+    pub fn fence(&self, epoch: Epoch) -> Result<(), Nack> {
+        let mut fence = lock(&self.fence);
+        let persist = fence.handle_epoch(epoch)?;
+        if let Some(epoch) = persist
+            && let Err(e) = self.store.set_seen_epoch(&self.config.name, epoch)
+        {
+            return Err(nack(fence.newest(), &IncomingError::Store(e)));
+        }
+        Ok(())
+    }
+
+    /// Opens a stage for the change set.
+    ///
+    /// # Errors
+    /// [`IncomingError`] when there is no room or the stage cannot be made.
+    pub async fn begin(self: &Arc<Self>, session: &Session, head: &ChangeSet) -> Result<Arc<Staging>, IncomingError> {
+        let set = self.clone();
+        let policy = self.policy(session, head);
+        Ok(Arc::new(self.pool.run(move || set.applier.begin(policy)).await??))
+    }
+
+    fn policy(&self, session: &Session, head: &ChangeSet) -> Policy {
+        let numeric = self.config.numeric_ids || session.numeric_ids;
+        Policy {
+            attrs: session.attrs,
+            privileged: self.config.privileged,
+            guarded: self.config.delete == DeletePolicy::Guarded,
+            users: if numeric { Vec::new() } else { head.users.clone() },
+            groups: if numeric { Vec::new() } else { head.groups.clone() },
+        }
+    }
+
+    /// Notes what `ops` are about to touch, for the store.
+    pub fn note(&self, ops: &[Op]) {
+        let manifest = self.manifest();
+        let mut touched = lock(&self.touched);
+        for op in ops {
+            match op {
+                Op::Put(put) => {
+                    if !put.entry.is_dir() {
+                        touched.paths.extend(manifest.within(&put.path).map(|(p, _)| p));
+                    }
+                    touched.paths.insert(put.path.clone());
+                }
+                Op::Remove { path, .. } => touched.paths.extend(manifest.within(path).map(|(p, _)| p)),
+                Op::Rename { from, to } => {
+                    touched.paths.extend(manifest.within(from).chain(manifest.within(to)).map(|(p, _)| p));
+                    touched.trees.insert(to.clone());
+                }
+            }
+        }
+    }
+
+    /// Makes what was staged live.
+    ///
+    /// # Errors
+    /// [`IncomingError`]: the tree is as it was.
+    pub async fn commit(self: &Arc<Self>, staging: &Arc<Staging>, head: &ChangeSet) -> Result<Outcome, IncomingError> {
+        let approved = std::mem::take(&mut *lock(&self.approved)) || head.deletions_approved;
+        let (set, staging) = (self.clone(), staging.clone());
+        let outcome = self.pool.run(move || staging.commit(&mut set.manifest(), approved)).await??;
+        let mut counts = lock(&self.counts);
+        counts.change_sets += 1;
+        counts.drift += outcome.drift.len() as u64;
+        counts.deletions_held = outcome.deletions_held;
+        counts.error = None;
+        for path in &outcome.drift {
+            tracing::warn!(set = self.config.name, %path, "somebody else changed it here; a copy is kept in .syncd/drift");
+        }
+        Ok(outcome)
+    }
+
+    /// Notes that the change set is live.
+    pub fn live(&self, generation: Generation) {
+        lock(&self.fence).live(generation);
+        self.writer.send([Write::Generation { set: self.config.name.clone(), generation }]);
+    }
+
+    /// Drops what is left of a stage.
+    pub async fn discard(self: &Arc<Self>, staging: Arc<Staging>) {
+        if let Err(Panicked) = self.pool.run(move || staging.discard()).await {
+            tracing::error!(set = self.config.name, "cannot clear the stage");
+        }
+    }
+
+    /// What the peer is told about `error`.
+    pub fn refuse(&self, error: &IncomingError) -> Nack {
+        lock(&self.counts).error = Some(error.to_string());
+        nack(self.position().0, error)
+    }
+
+    /// Hands to the store what it does not have yet.
+    pub fn save(&self) {
+        let touched = std::mem::take(&mut *lock(&self.touched));
+        let set = self.config.name.clone();
+        let manifest = self.manifest();
+        if touched.all {
+            self.writer.send([Write::ReplaceIndex { set, manifest: manifest.clone() }]);
+            return;
+        }
+        let mut paths = touched.paths;
+        for tree in touched.trees {
+            paths.extend(manifest.within(&tree).map(|(p, _)| p));
+        }
+        let changes: Vec<(RelPath, Option<Record>)> = paths
+            .into_iter()
+            .map(|p| {
+                let record = manifest.get(&p).cloned();
+                (p, record)
+            })
+            .collect();
+        if !changes.is_empty() {
+            self.writer.send([Write::Index { set, changes }]);
+        }
+    }
+}
+
+fn open_tree(
+    config: &config::ReplicaSet,
+    uid: Option<u32>,
+    gids: &[u32],
+    manifest: &mut Manifest,
+) -> Result<(Applier, crate::apply::Recovered), ServeError> {
+    let set = config.name.clone();
+    let root = open_root(&config.path)
+        .map_err(|cause| ServeError::Root { set: set.clone(), path: config.path.display().to_string(), cause })?;
+    let failed = |cause| ServeError::Apply { set: set.clone(), cause };
+    let applier = Applier::open(root, uid, gids).map_err(failed)?;
+    let recovered = applier.recover(manifest).map_err(failed)?;
+    Ok((applier, recovered))
+}
+
+fn open_root(path: &Path) -> std::io::Result<Root> {
+    Root::open(path)
+}
