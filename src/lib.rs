@@ -12,13 +12,17 @@
 //! | question | file |
 //! |---|---|
 //! | what is a path, an entry, a manifest, an epoch? | [`model`] |
+//! | what has to be done so that a peer holds what is on disk? | [`plan`] |
+//! | who is connected, what is pending, what is sent next, who may write? | [`session`] |
 //! | which bytes travel, and what are their limits? | [`wire`] |
 //!
-//! Layers, each depending only on those above it: [`model`]; the pure cores (`coalesce`, `plan`,
-//! `delta`, [`wire`], `session`); the IO around them (`fs`, `watch`, `store`, `link`); `engine`;
+//! Layers, each depending only on those above it: [`model`]; the pure cores (`coalesce`, [`plan`],
+//! `delta`, [`wire`], [`session`]); the IO around them (`fs`, `watch`, `store`, `link`); `engine`;
 //! `config`, `control`, `cli`. `tests/layering.rs` holds this list to its word.
 
 pub mod config;
 pub mod fs;
 pub mod model;
+pub mod plan;
+pub mod session;
 pub mod wire;
