@@ -21,4 +21,5 @@
 pub mod config;
 pub mod fs;
 pub mod model;
+pub mod store;
 pub mod wire;
