@@ -19,7 +19,9 @@
 //! `config`, `control`, `cli`. `tests/layering.rs` holds this list to its word.
 
 pub mod config;
+pub mod control;
 pub mod fs;
 pub mod model;
+pub mod observe;
 pub mod store;
 pub mod wire;

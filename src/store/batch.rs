@@ -93,10 +93,7 @@ impl Batch {
 
     /// Whether there is nothing to write.
     pub(super) fn is_empty(&self) -> bool {
-        self.indexes.is_empty()
-            && self.pending.is_empty()
-            && self.generations.is_empty()
-            && self.incidents.is_empty()
+        self.indexes.is_empty() && self.pending.is_empty() && self.generations.is_empty() && self.incidents.is_empty()
     }
 
     /// Whether it holds what nothing else would bring back after a power loss. An index that lags

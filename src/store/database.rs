@@ -154,9 +154,11 @@ impl Store {
     fn set_aside(&self, cause: &str) -> Result<(), StoreError> {
         let path = self.dir.join(FILE);
         let aside = self.damaged_name();
-        fs::rename(&path, &aside)
-            .and_then(|()| sync_dir(&self.dir))
-            .map_err(|source| StoreError::Damaged { path: path.clone(), cause: cause.to_owned(), source })?;
+        fs::rename(&path, &aside).and_then(|()| sync_dir(&self.dir)).map_err(|source| StoreError::Damaged {
+            path: path.clone(),
+            cause: cause.to_owned(),
+            source,
+        })?;
         warn!(
             "the store {} is damaged ({cause}): moved to {}, a new one is begun and every set is compared in full; \
              no file of any set is affected",

@@ -2,9 +2,9 @@
 
 use redb::{ReadableTable, TableDefinition, WriteTransaction};
 
+use super::Store;
 use super::error::{StoreError, Trouble};
 use super::tables::{self, EPOCHS, GENERATIONS, SEEN_EPOCHS};
-use super::Store;
 use crate::model::{Epoch, Generation};
 
 impl Store {

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use proptest::prelude::*;
+use redb::StorageBackend;
 use redb::backends::FileBackend;
-use redb::{ReadableTable, StorageBackend};
 
 use super::*;
 use crate::model::{Attrs, Digest, Entry, Epoch, Generation, Manifest, Meta, Node, NodeKey, Record, RelPath, Stamp};
@@ -48,7 +48,9 @@ fn fill(store: &Store) {
     store.set_epoch("nginx", epoch(3)).expect("epoch");
     store.set_seen_epoch("nginx", epoch(9)).expect("seen");
     store.set_pin("nginx", "user", NodeKey([1; 32])).expect("pin");
-    store.save_index("nginx", &[(RelPath::root(), Some(record(0))), (path("conf.d/a"), Some(record(1)))]).expect("index");
+    store
+        .save_index("nginx", &[(RelPath::root(), Some(record(0))), (path("conf.d/a"), Some(record(1)))])
+        .expect("index");
     store.record_pending("web2:873/nginx", &[(path("conf.d/a"), pending("no route"))]).expect("pending");
     store.record_incident(&incident(5)).expect("incident");
     let generation = Generation { epoch: epoch(3), number: 12, root: Some(Digest([2; 32])) };
@@ -206,21 +208,21 @@ impl FullDisk {
 }
 
 impl StorageBackend for FullDisk {
-    fn len(&self) -> Result<u64, redb::BackendError> {
+    fn len(&self) -> io::Result<u64> {
         self.0.len()
     }
-    fn read(&self, offset: u64, out: &mut [u8]) -> Result<(), redb::BackendError> {
+    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
         self.0.read(offset, out)
     }
-    fn set_len(&self, len: u64) -> Result<(), redb::BackendError> {
+    fn set_len(&self, len: u64) -> io::Result<()> {
         self.room()?;
         self.0.set_len(len)
     }
-    fn sync_data(&self) -> Result<(), redb::BackendError> {
+    fn sync_data(&self) -> io::Result<()> {
         self.room()?;
         self.0.sync_data()
     }
-    fn write(&self, offset: u64, data: &[u8]) -> Result<(), redb::BackendError> {
+    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
         self.room()?;
         self.0.write(offset, data)
     }
@@ -272,7 +274,8 @@ fn write() -> impl Strategy<Value = Write> {
         (set.clone(), changes).prop_map(|(set, changes)| Write::Index { set, changes }),
         (set.clone(), whole).prop_map(|(set, manifest)| Write::ReplaceIndex { set, manifest }),
         (set.clone(), names).prop_map(|(target, names)| Write::Pending { target, names }),
-        (set.clone(), prop::collection::vec(at, 0..4)).prop_map(|(target, names)| Write::Acknowledged { target, names }),
+        (set.clone(), prop::collection::vec(at, 0..4))
+            .prop_map(|(target, names)| Write::Acknowledged { target, names }),
         (set, 0u64..9).prop_map(|(set, number)| Write::Generation {
             set,
             generation: Generation { epoch: epoch(1), number, root: None }
