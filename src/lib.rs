@@ -12,13 +12,18 @@
 //! | question | file |
 //! |---|---|
 //! | what is a path, an entry, a manifest, an epoch? | [`model`] |
+//! | which names may have changed? | [`watch`] |
+//! | when is a change due? | [`coalesce`] |
+//! | what is on disk, and what does it contain? | [`fs`] |
 //! | which bytes travel, and what are their limits? | [`wire`] |
 //!
 //! Layers, each depending only on those above it: [`model`]; the pure cores (`coalesce`, `plan`,
 //! `delta`, [`wire`], `session`); the IO around them (`fs`, `watch`, `store`, `link`); `engine`;
 //! `config`, `control`, `cli`. `tests/layering.rs` holds this list to its word.
 
+pub mod coalesce;
 pub mod config;
 pub mod fs;
 pub mod model;
+pub mod watch;
 pub mod wire;
