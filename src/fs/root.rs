@@ -45,9 +45,7 @@ impl Root {
     /// # Errors
     /// As openat2(2): `ELOOP` or `EXDEV` when a parent is a symlink or leads outside, `ENOTDIR`.
     pub fn dir(&self, dir: &RelPath) -> io::Result<OwnedFd> {
-        if dir.is_root() {
-            return Ok(rustix::io::dup(&self.fd)?);
-        }
+        // The root is opened anew as well (`.`): a duplicate would share the offset of getdents64(2).
         self.resolve(dir, OFlags::DIRECTORY | OFlags::RDONLY)
     }
 
