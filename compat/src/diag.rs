@@ -132,7 +132,11 @@ fn excerpt(place: &Place) -> (String, String, String) {
 fn visible(line: &str) -> String {
     let plain = |c: char| match c {
         '\t' => ' ',
-        c if c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}') => '\u{fffd}',
+        c if c.is_control()
+            || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}') =>
+        {
+            '\u{fffd}'
+        }
         c => c,
     };
     line.chars().map(plain).collect()

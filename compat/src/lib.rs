@@ -13,10 +13,10 @@
 //! This crate knows nothing of the engine, opens no file, and never fails on any bytes other than
 //! by [`diag::Finding`]s.
 
-//CONF
+pub mod confxml;
 pub mod diag;
 mod nearest;
-//RS
+pub mod rsync;
 //RD
 pub mod span;
 pub mod standing;

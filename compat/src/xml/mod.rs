@@ -170,6 +170,14 @@ fn syntax_error(source: &SourceText, at: usize, error: &Error) -> Finding {
     let Error::Syntax(what) = error else {
         return source.error(CODE, span, error.to_string());
     };
+    let quoted = matches!(
+        what,
+        SyntaxError::UnclosedSingleQuotedAttributeValue | SyntaxError::UnclosedDoubleQuotedAttributeValue
+    );
+    // A value without its end quote runs on into the next tags, where reading it stops.
+    if let Some(finding) = tag::read(source, Span::new(at, source.text().len())).err().filter(|_| quoted) {
+        return finding;
+    }
     let (message, help) = match what {
         SyntaxError::InvalidBangMarkup if rest.starts_with("<!—") || rest.starts_with("<!–") => {
             ("this begins no comment: after `<!` stands a dash of a word processor", "write two plain hyphens: `<!--`")
