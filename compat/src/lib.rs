@@ -17,7 +17,7 @@ pub mod confxml;
 pub mod diag;
 mod nearest;
 pub mod rsync;
-//RD
+pub mod rsyncd;
 pub mod span;
 pub mod standing;
 pub mod text;
