@@ -12,13 +12,15 @@
 //! | question | file |
 //! |---|---|
 //! | what is a path, an entry, a manifest, an epoch? | [`model`] |
+//! | what of a changed file must travel? | [`delta`] |
 //! | which bytes travel, and what are their limits? | [`wire`] |
 //!
 //! Layers, each depending only on those above it: [`model`]; the pure cores (`coalesce`, `plan`,
-//! `delta`, [`wire`], `session`); the IO around them (`fs`, `watch`, `store`, `link`); `engine`;
+//! [`delta`], [`wire`], `session`); the IO around them (`fs`, `watch`, `store`, `link`); `engine`;
 //! `config`, `control`, `cli`. `tests/layering.rs` holds this list to its word.
 
 pub mod config;
+pub mod delta;
 pub mod fs;
 pub mod model;
 pub mod wire;
