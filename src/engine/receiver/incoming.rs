@@ -6,8 +6,9 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use super::set::{ReplicaSet, Session};
+use super::signature;
 use crate::apply::{ApplyError, Outcome, Staging};
-use crate::delta::{self, Signature};
+use crate::delta::BlockSize;
 use crate::engine::pool::Panicked;
 use crate::link::{FrameReader, FrameWriter, LinkError};
 use crate::model::{Content, Digest, Entry, Op, RelPath};
@@ -126,7 +127,7 @@ async fn stage(
             }
             Some(Message::WantSignature { path, base, block }) => {
                 drain(&mut running, 0).await?;
-                signature(set, writer, path, base, block).await?;
+                send_signature(set, writer, path, base, block).await?;
             }
             Some(Message::ChangeSetEnd { ops, root }) => {
                 drain(&mut running, 0).await?;
@@ -217,33 +218,23 @@ fn write_file(
 
 /// Answers with the block signature of the file at `path`; with an empty one when the receiver
 /// does not hold `base` there, upon which the file travels whole.
-async fn signature(
+async fn send_signature(
     set: &Arc<ReplicaSet>,
     writer: &mut FrameWriter,
     path: RelPath,
     base: Digest,
     block: u32,
 ) -> Result<(), IncomingError> {
-    if !delta::is_block_size(block) {
-        return Err(IncomingError::Protocol("a block size out of range"));
-    }
-    let (tx, mut rx) = mpsc::channel(PIECES);
+    let block = BlockSize::try_from(block).map_err(|_| IncomingError::Protocol("a block size out of range"))?;
     let reading = {
         let set = set.clone();
-        set.pool.clone().run(move || {
-            let root = set.root();
-            Signature::stream(&root, &set.record(&path), base, block, |part| tx.blocking_send(part).is_ok());
-        })
+        set.pool.clone().run(move || signature::of(set.root(), &path, set.record(&path).as_ref(), base, block))
     };
-    let sending = async {
-        while let Some(part) = rx.recv().await {
-            writer.write(&Message::Signature(part)).await?;
-        }
-        writer.write(&Message::End).await
-    };
-    let (read, sent) = tokio::join!(reading, sending);
-    read?;
-    Ok(sent?)
+    // What cannot be read now travels whole.
+    for part in reading.await?.unwrap_or_default() {
+        writer.write(&Message::Signature(part)).await?;
+    }
+    Ok(writer.write(&Message::End).await?)
 }
 
 /// What a nack says about `error`.

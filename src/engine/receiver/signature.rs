@@ -4,56 +4,39 @@ use std::io;
 
 use bytes::Bytes;
 
-use crate::delta::Builder;
-use crate::fs::{Chunk, Reader, Root};
+use crate::delta::{BlockSize, Builder};
+use crate::fs::{Chunk, Opening, Reader, Root};
 use crate::model::{Digest, Record, RelPath};
 
-/// How many bytes of signature go into one frame, a multiple of a record's 20.
-const PART: usize = 20 * 8192;
-
-/// Reads the file at `path` and gives its signature for blocks of `block` bytes to `out`, part by
-/// part, until `out` wants no more.
+/// Reads the file at `path` and returns its signature in frames.
 ///
-/// Gives nothing when the receiver does not hold `base` there according to `known`, or when the
-/// file is not what `known` describes: the whole file travels then.
+/// None when the receiver does not hold `base` there according to `known`, or when the file is not
+/// what `known` describes: the whole file travels then.
 ///
 /// # Errors
 /// As read(2).
-pub fn stream(
+pub fn of(
     root: &Root,
     path: &RelPath,
     known: Option<&Record>,
     base: Digest,
-    block: u32,
-    mut out: impl FnMut(Bytes) -> bool,
-) -> io::Result<()> {
+    block: BlockSize,
+) -> io::Result<Vec<Bytes>> {
     let Some(known) = known.filter(|k| k.entry.hash() == Some(base)) else {
-        return Ok(());
+        return Ok(Vec::new());
     };
-    let Ok(mut reader) = Reader::open(root, path) else {
-        return Ok(());
+    let Opening::Open(mut reader) = Reader::open(root, path)? else {
+        return Ok(Vec::new());
     };
     if !known.is_current(reader.record()) {
-        return Ok(());
+        return Ok(Vec::new());
     }
     let mut builder = Builder::new(block);
-    let mut sums = Vec::with_capacity(PART * 2);
-    while let Some(chunk) = reader.next_chunk().map_err(io::Error::other)? {
+    while let Some(chunk) = reader.next_chunk()? {
         match chunk {
-            Chunk::Data(bytes) => builder.update(bytes, &mut sums),
-            Chunk::Hole(len) => builder.zeros(len, &mut sums),
-        }
-        while sums.len() >= PART {
-            let part = Bytes::copy_from_slice(&sums[..PART]);
-            sums.drain(..PART);
-            if !out(part) {
-                return Ok(());
-            }
+            Chunk::Data(bytes) => builder.update(bytes),
+            Chunk::Hole(len) => builder.update_zeros(len),
         }
     }
-    builder.finish(&mut sums);
-    if !sums.is_empty() {
-        out(Bytes::from(sums));
-    }
-    Ok(())
+    Ok(builder.finish().map(|signature| signature.frames().collect()).unwrap_or_default())
 }

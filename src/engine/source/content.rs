@@ -1,7 +1,7 @@
 //! Turns the steps of a plan into frames: reads content once, hashes it on the way.
 
 use std::io;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::sync::mpsc::Receiver;
 
 use bytes::Bytes;
@@ -12,12 +12,12 @@ use super::refresh::Look;
 use super::set::SharedIndex;
 use crate::config::Compression;
 use crate::engine::lock;
-use crate::delta::{Cache, Differ, Piece, Signature};
+use crate::delta::{BlockSize, Builder, Cache, Differ, Parser, Piece, Signature, worth_delta};
 use crate::fs::{Chunk, Opening, Read, Reader, read_small};
 use crate::model::{Content, Entry, Node, Op, Put, Record, RelPath};
 use crate::plan::{self, Need, Settled, Step};
 use crate::wire::{FileBegin, INLINE_MAX, MAX_BODY, Message};
-use crate::{delta, wire};
+use crate::wire;
 
 /// How many small files one task reads and packs into frames of their own.
 const CHUNK: usize = 64;
@@ -203,16 +203,10 @@ impl Producer<'_> {
         let base = self.base_signature(file)?;
         let delta_base = base.as_ref().and(file.base_hash());
         self.frames.send(&Message::FileBegin(FileBegin { number, base: delta_base }))?;
-        let mut differ = Differ::new(base, size_of(&file.entry));
-        let read = loop {
-            match reader.next_chunk() {
-                Ok(Some(Chunk::Data(bytes))) => differ.data(bytes, &mut |piece| self.piece(piece))?,
-                Ok(Some(Chunk::Hole(len))) => differ.hole(len, &mut |piece| self.piece(piece))?,
-                Ok(None) => break Ok(()),
-                Err(cause) => break Err(cause.to_string()),
-            }
+        let (read, signature) = match &base {
+            Some(base) => self.delta(&mut reader, base)?,
+            None => self.all(&mut reader, size_of(&file.entry))?,
         };
-        let signature = differ.finish(&mut |piece| self.piece(piece))?;
         let read = read.and_then(|()| match reader.finish() {
             Ok((record, true)) => Ok(record),
             Ok((_, false)) => Err("it went on changing while it was read".to_owned()),
@@ -223,7 +217,9 @@ impl Producer<'_> {
                 let entry = as_planned(file, &record);
                 let Some(hash) = entry.hash() else { return Err(Cut) };
                 self.frames.send(&Message::FileEnd { hash, entry: Box::new(entry.clone()) })?;
-                lock(self.warm).put(hash, signature);
+                if let Some(signature) = signature {
+                    lock(self.warm).put(hash, Arc::new(signature));
+                }
                 self.index.lock().fill(&file.path, &record);
                 done.sent.push((file.path.clone(), Some(entry)));
             }
@@ -235,36 +231,78 @@ impl Producer<'_> {
         Ok(())
     }
 
+    /// Sends the whole content; an error of reading it is for the caller to tell.
+    fn all(&self, reader: &mut Reader, size: u64) -> Result<Sent, Cut> {
+        let mut builder = Builder::new(BlockSize::for_base(size));
+        loop {
+            match reader.next_chunk() {
+                Ok(Some(Chunk::Data(bytes))) => {
+                    builder.update(bytes);
+                    self.frames.send(&Message::Data(Bytes::copy_from_slice(bytes)))?;
+                }
+                Ok(Some(Chunk::Hole(len))) => {
+                    builder.update_zeros(len);
+                    self.frames.send(&Message::Hole { len })?;
+                }
+                Ok(None) => return Ok((Ok(()), builder.finish().ok())),
+                Err(cause) => return Ok((Err(cause.to_string()), None)),
+            }
+        }
+    }
+
+    /// Sends what differs from `base`.
+    fn delta(&self, reader: &mut Reader, base: &Signature) -> Result<Sent, Cut> {
+        let mut differ = Differ::new(base);
+        let read = loop {
+            match reader.next_chunk() {
+                Ok(Some(Chunk::Data(bytes))) => differ.feed(bytes),
+                Ok(Some(Chunk::Hole(len))) => differ.hole(len),
+                Ok(None) => break Ok(()),
+                Err(cause) => break Err(cause.to_string()),
+            }
+            while let Some(piece) = differ.poll() {
+                self.piece(piece)?;
+            }
+        };
+        let (rest, signature) = differ.finish();
+        rest.into_iter().try_for_each(|piece| self.piece(piece))?;
+        Ok((read, signature.ok()))
+    }
+
     /// The signature to send a delta against; none when the file had better travel whole.
-    fn base_signature(&self, file: &plan::Put) -> Result<Option<Signature>, Cut> {
+    fn base_signature(&self, file: &plan::Put) -> Result<Option<Arc<Signature>>, Cut> {
         let (Some(base), Some(hash)) = (&file.base, file.base_hash()) else { return Ok(None) };
-        if !delta::worth_delta(size_of(&file.entry), size_of(base), self.look.options.whole_file) {
+        let size = size_of(base);
+        if !worth_delta(size_of(&file.entry), Some(size), self.look.options.whole_file) {
             return Ok(None);
         }
         if let Some(warm) = lock(self.warm).get(&hash) {
             return Ok(Some(warm));
         }
-        let block = delta::block_size(size_of(base));
-        self.frames.send(&Message::WantSignature { path: file.path.clone(), base: hash, block })?;
-        let mut sums = Vec::new();
+        let block = BlockSize::for_base(size);
+        let ask = Message::WantSignature { path: file.path.clone(), base: hash, block: block.get() };
+        self.frames.send(&ask)?;
+        let mut parser = Parser::new(size, block).map_err(|_| Cut)?;
         let parts = lock(&self.frames.signatures);
+        let mut fits = true;
         while let Some(part) = parts.recv().map_err(|_| Cut)? {
-            if sums.len() + part.len() > delta::MAX_SIGNATURE {
-                return Err(Cut);
-            }
-            sums.extend_from_slice(&part);
+            fits = fits && parser.push(&part).is_ok();
         }
-        Ok(Signature::parse(block, size_of(base), sums).ok())
+        // An empty or a wrong one: the peer does not hold that base.
+        Ok(parser.finish().ok().filter(|_| fits).map(Arc::new))
     }
 
-    fn piece(&self, piece: Piece<'_>) -> Result<(), Cut> {
+    fn piece(&self, piece: Piece) -> Result<(), Cut> {
         self.frames.send(&match piece {
             Piece::Copy { offset, len } => Message::Copy { offset, len },
-            Piece::Data(bytes) => Message::Data(Bytes::copy_from_slice(bytes)),
-            Piece::Hole(len) => Message::Hole { len },
+            Piece::Data(bytes) => Message::Data(bytes),
+            Piece::Hole { len } => Message::Hole { len },
         })
     }
 }
+
+/// How reading went, and the block signature of what was read.
+type Sent = (Result<(), String>, Option<Signature>);
 
 /// What the peer is to hold: as it was read, with what only the index knows.
 fn as_planned(file: &plan::Put, read: &Record) -> Entry {
