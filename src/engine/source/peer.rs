@@ -1,9 +1,11 @@
 //! The task of one peer: connects, opens sets, compares, sends, for ever.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
 use syncd_certs::password::Prover;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinHandle;
@@ -17,7 +19,7 @@ use super::set::{SourceSet, Target};
 use crate::engine::lock;
 use crate::link::{Endpoint, FrameReader, FrameWriter, Link, LinkError};
 use crate::model::{Epoch, NodeKey};
-use crate::observe::FailLog;
+use crate::observe::{FailLog, Failure};
 use crate::session::{self, Action, Fault, PeerAction, PeerState, Sending};
 use crate::store::{Store, Writer};
 use crate::wire::{self, Hello, Message, Refusal};
@@ -34,12 +36,12 @@ pub struct Peer {
     pub port: u16,
     /// The sets that go there; the position is the channel's number.
     pub channels: Vec<(Arc<SourceSet>, Arc<Target>)>,
-    /// How the connection stands, for status.
-    pub standing: Mutex<Standing>,
+    standing: Mutex<Standing>,
     /// What every peer of this node shares.
     pub shared: Arc<Shared>,
-    /// Rung when there may be something to do.
-    pub wake: Arc<Notify>,
+    wake: Arc<Notify>,
+    /// An operator wants an attempt now.
+    replay: AtomicBool,
 }
 
 /// What every peer of a node shares.
@@ -66,6 +68,8 @@ pub struct Shared {
 /// How a connection stands.
 #[derive(Clone, Debug)]
 pub struct Standing {
+    /// Bytes sent since the start.
+    pub bytes_sent: u64,
     /// Its state.
     pub state: PeerState,
     /// The name that the peer gave itself.
@@ -99,6 +103,24 @@ impl Drop for Up {
 }
 
 impl Peer {
+    /// A peer that nothing is known of yet.
+    #[must_use]
+    pub fn new(
+        host: String,
+        port: u16,
+        channels: Vec<(Arc<SourceSet>, Arc<Target>)>,
+        shared: Arc<Shared>,
+        wake: Arc<Notify>,
+    ) -> Self {
+        let standing = Standing { bytes_sent: 0, state: PeerState::Down, name: None, fault: None };
+        Self { host, port, channels, standing: Mutex::new(standing), shared, wake, replay: AtomicBool::new(false) }
+    }
+
+    /// How the connection stands.
+    pub fn standing(&self) -> Standing {
+        lock(&self.standing).clone()
+    }
+
     /// Drives the peer until `stop` turns true.
     pub async fn run(self: Arc<Self>, mut stop: watch::Receiver<bool>) {
         let (tx, mut rx) = mpsc::unbounded_channel();
@@ -125,13 +147,14 @@ impl Peer {
         for (_, target) in &self.channels {
             target.channel().replay_now();
         }
-        lock(&self.standing).state = PeerState::Down;
+        self.replay.store(true, Ordering::Relaxed);
         self.wake.notify_one();
     }
 
     fn complain(&self, target: &Target, cause: &str) {
         if let Some(log) = &self.shared.fail_log {
-            lock(log).failed(&target.config.host, &target.config.set, None, cause);
+            let failure = Failure { peer: &target.config.host, set: &target.config.set, path: None, cause };
+            lock(log).record(Timestamp::now(), &failure);
         }
     }
 }
@@ -152,6 +175,9 @@ impl Task {
     /// Does what the machines ask for.
     async fn drive(&mut self) {
         let now = Instant::now();
+        if self.peer.replay.swap(false, Ordering::Relaxed) {
+            self.machine.replay_now();
+        }
         while let Some(action) = self.machine.poll_action(now) {
             match action {
                 PeerAction::Dial => self.dial(),
@@ -277,7 +303,7 @@ impl Task {
             Message::Challenge { channel, pake, confirm } => self.challenge(now, channel as usize, &pake, &confirm).await,
             Message::Opened(opened) => {
                 if let Some((set, target)) = self.peer.channels.get(opened.channel as usize) {
-                    *lock(&target.proof) = Some(opened.proof.clone());
+                    target.set_proof(Some(opened.proof.clone()));
                     tracing::info!(set = set.config.name, peer = %target, "connected; {}", opened.proof);
                     target.channel().handle_opened(opened.newest, opened.generation);
                 }
@@ -344,7 +370,7 @@ impl Task {
         let (link, set, tx, on) = (up.link.clone(), set.clone(), self.tx.clone(), self.number);
         let channel = u32::try_from(number).unwrap_or(u32::MAX);
         tokio::spawn(async move {
-            let epoch = *lock(&set.epoch);
+            let epoch = set.epoch();
             let result = compare(&set, &link, channel, epoch, deep).await;
             let _ = tx.send(Event::Compared(on, number, result));
         });
@@ -420,16 +446,13 @@ impl Task {
     }
 
     fn take_epoch(&self, set: &SourceSet, newest: Epoch) {
-        let epoch = newest.max(*lock(&set.epoch)).next(self.peer.shared.key);
-        if let Err(e) = self.peer.shared.store.set_epoch(&set.config.name, epoch) {
-            tracing::error!(set = set.config.name, "cannot take epoch {epoch}: {e}");
-            return;
-        }
-        *lock(&set.epoch) = epoch;
-        tracing::info!(set = set.config.name, %epoch, "took a new epoch");
-        for target in &set.targets {
-            target.channel().handle_epoch(epoch);
-            target.wake.notify_one();
+        let epoch = newest.max(set.epoch()).next(self.peer.shared.key);
+        match self.peer.shared.store.set_epoch(&set.config.name, epoch) {
+            Ok(_) => {
+                tracing::info!(set = set.config.name, %epoch, "took a new epoch");
+                set.set_epoch(epoch);
+            }
+            Err(e) => tracing::error!(set = set.config.name, "cannot take epoch {epoch}: {e}"),
         }
     }
 
@@ -440,7 +463,7 @@ impl Task {
         self.machine.handle_closed(now, cause);
         for (set, target) in &self.peer.channels {
             target.channel().handle_link_down(now, cause);
-            *lock(&target.proof) = None;
+            target.set_proof(None);
             if new {
                 tracing::warn!(set = set.config.name, peer = %target, "{cause}; trying again");
             }

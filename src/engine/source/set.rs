@@ -16,6 +16,7 @@ use crate::engine::pool::Pool;
 use crate::filter::Filter;
 use crate::fs::Root;
 use crate::model::{Digest, Entry, Epoch, RelPath};
+use crate::observe::Monitor;
 use crate::plan::{Guard, Halt};
 use crate::session::{Channel, Fault};
 use crate::store::{Pending, Store, StoreError, Write};
@@ -50,12 +51,11 @@ pub struct SourceSet {
     pub pool: Arc<Pool>,
     /// Its receivers.
     pub targets: Vec<Arc<Target>>,
-    /// The delete guard.
-    pub guard: Mutex<Guard>,
-    /// The fencing token that this node holds.
-    pub epoch: Mutex<Epoch>,
-    /// How the watcher fares.
-    pub watch: Mutex<WatchState>,
+    guard: Mutex<Guard>,
+    epoch: Mutex<Epoch>,
+    /// Problems and counters.
+    pub monitor: Monitor,
+    watch: Mutex<WatchState>,
     root: RwLock<Arc<Root>>,
 }
 
@@ -64,10 +64,14 @@ pub struct SourceSet {
 pub struct WatchState {
     /// Directories under watch.
     pub watches: u64,
+    /// Directories that are polled since they cannot be watched.
+    pub polled: u64,
     /// How often the kernel's queue overflowed.
     pub overflows: u64,
-    /// What is wrong, as one line each.
-    pub problems: Vec<String>,
+    /// The limit of watches is reached: what to do about it.
+    pub limited: Option<String>,
+    /// The root directory is gone: how.
+    pub root_gone: Option<String>,
 }
 
 /// A receiver of a set.
@@ -75,14 +79,12 @@ pub struct WatchState {
 pub struct Target {
     /// Its configuration.
     pub config: config::Target,
-    /// What it is owed.
-    pub channel: Mutex<Channel>,
+    channel: Mutex<Channel>,
     /// Rung when `channel` may have something to do.
     pub wake: Arc<Notify>,
     /// Block signatures of the large files that were sent last.
     pub warm: Arc<Mutex<Cache>>,
-    /// How the session is authorised, for status.
-    pub proof: Mutex<Option<String>>,
+    proof: Mutex<Option<String>>,
     /// How its change sets are compressed.
     pub compression: Compression,
     /// What the store knows that it is owed, and why.
@@ -100,6 +102,16 @@ impl Target {
     /// Locks what it is owed.
     pub fn channel(&self) -> MutexGuard<'_, Channel> {
         lock(&self.channel)
+    }
+
+    /// What its session rests on; none while there is none.
+    pub fn proof(&self) -> Option<String> {
+        lock(&self.proof).clone()
+    }
+
+    /// Notes what its session rests on.
+    pub fn set_proof(&self, proof: Option<String>) {
+        *lock(&self.proof) = proof;
     }
 
     /// When what it is owed has to be recorded durably; none when that was done, or it is owed
@@ -185,6 +197,7 @@ impl SourceSet {
         targets: Vec<Arc<Target>>,
         epoch: Epoch,
         index: Index,
+        monitor: Monitor,
     ) -> Self {
         let guarded = config.options.delete == DeletePolicy::Guarded;
         Self {
@@ -195,6 +208,7 @@ impl SourceSet {
             targets,
             guard: Mutex::new(Guard::new(guarded)),
             epoch: Mutex::new(epoch),
+            monitor,
             watch: Mutex::default(),
             root: RwLock::new(Arc::new(root)),
         }
@@ -213,6 +227,48 @@ impl SourceSet {
     /// What looking at the disk needs.
     pub fn look<'a>(&'a self, root: &'a Root) -> Look<'a> {
         Look { root, filter: &self.filter, options: &self.config.options }
+    }
+
+    /// The fencing token that this node holds.
+    pub fn epoch(&self) -> Epoch {
+        *lock(&self.epoch)
+    }
+
+    /// Takes `epoch`, which is persisted, and tells every channel.
+    pub fn set_epoch(&self, epoch: Epoch) {
+        *lock(&self.epoch) = epoch;
+        for target in &self.targets {
+            target.channel().handle_epoch(epoch);
+            target.wake.notify_one();
+        }
+    }
+
+    /// How the watcher fares.
+    pub fn watch(&self) -> WatchState {
+        lock(&self.watch).clone()
+    }
+
+    /// Notes how the watcher fares.
+    pub fn note_watch(&self, note: impl FnOnce(&mut WatchState)) {
+        note(&mut lock(&self.watch));
+    }
+
+    /// Why deletions wait for an operator; none when they do not.
+    pub fn halted(&self) -> Option<Halt> {
+        lock(&self.guard).halted()
+    }
+
+    /// An operator releases a halt, with or without the deletions that it held back.
+    pub fn release(&self, with_deletions: bool) {
+        {
+            let mut guard = lock(&self.guard);
+            if with_deletions { guard.approve() } else { guard.resume() }
+        }
+        for target in &self.targets {
+            let mut channel = target.channel();
+            if with_deletions { channel.approve() } else { channel.resume() }
+            target.wake.notify_one();
+        }
     }
 
     /// Shows the guard what a compare would delete.
@@ -250,7 +306,7 @@ impl SourceSet {
 
     /// Whether deletions wait for an operator.
     pub fn deletions_halted(&self) -> bool {
-        lock(&self.guard).halted().is_some()
+        self.halted().is_some()
     }
 
     fn tell_halt(&self, before: Option<Halt>, after: Option<Halt>) {

@@ -10,13 +10,10 @@ use tokio::time::{Interval, MissedTickBehavior, interval, sleep_until};
 use super::refresh::Refreshed;
 use super::set::SourceSet;
 use crate::coalesce::{Batch, Coalescer, Dirty, Scope};
-use crate::engine::lock;
+use crate::fs::{Root, look};
 use crate::model::{Base, Kind, RelPath};
 use crate::store::{Write, Writer};
-use crate::watch::Event;
-
-/// How many problems of a set status shows.
-const SHOWN_PROBLEMS: usize = 20;
+use crate::watch::{Event, RootGone};
 
 /// How often the store gets what is new in the index.
 const SAVE_EVERY: Duration = Duration::from_secs(1);
@@ -73,24 +70,21 @@ impl Watching {
             match event {
                 Event::Dirty(dirty) => self.dirty(now, &dirty),
                 Event::Overflow => {
-                    lock(&self.set.watch).overflows += 1;
-                    tracing::warn!(set = self.set.config.name, "the kernel's event queue overflowed: looking at everything");
+                    self.set.note_watch(|w| w.overflows += 1);
+                    tracing::warn!("{}: the kernel's event queue overflowed: looking at everything", self.name());
                     self.coalescer.handle_overflow(now);
                 }
                 Event::Ready => self.first_look().await,
-                Event::RootGone(cause) => {
-                    self.root_gone = true;
-                    self.set.guard_root(None);
-                    self.problem(format!("the root directory is gone: {cause}; nothing is deleted on any peer"));
-                }
+                Event::RootGone(cause) => self.root_is_gone(&cause),
                 Event::RootBack(root) => self.root_back(root).await,
-                Event::Limited { needed, limit } => self.problem(format!(
-                    "{needed} directories need a watch and the limit is {limit}; the rest is polled. \
-                     To mend it: sysctl -w fs.inotify.max_user_watches={}",
-                    needed.saturating_mul(2).max(65_536)
-                )),
-                Event::LimitLifted => self.mended("directories need a watch"),
-                Event::Unwatched { path, error } => self.problem(format!("{path} cannot be watched: {error}")),
+                Event::Limited { needed, limit } => self.limited(needed, limit),
+                Event::LimitLifted => {
+                    self.set.note_watch(|w| w.limited = None);
+                    tracing::info!("{}: every directory is watched again", self.name());
+                }
+                Event::Unwatched { path, error } => {
+                    self.set.monitor.problem(self.name(), &path, &format!("cannot be watched: {error}"));
+                }
                 Event::Drained(_) => {}
             }
         }
@@ -120,14 +114,36 @@ impl Watching {
         }
     }
 
-    async fn root_back(&mut self, root: Arc<crate::fs::Root>) {
-        let device = crate::fs::look(&root, &RelPath::root()).ok().flatten().and_then(|r| r.stamp).map(|s| s.dev);
+    fn limited(&self, needed: u64, limit: u64) {
+        let raise = needed.saturating_mul(2).max(65_536);
+        let what = format!(
+            "{needed} directories need a watch and the limit is {limit}: the rest is polled. \
+             To mend it: sysctl -w fs.inotify.max_user_watches={raise}"
+        );
+        tracing::warn!("{}: {what}", self.name());
+        self.set.note_watch(|w| w.limited = Some(what));
+    }
+
+    fn root_is_gone(&mut self, cause: &RootGone) {
+        self.root_gone = true;
+        self.set.guard_root(None);
+        let what = format!("the root directory is gone: {cause}");
+        tracing::error!("{}: {what}; what the peers have of it stays", self.name());
+        self.set.note_watch(|w| w.root_gone = Some(what));
+    }
+
+    async fn root_back(&mut self, root: Arc<Root>) {
+        let device = look(&root, &RelPath::root()).ok().flatten().and_then(|r| r.stamp).map(|s| s.dev);
         self.set.replace_root(root);
         self.set.guard_root(device);
         self.root_gone = false;
-        self.mended("the root directory is gone");
-        tracing::info!(set = self.set.config.name, "the root directory is back: looking at everything");
+        self.set.note_watch(|w| w.root_gone = None);
+        tracing::info!("{}: the root directory is back: looking at everything", self.name());
         self.look_at(everything()).await;
+    }
+
+    fn name(&self) -> &str {
+        &self.set.config.name
     }
 
     async fn look_at(&mut self, batch: Batch) {
@@ -143,14 +159,14 @@ impl Watching {
         };
         match self.set.pool.run(work).await {
             Ok(refreshed) => self.hand_over(of, refreshed),
-            Err(e) => tracing::error!(set = self.set.config.name, "{e}"),
+            Err(e) => tracing::error!("{}: {e}", self.name()),
         }
     }
 
     /// Tells every target what it is owed.
     fn hand_over(&mut self, of: usize, refreshed: Refreshed) {
         for (path, error) in &refreshed.problems {
-            self.problem(format!("{path} cannot be read: {error}; what the peers have of it stays"));
+            self.set.monitor.problem(self.name(), path, &format!("{error}; what the peers have of it stays"));
         }
         if refreshed.changed.is_empty() {
             return;
@@ -184,20 +200,6 @@ impl Watching {
         let mut writes: Vec<Write> = self.set.targets.iter().filter_map(|t| t.unrecorded()).collect();
         writes.push(Write::Index { set: self.set.config.name.clone(), changes });
         self.writer.send(writes);
-    }
-
-    fn problem(&self, what: String) {
-        let mut watch = lock(&self.set.watch);
-        if !watch.problems.contains(&what) {
-            tracing::warn!(set = self.set.config.name, "{what}");
-            if watch.problems.len() < SHOWN_PROBLEMS {
-                watch.problems.push(what);
-            }
-        }
-    }
-
-    fn mended(&self, what: &str) {
-        lock(&self.set.watch).problems.retain(|p| !p.contains(what));
     }
 }
 
