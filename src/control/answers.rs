@@ -6,12 +6,12 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use tokio::sync::mpsc;
 
 use super::protocol::{
-    Certificates, Difference, LastError, PendingName, PinnedKey, Request, Response, SetRole, SetStatus, SourceStatus,
+    Certificates, Difference, LastError, PendingName, PinnedKey, ProblemPath, Request, Response, SetRole, SetStatus, SourceStatus,
     Status, TargetState, TargetStatus, VerifyResult, WatchStatus,
 };
 use super::server::{Call, Responder};
-use crate::engine::{Node, PeerState, Phase, ReplicaSet, SourceSet, Target};
-use crate::session::Fault;
+use crate::engine::{Found, Node, ReplicaSet, SourceSet, Target};
+use crate::session::{Fault, PeerState, Phase};
 
 /// Answers calls until nobody can make one any more.
 pub async fn run(node: Arc<Node>, mut calls: mpsc::Receiver<Call>, reload: mpsc::Sender<Responder>) {
@@ -64,7 +64,7 @@ pub fn status(node: &Node) -> Status {
         listen: node.listening.map(|a| a.to_string()),
         uptime_seconds: node.started.elapsed().as_secs(),
         sets: sources.chain(replicas).collect(),
-        counters: node.counters(),
+        counters: node.monitor.counters(),
         store_fault: node.store_fault(),
     }
 }
@@ -93,9 +93,14 @@ fn source_status(node: &Node, set: &SourceSet) -> SetStatus {
             polled: watch.polled,
         }),
         targets: set.targets.iter().map(|t| target_status(node, t)).collect(),
-        problems: node.problems(&set.config.name),
+        problems: problems(node, &set.config.name),
         ..SetStatus::default()
     }
+}
+
+fn problems(node: &Node, set: &str) -> Vec<ProblemPath> {
+    let (problems, _) = node.monitor.problems(set);
+    problems.into_iter().map(|p| ProblemPath { path: p.path.to_string(), cause: p.cause }).collect()
 }
 
 fn target_status(node: &Node, target: &Target) -> TargetStatus {
@@ -179,14 +184,15 @@ async fn verify(node: &Node, name: Option<&str>, reply: Responder) {
         for target in &set.targets {
             reply.progress(&format!("comparing {} with {target}", set.config.name), results.len() as u64, None);
             let outcome = node.verify(set, target).await;
-            let what = outcome.map(|differences| differences.into_iter().map(|d| (d.path.to_string(), d.what)).collect());
-            results.push(tell(&reply, &set.config.name, &target.to_string(), set.index.lock().manifest().len(), what).await);
+            let entries = set.index.lock().manifest().len();
+            results.push(tell(&reply, &set.config.name, &target.to_string(), entries, outcome).await);
         }
     }
     for set in node.receiver.iter().flat_map(|r| &r.sets).filter(|s| wanted(&s.config.name)) {
         reply.progress(&format!("reading {}", set.config.name), results.len() as u64, None);
-        let what = set.verify().await.map(|d| d.into_iter().map(|d| (d.path.to_string(), d.what)).collect());
-        results.push(tell(&reply, &set.config.name, "what was acknowledged", set.manifest().len(), what).await);
+        let found = set.verify().await;
+        let entries = set.manifest().len();
+        results.push(tell(&reply, &set.config.name, "what was acknowledged", entries, found).await);
     }
     if results.is_empty() {
         return reply.finish(failed(format!("there is no set {:?} here; `syncd status` lists them", name.unwrap_or_default())));
@@ -200,14 +206,14 @@ async fn tell(
     set: &str,
     peer: &str,
     entries: usize,
-    what: Result<Vec<(String, String)>, String>,
+    found: Result<Vec<Found>, String>,
 ) -> VerifyResult {
     let (set, peer) = (set.to_owned(), peer.to_owned());
-    let (differences, error) = match what {
+    let (differences, error) = match found {
         Ok(found) => {
             let count = found.len() as u64;
-            for (path, what) in found {
-                let difference = Difference { set: set.clone(), peer: peer.clone(), path, what };
+            for Found { path, what } in found {
+                let difference = Difference { set: set.clone(), peer: peer.clone(), path: path.to_string(), what };
                 if reply.send(Response::Difference(difference)).await.is_err() {
                     break;
                 }

@@ -7,16 +7,19 @@
 //! | how does it come in? | `receiver` |
 //! | which threads touch files, and as whom? | `pool` |
 
+mod differences;
 mod names;
 mod node;
 mod pool;
 mod receiver;
 mod source;
-mod status;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+pub use differences::Found;
 pub use node::{Node, StartError, start};
+pub use receiver::{Receiver, ReplicaSet};
+pub use source::{SourceSet, Target};
 
 /// Locks `mutex`; what it guards is consistent also when a holder panicked.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use syncd_certs::password::Prover;
-use tokio::sync::{Notify, mpsc, watch};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::sleep_until;
 
@@ -42,6 +42,15 @@ pub struct Peer {
     wake: Arc<Notify>,
     /// An operator wants an attempt now.
     replay: AtomicBool,
+    verifications: mpsc::UnboundedSender<Verification>,
+    asked: Mutex<Option<mpsc::UnboundedReceiver<Verification>>>,
+}
+
+/// A compare that an operator asked for, and that repairs nothing.
+#[derive(Debug)]
+struct Verification {
+    channel: usize,
+    reply: oneshot::Sender<Result<Vec<Difference>, String>>,
 }
 
 /// What every peer of a node shares.
@@ -113,7 +122,18 @@ impl Peer {
         wake: Arc<Notify>,
     ) -> Self {
         let standing = Standing { bytes_sent: 0, state: PeerState::Down, name: None, fault: None };
-        Self { host, port, channels, standing: Mutex::new(standing), shared, wake, replay: AtomicBool::new(false) }
+        let (verifications, asked) = mpsc::unbounded_channel();
+        Self {
+            host,
+            port,
+            channels,
+            standing: Mutex::new(standing),
+            shared,
+            wake,
+            replay: AtomicBool::new(false),
+            verifications,
+            asked: Mutex::new(Some(asked)),
+        }
     }
 
     /// How the connection stands.
@@ -124,6 +144,7 @@ impl Peer {
     /// Drives the peer until `stop` turns true.
     pub async fn run(self: Arc<Self>, mut stop: watch::Receiver<bool>) {
         let (tx, mut rx) = mpsc::unbounded_channel();
+        let Some(mut asked) = lock(&self.asked).take() else { return };
         let machine = session::Peer::new(self.shared.key, self.shared.ceiling, rand::random());
         let mut task = Task { peer: self.clone(), machine, link: None, up: None, number: 0, dialling: None, tx };
         loop {
@@ -134,6 +155,7 @@ impl Peer {
                 _ = stop.wait_for(|stop| *stop) => break,
                 event = rx.recv() => if let Some(event) = event { task.handle(event).await },
                 () = self.wake.notified() => {}
+                Some(verification) = asked.recv() => task.verify(verification),
                 () = sleep_until(due.into()) => task.machine.handle_timeout(Instant::now()),
             }
         }
@@ -142,10 +164,26 @@ impl Peer {
         }
     }
 
-    /// Tries everything that waits, now.
+    /// Every path at which `target` differs by content or metadata; repairs nothing.
+    ///
+    /// # Errors
+    /// Why it cannot be told, for people.
+    pub async fn verify(&self, target: &Arc<Target>) -> Result<Vec<Difference>, String> {
+        let position = self.channels.iter().position(|(_, t)| Arc::ptr_eq(t, target));
+        let channel = position.ok_or("this peer does not have that set")?;
+        let (reply, answer) = oneshot::channel();
+        self.verifications.send(Verification { channel, reply }).map_err(|_| "syncd is stopping")?;
+        answer.await.map_err(|_| "syncd is stopping".to_owned())?
+    }
+
+    /// Tries everything that waits, now, and looks at both trees once more.
     pub fn replay_now(&self) {
-        for (_, target) in &self.channels {
-            target.channel().replay_now();
+        for (set, target) in &self.channels {
+            let mut channel = target.channel();
+            channel.replay_now();
+            if set.config.options.full_compare {
+                channel.request_compare(false);
+            }
         }
         self.replay.store(true, Ordering::Relaxed);
         self.wake.notify_one();
@@ -363,6 +401,25 @@ impl Task {
             }
             self.peer.complain(target, &cause);
         }
+    }
+
+    fn verify(&self, verification: Verification) {
+        let Verification { channel: number, reply } = verification;
+        let Some((set, target)) = self.peer.channels.get(number) else { return };
+        let open = matches!(target.channel().phase(), session::Phase::Live | session::Phase::Comparing);
+        let Some(up) = self.up.as_ref().filter(|_| open) else {
+            let fault = target.channel().fault().map(|f| f.cause.clone());
+            let cause = fault.unwrap_or_else(|| "it is not connected yet".to_owned());
+            let _ = reply.send(Err(format!("{target} cannot be compared: {cause}")));
+            return;
+        };
+        let (link, set) = (up.link.clone(), set.clone());
+        let channel = u32::try_from(number).unwrap_or(u32::MAX);
+        tokio::spawn(async move {
+            let found = compare(&set, &link, channel, set.epoch(), true).await;
+            // Whoever asked may have gone.
+            let _ = reply.send(found.map_err(|e| e.to_string()));
+        });
     }
 
     fn compare(&self, number: usize, set: &Arc<SourceSet>, deep: bool) {
