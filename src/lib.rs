@@ -18,6 +18,7 @@
 //! `delta`, [`wire`], `session`); the IO around them (`fs`, `watch`, `store`, `link`); `engine`;
 //! `config`, `control`, `cli`. `tests/layering.rs` holds this list to its word.
 
+pub mod cli;
 pub mod config;
 pub mod control;
 pub mod fs;
