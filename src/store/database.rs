@@ -56,6 +56,12 @@ impl Store {
         Ok(store)
     }
 
+    /// Whether there is a store in `dir` to be opened; [`Store::open`] makes one where there is none.
+    #[must_use]
+    pub fn exists(dir: &Path) -> bool {
+        dir.join(FILE).is_file()
+    }
+
     /// Whether the store misses something that only a full compare brings back, of every set.
     #[must_use]
     pub fn compare_needed(&self) -> bool {
