@@ -1,6 +1,6 @@
 //! One set on its way to one peer: what the peer does not hold yet, and what is sent next.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use super::fault::{self, Fault};
@@ -360,6 +360,9 @@ impl Channel {
 
     /// Nothing of the change set is live at the peer; or it refused the compare.
     pub fn handle_nack(&mut self, now: Instant, nack: &Nack) {
+        if self.flight.is_none() && !matches!(self.state, State::Comparing { .. }) {
+            return;
+        }
         self.blame(now, format!("the peer refused: {}", nack.cause));
         self.retry.fail(now);
         self.compare_is_due_again();
@@ -398,9 +401,10 @@ impl Channel {
 
     /// The peer misses content at `paths`, or somewhere: they travel whole.
     fn doubt(&mut self, now: Instant, flight: Flight, paths: &[RelPath]) {
+        let paths: BTreeSet<_> = paths.iter().collect();
         for path in paths.iter().filter(|path| !flight.names.contains_key(path)) {
             self.events += 1;
-            self.names.touch(path.clone(), Name::new(now, self.events, Base::Unknown));
+            self.names.touch((*path).clone(), Name::new(now, self.events, Base::Unknown));
         }
         self.take_back(flight, |path| paths.is_empty() || paths.contains(path));
     }
