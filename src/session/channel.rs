@@ -1,10 +1,10 @@
 //! One set on its way to one peer: what the peer does not hold yet, and what is sent next.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use super::fault::{self, Fault};
-use super::flight::{Fate, Flight, Flown};
+use super::flight::{Fate, Flight, Flown, LeftOut};
 use super::names::{Name, Names, Unacknowledged};
 use super::retry::Backoff;
 use crate::model::{Base, Entry, Epoch, Generation, RelPath};
@@ -360,6 +360,9 @@ impl Channel {
 
     /// Nothing of the change set is live at the peer; or it refused the compare.
     pub fn handle_nack(&mut self, now: Instant, nack: &Nack) {
+        if self.flight.is_none() && !matches!(self.state, State::Comparing { .. }) {
+            return;
+        }
         self.blame(now, format!("the peer refused: {}", nack.cause));
         self.retry.fail(now);
         self.compare_is_due_again();
@@ -398,29 +401,32 @@ impl Channel {
 
     /// The peer misses content at `paths`, or somewhere: they travel whole.
     fn doubt(&mut self, now: Instant, flight: Flight, paths: &[RelPath]) {
+        let paths: BTreeSet<_> = paths.iter().collect();
         for path in paths.iter().filter(|path| !flight.names.contains_key(path)) {
             self.events += 1;
-            self.names.touch(path.clone(), Name::new(now, self.events, Base::Unknown));
+            self.names.touch((*path).clone(), Name::new(now, self.events, Base::Unknown));
         }
         self.take_back(flight, |path| paths.is_empty() || paths.contains(path));
     }
 
     fn settle(&mut self, now: Instant, flight: Flight, failed: &[Failed], held: bool) {
-        let failed: BTreeMap<&RelPath, &str> = failed.iter().map(|f| (&f.path, &*f.cause)).collect();
-        for path in failed.keys().filter(|path| !flight.names.contains_key(path)) {
-            self.names.touch((*path).clone(), Name::new(now, self.events, Base::Unknown));
+        for Failed { path, .. } in failed.iter().filter(|failed| !flight.names.contains_key(&failed.path)) {
+            self.names.touch(path.clone(), Name::new(now, self.events, Base::Unknown));
         }
         // What was renamed and then left out is not where its base says.
         let moved = !flight.moves.is_empty();
+        let left_out = LeftOut::new(failed, &flight);
         for (path, Flown { mut name, fate }) in flight.names {
-            let cause = cause_of(&failed, &path);
-            if cause.is_some() || (moved && !matches!(fate, Fate::Sent(_))) {
+            let cause = left_out.cause(&path);
+            let sent = matches!(fate, Fate::Sent(_));
+            if (cause.is_some() && sent) || (moved && !sent) {
                 name.base = Base::Unknown;
             }
             match (cause, fate) {
                 (Some(cause), _) => self.fail_name(now, path, name, cause.to_owned()),
-                (None, Fate::Unsendable(cause)) => self.fail_name(now, path, name, cause),
-                (None, Fate::Unreported) => self.fail_name(now, path, name, "was not sent".to_owned()),
+                (None, Fate::Unreported | Fate::Unsendable(_)) => {
+                    self.fail_name(now, path, name, "was not sent".to_owned())
+                }
                 (None, Fate::Withheld) => self.names.hold(path, name),
                 (None, Fate::Sent(None)) if held => self.names.hold(path, name),
                 (None, Fate::Sent(entry)) => self.names.rebase(&path, Base::Known(entry)),
@@ -444,18 +450,6 @@ impl Channel {
     fn blame(&mut self, now: Instant, cause: String) {
         self.fault = Some(Fault { at: now, cause });
     }
-}
-
-/// Why `path` failed: itself, or a directory above it.
-fn cause_of<'f>(failed: &BTreeMap<&RelPath, &'f str>, path: &RelPath) -> Option<&'f str> {
-    let mut at = Some(path.clone()).filter(|_| !failed.is_empty());
-    while let Some(path) = at {
-        if let Some(cause) = failed.get(&path) {
-            return Some(cause);
-        }
-        at = path.parent();
-    }
-    None
 }
 
 // What an operator asks for.

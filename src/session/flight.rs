@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::names::Name;
 use crate::model::{Entry, Epoch, RelPath};
+use crate::wire::Failed;
 
 /// What was sent and is not acknowledged yet.
 #[derive(Clone, Debug)]
@@ -40,5 +41,31 @@ impl Flight {
     pub(super) fn report(&mut self, path: &RelPath, fate: Fate) -> bool {
         let flown = self.names.get_mut(path);
         flown.map(|flown| flown.fate = fate).is_some()
+    }
+}
+
+/// What did not come about, at the peer or before it was sent, each with its cause.
+pub(super) struct LeftOut(BTreeMap<RelPath, String>);
+
+impl LeftOut {
+    pub(super) fn new(failed: &[Failed], flight: &Flight) -> Self {
+        let unsent = flight.names.iter().filter_map(|(path, flown)| match &flown.fate {
+            Fate::Unsendable(cause) => Some((path.clone(), cause.clone())),
+            _ => None,
+        });
+        Self(unsent.chain(failed.iter().map(|f| (f.path.clone(), f.cause.clone()))).collect())
+    }
+
+    /// Why `path` did not come about: because of itself, or of what stands above it. A file that
+    /// was to replace a directory and could not leaves all that is below where it was.
+    pub(super) fn cause(&self, path: &RelPath) -> Option<&str> {
+        let mut at = Some(path.clone()).filter(|_| !self.0.is_empty());
+        while let Some(path) = at {
+            if let Some(cause) = self.0.get(&path) {
+                return Some(cause);
+            }
+            at = path.parent();
+        }
+        None
     }
 }

@@ -25,15 +25,16 @@ pub enum Opening {
     Wait,
 }
 
-/// The answer to a change set.
+/// The answer to a change set or a compare.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Verdict {
-    /// Stage it. `persist` is an epoch to be made durable before anything of it is live.
+    /// Stage it, or compare. `persist` is an epoch to be made durable before that is
+    /// answered and before anything of it is live.
     Accept {
         /// The epoch, if it is new.
         persist: Option<Epoch>,
     },
-    /// A commit of another session is under way: ask again when it is done.
+    /// A commit is under way: ask again when it is done.
     Wait,
     /// Nothing of it may go live.
     Refuse(Nack),
@@ -107,14 +108,17 @@ impl Receiver {
         Verdict::Accept { persist }
     }
 
-    /// A compare by a source of `epoch` begins. Returns an epoch to be made durable, if it is new.
-    ///
-    /// # Errors
-    /// The [`Nack`] to be sent: a session that is over, or an older epoch.
-    pub fn handle_compare(&mut self, session: SessionId, epoch: Epoch) -> Result<Option<Epoch>, Nack> {
-        let persist = self.admit(session, epoch)?;
-        self.newest = self.newest.max(epoch);
-        Ok(persist)
+    /// A compare by a source of `epoch` begins. It waits for a commit as a change set does: it must
+    /// not see half of one, and a newer epoch begins after all that is live of an older one.
+    pub fn handle_compare(&mut self, session: SessionId, epoch: Epoch) -> Verdict {
+        match self.admit(session, epoch) {
+            Err(nack) => Verdict::Refuse(nack),
+            Ok(_) if self.is_committing() => Verdict::Wait,
+            Ok(persist) => {
+                self.newest = self.newest.max(epoch);
+                Verdict::Accept { persist }
+            }
+        }
     }
 
     /// The change set of `session` is staged: may it be committed now? If so, [`Receiver::handle_live`]
@@ -231,7 +235,8 @@ mod tests {
         receiver.handle_dropped(a);
         let Verdict::Refuse(nack) = receiver.handle_change_set(a, epoch(3, A)) else { panic!("accepted") };
         assert_eq!((nack.code, nack.newest), (NackCode::OlderEpoch, epoch(4, A)));
-        assert_eq!(receiver.handle_compare(a, epoch(3, B)).map_err(|nack| nack.code), Err(NackCode::OlderEpoch));
+        let Verdict::Refuse(nack) = receiver.handle_compare(a, epoch(3, B)) else { panic!("accepted") };
+        assert_eq!(nack.code, NackCode::OlderEpoch);
     }
 
     #[test]
@@ -239,7 +244,7 @@ mod tests {
         let mut receiver = Receiver::new(Epoch::NONE, Generation::NONE);
         let (a, b) = (opened(&mut receiver, 1, A), opened(&mut receiver, 2, B));
         receiver.handle_change_set(a, epoch(1, A));
-        assert_eq!(receiver.handle_compare(b, epoch(1, B)), Ok(Some(epoch(1, B))));
+        assert_eq!(receiver.handle_compare(b, epoch(1, B)), Verdict::Accept { persist: Some(epoch(1, B)) });
         assert_eq!(code(receiver.commit(a)), Some(NackCode::OlderEpoch));
         receiver.handle_change_set(b, epoch(1, B));
         assert_eq!(code(receiver.commit(b)), None);
@@ -255,6 +260,7 @@ mod tests {
         receiver.handle_closed(a);
         assert_eq!(receiver.handle_open(SessionId(3), A), Opening::Wait);
         assert_eq!(receiver.handle_change_set(b, epoch(2, B)), Verdict::Wait);
+        assert_eq!(receiver.handle_compare(b, epoch(2, B)), Verdict::Wait);
         receiver.handle_live(a, generation(epoch(1, A), 9));
         let Opening::Opened { live, .. } = receiver.handle_open(SessionId(3), A) else { panic!("waits") };
         assert_eq!(live.number, 9);
