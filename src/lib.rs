@@ -12,13 +12,16 @@
 //! | question | file |
 //! |---|---|
 //! | what is a path, an entry, a manifest, an epoch? | [`model`] |
+//! | which paths are left alone? | [`filter`] |
 //! | which bytes travel, and what are their limits? | [`wire`] |
+//! | what does a node do, and which files say so? | [`config`] |
 //!
 //! Layers, each depending only on those above it: [`model`]; the pure cores (`coalesce`, `plan`,
 //! `delta`, [`wire`], `session`); the IO around them (`fs`, `watch`, `store`, `link`); `engine`;
 //! `config`, `control`, `cli`. `tests/layering.rs` holds this list to its word.
 
 pub mod config;
+pub mod filter;
 pub mod fs;
 pub mod model;
 pub mod wire;
