@@ -60,7 +60,7 @@ pub struct Finding {
     /// The file it is about.
     pub file: PathBuf,
     /// Where in the file, where one place is meant.
-    pub place: Option<Place>,
+    pub place: Option<Box<Place>>,
 }
 
 impl Finding {
@@ -80,7 +80,7 @@ impl Finding {
 
     /// This at another place of the same file.
     #[must_use]
-    pub fn at(mut self, place: Option<Place>) -> Self {
+    pub fn at(mut self, place: Option<Box<Place>>) -> Self {
         self.place = place;
         self
     }

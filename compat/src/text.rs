@@ -88,7 +88,14 @@ impl SourceText {
     /// A finding of any severity at `span`.
     #[must_use]
     pub fn finding(&self, severity: Severity, code: &'static str, span: Span, message: String) -> Finding {
-        Finding { severity, code, message, help: None, file: self.file.clone(), place: Some(self.place(span)) }
+        Finding {
+            severity,
+            code,
+            message,
+            help: None,
+            file: self.file.clone(),
+            place: Some(Box::new(self.place(span))),
+        }
     }
 
     /// The place of `span` with the line that it begins on.

@@ -32,7 +32,7 @@ pub struct Element {
     /// Words in the tag that are no attributes and do not look like a comment.
     pub stray: Vec<Spanned<String>>,
     /// The elements in it.
-    pub children: Vec<Element>,
+    pub children: Vec<Self>,
     /// The whole start tag.
     pub span: Span,
 }
