@@ -33,7 +33,7 @@ impl Parser {
     /// [`SignatureError::Damaged`] when they are not whole, [`SignatureError::Count`] as soon as
     /// there are more than the file has blocks.
     pub fn push(&mut self, frame: &[u8]) -> Result<(), SignatureError> {
-        if frame.len() % RECORD != 0 {
+        if !frame.len().is_multiple_of(RECORD) {
             return Err(SignatureError::Damaged);
         }
         if self.records.count() + (frame.len() / RECORD) as u64 > self.expected {

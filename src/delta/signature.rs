@@ -82,7 +82,7 @@ impl Signature {
             return Err(SignatureError::Count { expected, got });
         }
         let mut tail = None;
-        if size % u64::from(block.get()) != 0 {
+        if !size.is_multiple_of(u64::from(block.get())) {
             tail = bytes.last_chunk().copied();
             bytes.truncate(bytes.len() - RECORD);
         }

@@ -83,7 +83,7 @@ mod tests {
     fn large_feeds_are_handed_on_in_windows_and_small_ones_collected() {
         let mut windows = Windows::new(BlockSize::try_from(1 << 17).expect("valid"));
         let mut seen = Vec::new();
-        windows.feed(&vec![1; 5], |w| seen.push(w.len()));
+        windows.feed(&[1; 5], |w| seen.push(w.len()));
         windows.feed(&vec![2; (2 << 20) + 3], |w| seen.push(w.len()));
         assert_eq!(seen, [1 << 20, 1 << 20]);
         windows.flush(|w| seen.push(w.len()));
