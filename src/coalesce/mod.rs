@@ -106,12 +106,12 @@ impl Coalescer {
         if self.is_collapsed() {
             return self.handle_overflow(now);
         }
-        let known = known || self.in_flight.covers(&event.path);
-        let swallowed = if event.is_dir && event.what.is_removal() { self.swallow(&event.path) } else { None };
+        let swallowed = if event.is_dir && event.what.is_removal() { self.swallow(&event.path) } else { Vec::new() };
+        let known = known || self.in_flight.covers(&event.path) || swallowed.iter().any(|p| p.known);
         let pair = self.pair(event);
         let old = self.take(&event.path);
         if let Some(mut next) = Pending::next(old.as_ref(), event, known, pair, now, &self.rules) {
-            next.first = swallowed.map_or(next.first, |first| first.min(next.first));
+            next.first = swallowed.iter().map(|p| p.first).fold(next.first, Instant::min);
             next.due = next.due.min(next.first + self.rules.bound);
             self.put(event.path.clone(), next);
         }
@@ -181,8 +181,8 @@ impl Coalescer {
         self.pending.get(from).filter(|p| p.is_gone() && *from != event.path).map(|p| p.due)
     }
 
-    /// Drops what waits below `dir`; the first event of all that.
-    fn swallow(&mut self, dir: &RelPath) -> Option<Instant> {
+    /// Takes what waits below `dir`.
+    fn swallow(&mut self, dir: &RelPath) -> Vec<Pending> {
         let below: Vec<RelPath> = self
             .pending
             .range::<RelPath, _>((Bound::Excluded(dir), Bound::Unbounded))
@@ -191,7 +191,7 @@ impl Coalescer {
             .filter(|path| path.is_below(dir))
             .cloned()
             .collect();
-        below.iter().filter_map(|path| self.take(path)).map(|p| p.first).min()
+        below.iter().filter_map(|path| self.take(path)).collect()
     }
 
     fn put(&mut self, path: RelPath, pending: Pending) {

@@ -28,7 +28,7 @@ pub(super) struct Pending {
     /// The number of the rename that took it away; 0 without one.
     pub(super) cookie: u32,
     /// Others may have seen it: its removal must be told.
-    known: bool,
+    pub(super) known: bool,
     /// The first event brought it: while nobody has seen it, its removal ends it without a trace.
     born: bool,
 }

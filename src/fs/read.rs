@@ -108,7 +108,7 @@ pub fn hash_file(root: &Root, path: &RelPath) -> io::Result<Hashed> {
 #[derive(Debug)]
 pub enum Opening {
     /// A regular file.
-    Open(Reader),
+    Open(Box<Reader>),
     /// It is not there.
     Gone,
     /// It is there, but is no regular file.
@@ -142,7 +142,7 @@ impl Reader {
         let (size, sparse) = (size(&before), is_sparse(&fd)?);
         let data_end = if sparse { 0 } else { size };
         let hasher = blake3::Hasher::new();
-        Ok(Opening::Open(Self { fd, before, size, offset: 0, data_end, hasher, buf: Vec::new() }))
+        Ok(Opening::Open(Box::new(Self { fd, before, size, offset: 0, data_end, hasher, buf: Vec::new() })))
     }
 
     /// What the file was when it was opened, without a hash.
@@ -290,5 +290,159 @@ fn hash_zeros(hasher: &mut blake3::Hasher, mut len: u64) {
         let part = usize::try_from(len).unwrap_or(BLOCK).min(BLOCK);
         hasher.update(&ZEROS[..part]);
         len -= part as u64;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{self, File};
+    use std::io::{Seek, Write};
+    use std::os::unix::fs::symlink;
+    use std::path::Path;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use super::*;
+
+    struct Dir(tempfile::TempDir, Root);
+
+    impl Dir {
+        fn new() -> Self {
+            let dir = tempfile::tempdir().expect("tempdir");
+            let root = Root::open(dir.path()).expect("open");
+            Self(dir, root)
+        }
+
+        fn path(&self) -> &Path {
+            self.0.path()
+        }
+
+        fn reader(&self, name: &str) -> Reader {
+            match Reader::open(&self.1, &path(name)).expect("open") {
+                Opening::Open(reader) => *reader,
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    fn path(name: &str) -> RelPath {
+        RelPath::parse(name.as_bytes()).expect("valid")
+    }
+
+    fn collect(reader: &mut Reader) -> (Vec<u8>, u64) {
+        let (mut content, mut holes) = (Vec::new(), 0);
+        while let Some(chunk) = reader.next_chunk().expect("read") {
+            match chunk {
+                Chunk::Data(data) => content.extend_from_slice(data),
+                Chunk::Hole(len) => {
+                    holes += len;
+                    content.resize(content.len() + usize::try_from(len).expect("small"), 0);
+                }
+            }
+        }
+        (content, holes)
+    }
+
+    #[test]
+    fn a_small_file_comes_whole_with_its_hash() {
+        let dir = Dir::new();
+        for content in [&b""[..], b"x", &[7; 5000]] {
+            fs::write(dir.path().join("f"), content).expect("write");
+            let Read::Whole(record, read) = read_small(&dir.1, &path("f"), 5000).expect("read") else {
+                panic!("not whole")
+            };
+            assert_eq!(read, content);
+            assert_eq!(record.entry.node, Node::File { size: content.len() as u64, hash: Some(Digest::of(content)) });
+            assert!(record.stamp.is_some());
+        }
+        assert!(matches!(read_small(&dir.1, &path("f"), 4999).expect("read"), Read::TooLarge(_)));
+    }
+
+    #[test]
+    fn what_is_no_file_or_not_there_is_told_apart() {
+        let dir = Dir::new();
+        fs::create_dir(dir.path().join("d")).expect("mkdir");
+        symlink("f", dir.path().join("l")).expect("symlink");
+        rustix::fs::mkfifoat(rustix::fs::CWD, dir.path().join("p"), 0o600.into()).expect("mkfifo");
+        let _socket = std::os::unix::net::UnixListener::bind(dir.path().join("s")).expect("bind");
+        for name in ["d", "l", "p", "s"] {
+            assert!(matches!(read_small(&dir.1, &path(name), 10).expect("read"), Read::NotFile), "{name}");
+            assert!(matches!(hash_file(&dir.1, &path(name)).expect("read"), Hashed::NotFile), "{name}");
+        }
+        assert!(matches!(read_small(&dir.1, &path("gone"), 10).expect("read"), Read::Gone));
+        assert!(matches!(hash_file(&dir.1, &path("gone/x")).expect("read"), Hashed::Gone));
+    }
+
+    #[test]
+    fn large_files_come_in_blocks_and_hash_as_a_whole() {
+        let dir = Dir::new();
+        let content: Vec<u8> = (0..BLOCK * 2 + 77).map(|i| (i / 255) as u8).collect();
+        fs::write(dir.path().join("f"), &content).expect("write");
+        let mut reader = dir.reader("f");
+        assert_eq!(collect(&mut reader), (content.clone(), 0));
+        let (record, stable) = reader.finish().expect("finish");
+        assert!(stable);
+        assert_eq!(record.entry.hash(), Some(Digest::of(&content)));
+        assert!(matches!(hash_file(&dir.1, &path("f")).expect("hash"), Hashed::Whole(again) if again == record));
+    }
+
+    #[test]
+    fn holes_are_told_and_hash_as_zeros() {
+        let dir = Dir::new();
+        let mut file = File::create(dir.path().join("f")).expect("create");
+        file.set_len(4 << 20).expect("grow");
+        file.seek(io::SeekFrom::Start(1 << 20)).expect("seek");
+        file.write_all(&[1; 100_000]).expect("write");
+        let whole = fs::read(dir.path().join("f")).expect("read");
+        let mut reader = dir.reader("f");
+        let (content, holes) = collect(&mut reader);
+        assert!(content == whole);
+        assert!(holes > 3 << 20, "{holes}");
+        let (record, stable) = reader.finish().expect("finish");
+        assert!(stable);
+        assert_eq!(record.entry.hash(), Some(Digest::of(&whole)));
+    }
+
+    #[test]
+    fn a_file_that_is_cut_grows_or_is_written_meanwhile_is_not_stable() {
+        let dir = Dir::new();
+        let change: [fn(&File); 3] = [
+            |f| f.set_len(10).expect("cut"),
+            |mut f| f.write_all(&[2; BLOCK * 4]).expect("grow"),
+            |mut f| f.write_all(b"x").expect("write"),
+        ];
+        for (i, change) in change.iter().enumerate() {
+            fs::write(dir.path().join("f"), vec![1; BLOCK * 3]).expect("write");
+            let mut reader = dir.reader("f");
+            reader.next_chunk().expect("read").expect("a chunk");
+            change(&File::options().write(true).open(dir.path().join("f")).expect("open"));
+            while reader.next_chunk().expect("read").is_some() {}
+            assert!(!reader.finish().expect("finish").1, "{i}");
+        }
+    }
+
+    /// Each content is one byte, repeated, of a length of its own: a mixture shows.
+    #[test]
+    fn no_mixture_of_two_versions_is_ever_taken_for_whole() {
+        let dir = Dir::new();
+        let file = dir.path().join("f");
+        fs::write(&file, [0; 3000]).expect("write");
+        let done = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                for i in (1..=250_u8).cycle().take(3000) {
+                    fs::write(&file, vec![i; 3000 + usize::from(i)]).expect("write");
+                }
+                done.store(true, Ordering::Relaxed);
+            });
+            while !done.load(Ordering::Relaxed) {
+                if let Read::Whole(record, content) = read_small(&dir.1, &path("f"), 1 << 20).expect("read") {
+                    let expected = content.first().map_or(0, |first| 3000 + usize::from(*first));
+                    // Between truncation and write the file is empty, which is a state it had.
+                    assert!(content.is_empty() || content.len() == expected, "{}", content.len());
+                    assert!(content.windows(2).all(|w| w[0] == w[1]));
+                    assert_eq!(record.entry.hash(), Some(Digest::of(&content)));
+                }
+            }
+        });
     }
 }

@@ -162,3 +162,149 @@ pub(crate) fn for_each_name(dir: BorrowedFd<'_>, mut each: impl FnMut(&[u8], Fil
 pub(crate) fn is_absence(e: &io::Error) -> bool {
     matches!(Errno::from_io_error(e), Some(Errno::NOENT | Errno::NOTDIR | Errno::LOOP))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::fs;
+    use std::os::unix::ffi::OsStrExt;
+    use std::os::unix::fs::{PermissionsExt, symlink};
+    use std::path::Path;
+
+    use super::*;
+    use crate::model::Node;
+
+    const ALL: Excluded<'static> = &|_, _| false;
+
+    fn path(name: &[u8]) -> RelPath {
+        RelPath::parse(name).expect("valid")
+    }
+
+    fn records(root: &Path, below: &RelPath, excluded: Excluded<'_>) -> BTreeMap<RelPath, Record> {
+        let root = Root::open(root).expect("open");
+        let scan = scan(&root, below, excluded, false);
+        assert!(scan.problems.is_empty(), "{:?}", scan.problems);
+        let count = scan.records.len();
+        let records: BTreeMap<RelPath, Record> = scan.records.into_iter().collect();
+        assert_eq!(records.len(), count, "no path twice");
+        records
+    }
+
+    #[test]
+    fn every_kind_is_seen_and_no_link_followed() {
+        let outside = tempfile::tempdir().expect("tempdir");
+        fs::write(outside.path().join("secret"), "s").expect("write");
+        let dir = tempfile::tempdir().expect("tempdir");
+        fs::create_dir_all(dir.path().join("a/b/c")).expect("mkdir");
+        fs::write(dir.path().join("a/b/f"), "12345").expect("write");
+        symlink(outside.path(), dir.path().join("a/link")).expect("symlink");
+        rustix::fs::mkfifoat(rustix::fs::CWD, dir.path().join("p"), 0o600.into()).expect("mkfifo");
+        let seen = records(dir.path(), &RelPath::root(), ALL);
+        let names: Vec<String> = seen.keys().map(ToString::to_string).collect();
+        assert_eq!(names, [".", "a", "a/b", "a/b/c", "a/b/f", "a/link", "p"]);
+        assert_eq!(seen[&path(b"a/b/f")].entry.node, Node::File { size: 5, hash: None });
+        let target = outside.path().as_os_str().as_bytes().into();
+        assert_eq!(seen[&path(b"a/link")].entry.node, Node::Symlink { target });
+        assert_eq!(seen[&path(b"p")].entry.node, Node::Fifo);
+    }
+
+    #[test]
+    fn below_a_directory_or_a_file_or_nothing() {
+        let dir = tempfile::tempdir().expect("tempdir");
+        fs::create_dir_all(dir.path().join("a/b")).expect("mkdir");
+        fs::write(dir.path().join("a/b/f"), "").expect("write");
+        fs::write(dir.path().join("z"), "").expect("write");
+        let names = |below: &[u8]| -> Vec<String> {
+            records(dir.path(), &path(below), ALL).keys().map(ToString::to_string).collect()
+        };
+        assert_eq!(names(b"a/b"), ["a/b", "a/b/f"]);
+        assert_eq!(names(b"z"), ["z"]);
+        assert_eq!(names(b"z/below"), [""; 0]);
+        assert_eq!(names(b"gone/x"), [""; 0]);
+    }
+
+    #[test]
+    fn own_directory_and_excluded_names_are_left_out() {
+        let dir = tempfile::tempdir().expect("tempdir");
+        for below in [".syncd/stage", "a/.syncd", "skip/deep"] {
+            fs::create_dir_all(dir.path().join(below)).expect("mkdir");
+        }
+        let seen = records(dir.path(), &RelPath::root(), &|p, is_dir| is_dir && p.as_bytes() == b"skip");
+        let names: Vec<String> = seen.keys().map(ToString::to_string).collect();
+        assert_eq!(names, [".", "a", "a/.syncd"]);
+    }
+
+    #[test]
+    fn hostile_names_are_bytes() {
+        let dir = tempfile::tempdir().expect("tempdir");
+        let names: [&[u8]; 4] = [b"a\nb", b"\xff\xfe", b"-rf", &[b'n'; 255]];
+        for name in names {
+            fs::write(dir.path().join(std::ffi::OsStr::from_bytes(name)), "x").expect("write");
+        }
+        let seen = records(dir.path(), &RelPath::root(), ALL);
+        assert!(names.iter().all(|name| seen.contains_key(&path(name))));
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_unknown_and_stops_nothing() {
+        if rustix::process::geteuid().is_root() {
+            return as_nobody("fs::scan::tests::what_cannot_be_read_is_unknown_and_stops_nothing");
+        }
+        let dir = tempfile::tempdir().expect("tempdir");
+        fs::create_dir_all(dir.path().join("closed/in")).expect("mkdir");
+        fs::write(dir.path().join("open"), "x").expect("write");
+        fs::set_permissions(dir.path().join("closed"), fs::Permissions::from_mode(0o000)).expect("chmod");
+        let scan = scan(&Root::open(dir.path()).expect("open"), &RelPath::root(), ALL, false);
+        fs::set_permissions(dir.path().join("closed"), fs::Permissions::from_mode(0o700)).expect("chmod");
+        let seen: BTreeMap<RelPath, Record> = scan.records.iter().cloned().collect();
+        assert!(seen.contains_key(&path(b"open")) && seen.contains_key(&path(b"closed")));
+        assert!(scan.is_unknown(&path(b"closed/in")) && !scan.is_unknown(&path(b"open")));
+        assert_eq!(scan.problems[0].1.kind(), io::ErrorKind::PermissionDenied);
+    }
+
+    /// Runs one test of this program as a user for whom permissions count.
+    fn as_nobody(test: &str) {
+        let program = tempfile::Builder::new().permissions(fs::Permissions::from_mode(0o755)).tempdir().expect("dir");
+        let copy = program.path().join("test");
+        fs::copy(std::env::current_exe().expect("exe"), &copy).expect("copy");
+        let status = std::process::Command::new("setpriv")
+            .args(["--reuid=65534", "--regid=65534", "--clear-groups", "--"])
+            .arg(&copy)
+            .args(["--exact", test])
+            .current_dir("/")
+            .env("TMPDIR", "/tmp")
+            .status()
+            .expect("setpriv");
+        assert!(status.success());
+    }
+
+    #[test]
+    fn wide_and_deep_trees_are_complete_on_a_pool_of_any_size() {
+        let dir = tempfile::tempdir().expect("tempdir");
+        for top in 0..40 {
+            let at = dir.path().join(format!("d{top}/x/y"));
+            fs::create_dir_all(&at).expect("mkdir");
+            for file in 0..25 {
+                fs::write(at.join(format!("f{file}")), "x").expect("write");
+            }
+        }
+        for threads in [1, 3] {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("pool");
+            let seen = pool.install(|| records(dir.path(), &RelPath::root(), ALL));
+            assert_eq!(seen.len(), 1 + 40 * 3 + 40 * 25);
+        }
+    }
+
+    #[test]
+    fn a_walk_beyond_path_max_goes_on() {
+        let dir = tempfile::tempdir().expect("tempdir");
+        let root = Root::open(dir.path()).expect("open");
+        let mut at = RelPath::root();
+        for _ in 0..20 {
+            let parent = root.dir(&at).expect("parent");
+            at = at.join(&[b'd'; 250]).expect("valid");
+            rustix::fs::mkdirat(&parent, at.name(), 0o755.into()).expect("mkdir");
+        }
+        assert!(records(dir.path(), &RelPath::root(), ALL).contains_key(&at));
+    }
+}

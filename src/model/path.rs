@@ -98,6 +98,11 @@ impl RelPath {
         }
     }
 
+    /// This path and every directory above it, the root last.
+    pub fn ancestors(&self) -> impl Iterator<Item = Self> {
+        std::iter::successors(Some(self.clone()), Self::parent)
+    }
+
     /// The last component; `.` for the root.
     #[must_use]
     pub fn name(&self) -> &[u8] {
@@ -275,6 +280,7 @@ mod tests {
         assert_eq!(path("a").parent(), Some(root.clone()));
         assert_eq!(root.parent(), None);
         assert!(path("a/b").is_below(&root) && !root.is_below(&root));
+        assert!(path("a/b").ancestors().eq([path("a/b"), path("a"), root.clone()]));
         assert_eq!(root.depth(), 0);
     }
 

@@ -82,12 +82,8 @@ pub(super) fn within<V>(map: &BTreeMap<RelPath, V>, dir: &RelPath) -> Vec<RelPat
 
 /// The value of `path` itself or of the nearest directory above it that has one.
 pub(super) fn nearest<'m, V>(map: &'m BTreeMap<RelPath, V>, path: &RelPath) -> Option<(RelPath, &'m V)> {
-    let mut at = Some(path.clone()).filter(|_| !map.is_empty());
-    while let Some(path) = at {
-        if let Some(value) = map.get(&path) {
-            return Some((path, value));
-        }
-        at = path.parent();
+    if map.is_empty() {
+        return None;
     }
-    None
+    path.ancestors().find_map(|at| map.get_key_value(&at)).map(|(at, value)| (at.clone(), value))
 }

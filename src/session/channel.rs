@@ -181,6 +181,7 @@ impl Channel {
         self.close = None;
         if let Some(flight) = self.flight.take() {
             self.cut = Some((flight.epoch, flight.number));
+            self.names.doubt(|path| flight.takes(path));
             self.take_back(flight, |_| true);
         }
     }
@@ -416,6 +417,7 @@ impl Channel {
         // What was renamed and then left out is not where its base says.
         let moved = !flight.moves.is_empty();
         let left_out = LeftOut::new(failed, &flight);
+        self.names.doubt(|path| flight.takes(path));
         for (path, Flown { mut name, fate }) in flight.names {
             let cause = left_out.cause(&path);
             let sent = matches!(fate, Fate::Sent(_));
@@ -526,8 +528,10 @@ impl Channel {
     }
 
     fn send(&mut self) -> Action {
-        let names = self.names.take();
         let moves = std::mem::take(&mut self.moves);
+        // A directory moves with all that the peer holds in it.
+        self.names.rouse(&moves.iter().map(|(from, _)| from).collect());
+        let names = self.names.take();
         let sending = Sending {
             epoch: self.epoch,
             number: self.number,

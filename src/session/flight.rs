@@ -42,6 +42,13 @@ impl Flight {
         let flown = self.names.get_mut(path);
         flown.map(|flown| flown.fate = fate).is_some()
     }
+
+    /// Whether `path`, which is not of this change set, goes with a directory that is removed,
+    /// moved or replaced by it.
+    pub(super) fn takes(&self, path: &RelPath) -> bool {
+        let no_dir = |fate: &Fate| matches!(fate, Fate::Sent(entry) if !entry.as_ref().is_some_and(Entry::is_dir));
+        path.ancestors().skip(1).any(|above| self.names.get(&above).is_some_and(|flown| no_dir(&flown.fate)))
+    }
 }
 
 /// What did not come about, at the peer or before it was sent, each with its cause.
@@ -59,13 +66,9 @@ impl LeftOut {
     /// Why `path` did not come about: because of itself, or of what stands above it. A file that
     /// was to replace a directory and could not leaves all that is below where it was.
     pub(super) fn cause(&self, path: &RelPath) -> Option<&str> {
-        let mut at = Some(path.clone()).filter(|_| !self.0.is_empty());
-        while let Some(path) = at {
-            if let Some(cause) = self.0.get(&path) {
-                return Some(cause);
-            }
-            at = path.parent();
+        if self.0.is_empty() {
+            return None;
         }
-        None
+        path.ancestors().find_map(|above| self.0.get(&above)).map(String::as_str)
     }
 }

@@ -1,6 +1,6 @@
 //! The names that one peer has not acknowledged and that are not under way.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
 use super::fault::Fault;
@@ -148,6 +148,25 @@ impl Names {
     /// Makes ready what a guard held back.
     pub(super) fn release(&mut self) {
         self.ready.append(&mut self.held);
+    }
+
+    /// What waits or is held is in doubt where `gone` says that the peer lost it with what stood above.
+    pub(super) fn doubt(&mut self, gone: impl Fn(&RelPath) -> bool) {
+        let waiting = self.waiting.iter_mut().map(|(path, (_, name))| (path, name));
+        for (_, name) in waiting.chain(&mut self.held).filter(|(path, _)| gone(path)) {
+            name.base = Base::Unknown;
+        }
+    }
+
+    /// Makes ready what waits or is held within one of `dirs`.
+    pub(super) fn rouse(&mut self, dirs: &BTreeSet<&RelPath>) {
+        let below = |path: &RelPath| path.ancestors().any(|dir| dirs.contains(&dir));
+        let waiting: Vec<_> = self.waiting.keys().chain(self.held.keys()).filter(|path| below(path)).cloned().collect();
+        for path in waiting {
+            if let Some(name) = self.remove(&path) {
+                self.ready.insert(path, name);
+            }
+        }
     }
 
     /// Forgets what a guard held back.

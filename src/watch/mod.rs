@@ -20,7 +20,6 @@ mod task;
 mod tree;
 mod watched;
 
-use std::io;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
@@ -78,7 +77,7 @@ impl Watcher {
         let control = Arc::new(Control::new()?);
         let (sender, receiver) = mpsc::channel(CHANNEL);
         let task = Task::new(root, excluded, pace, Arc::clone(&control), sender)?;
-        thread::Builder::new().name("watch".into()).spawn(move || task.run()).map_err(io::Error::from)?;
+        thread::Builder::new().name("watch".into()).spawn(move || task.run())?;
         Ok((Self { control }, receiver))
     }
 

@@ -14,7 +14,6 @@ use super::limits::max_user_watches;
 use super::outbox::Outbox;
 use super::polled::Polled;
 use super::presence;
-use super::tree::Tree;
 use super::watched::{Failure, Watched};
 use super::{Event, IsExcluded, Pace, RootGone, StartError};
 use crate::coalesce::{Dirty, What};
@@ -59,7 +58,7 @@ impl Task {
         control: Arc<Control>,
         sender: mpsc::Sender<Vec<Event>>,
     ) -> Result<Self, StartError> {
-        let watched = Watched { notifier: Notifier::new()?, tree: Tree::default(), excluded };
+        let watched = Watched::new(Notifier::new()?, excluded);
         let now = Instant::now();
         Ok(Self {
             root,
@@ -96,6 +95,9 @@ impl Task {
         // Before reading: what is queued by now was made before it was asked for.
         let asked = self.control.asked();
         let emptied = self.read()?;
+        if emptied {
+            self.settle_unsure();
+        }
         self.check_root();
         let now = Instant::now();
         self.settle_pairs(now, emptied);
@@ -108,7 +110,7 @@ impl Task {
             self.poll_unwatched();
             self.next_poll = now + self.pace.poll;
         }
-        if emptied && asked > self.drained {
+        if emptied && self.watched.unsure.is_empty() && asked > self.drained {
             self.drained = asked;
             self.out.push(Event::Drained(asked));
         }
@@ -127,7 +129,12 @@ impl Task {
             until = until.min(self.next_poll);
         }
         until = self.pairs_until.map_or(until, |pairs| until.min(pairs));
-        let timeout = Timespec::try_from(until.saturating_duration_since(Instant::now())).ok();
+        let idle = if self.watched.unsure.is_empty() && self.control.asked() == self.drained {
+            until.saturating_duration_since(Instant::now())
+        } else {
+            Duration::ZERO
+        };
+        let timeout = Timespec::try_from(idle).ok();
         let mut fds = [PollFd::new(&self.watched.notifier, PollFlags::IN), PollFd::new(&*self.control, PollFlags::IN)];
         // EINTR is as good as an event: everything is looked at again.
         let _ = poll(&mut fds, timeout.as_ref());
@@ -227,10 +234,12 @@ impl Task {
         match what {
             What::Created => self.arm(path, true),
             What::Attrib if self.watched.tree.child(wd, name).is_none() => self.arm(path, true),
-            What::MovedFrom => self.watched.tree.detach(wd, name, event.cookie),
-            What::MovedTo => {
-                let stale = self.watched.tree.attach(wd, name, event.cookie);
+            What::MovedFrom => {
+                let stale = self.watched.tree.detach(wd, name, event.cookie);
                 self.watched.drop_watches(&stale);
+            }
+            What::MovedTo => {
+                self.watched.attach(wd, path, event.cookie);
                 // Also where it was known: under the new name other parts may be excluded, and
                 // directories that were made while it had no name are not watched.
                 self.arm(path, false);
@@ -240,6 +249,13 @@ impl Task {
                 self.watched.drop_watches(&below);
             }
             What::Found | What::Modified | What::Closed | What::Attrib => {}
+        }
+    }
+
+    /// With nothing queued any more, what is at these names is what will be told of from now on.
+    fn settle_unsure(&mut self) {
+        for path in std::mem::take(&mut self.watched.unsure) {
+            self.arm(&path, true);
         }
     }
 

@@ -31,12 +31,6 @@ impl Tree {
         self.root
     }
 
-    /// How many directories are watched.
-    #[cfg(test)]
-    pub(super) fn len(&self) -> usize {
-        self.nodes.len()
-    }
-
     /// Whether some subtree waits for its new name.
     pub(super) fn is_moving(&self) -> bool {
         !self.moving.is_empty()
@@ -104,21 +98,22 @@ impl Tree {
         path.components().try_fold(self.root?, |at, name| self.child(at, name))
     }
 
-    /// The directory `name` in `parent` was renamed away under the number `cookie`.
-    pub(super) fn detach(&mut self, parent: Wd, name: &[u8], cookie: u32) {
+    /// The directory `name` in `parent` was renamed away under the number `cookie`. Returns the
+    /// watches that are of no use any more: what had the number before.
+    pub(super) fn detach(&mut self, parent: Wd, name: &[u8], cookie: u32) -> Vec<Wd> {
+        let stale = self.remove_moving(cookie);
         if let Some(wd) = self.child(parent, name) {
             self.unlink(wd);
             self.moving.insert(cookie, wd);
         }
+        stale
     }
 
     /// What was renamed away as `cookie`, if it is known, is `name` in `parent` now. Returns the
     /// watches that are of no use any more.
     pub(super) fn attach(&mut self, parent: Wd, name: &[u8], cookie: u32) -> Vec<Wd> {
-        match self.moving.remove(&cookie) {
-            Some(wd) => self.insert(parent, name, wd),
-            None => Vec::new(),
-        }
+        // Inserting ends the move; where that is refused, it goes on and ends as a departure.
+        self.moving.get(&cookie).copied().map(|wd| self.insert(parent, name, wd)).unwrap_or_default()
     }
 
     /// Drops the subtree that was renamed away as `cookie` and returns its watches.
@@ -179,6 +174,111 @@ impl Tree {
             match self.nodes.get(&wd).and_then(|node| node.parent) {
                 Some(parent) => wd = parent,
                 None => return false,
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn path(name: &str) -> RelPath {
+        RelPath::parse(name.as_bytes()).expect("valid")
+    }
+
+    /// `d/e/f` as 2, 3, 4 in the root 1.
+    fn tree() -> Tree {
+        let mut tree = Tree::default();
+        tree.set_root(1);
+        assert!(tree.insert(1, b"d", 2).is_empty());
+        assert!(tree.insert(2, b"e", 3).is_empty());
+        assert!(tree.insert(3, b"f", 4).is_empty());
+        tree
+    }
+
+    #[test]
+    fn a_rename_remaps_all_that_is_below() {
+        let mut tree = tree();
+        tree.detach(1, b"d", 9);
+        assert_eq!(tree.path(4), None);
+        assert!(tree.attach(1, b"new", 9).is_empty());
+        assert_eq!(tree.path(4), Some(path("new/e/f")));
+        assert_eq!(tree.find(&path("new/e/f")), Some(4));
+        assert_eq!(tree.find(&path("d")), None);
+        assert!(!tree.is_moving());
+    }
+
+    #[test]
+    fn a_subtree_that_left_drops_its_watches() {
+        let mut tree = tree();
+        tree.detach(1, b"d", 9);
+        let mut gone = tree.remove_all_moving();
+        gone.sort_unstable();
+        assert_eq!(gone, [2, 3, 4]);
+        assert_eq!(tree.watches().collect::<Vec<_>>(), [1]);
+    }
+
+    #[test]
+    fn a_name_taken_by_another_directory_drops_the_first() {
+        let mut tree = tree();
+        let mut stale = tree.insert(2, b"e", 7);
+        stale.sort_unstable();
+        assert_eq!(stale, [3, 4]);
+        assert_eq!(tree.path(7), Some(path("d/e")));
+    }
+
+    /// A walk found it before the events of its rename were read.
+    #[test]
+    fn a_directory_found_elsewhere_moves_there() {
+        let mut tree = tree();
+        assert!(tree.insert(1, b"up", 3).is_empty());
+        assert_eq!(tree.path(4), Some(path("up/f")));
+        tree.detach(2, b"e", 9);
+        assert_eq!(tree.path(4), Some(path("up/f")));
+    }
+
+    #[test]
+    fn a_directory_is_never_put_into_itself() {
+        let mut tree = tree();
+        assert!(tree.insert(4, b"loop", 2).is_empty());
+        assert!(tree.insert(4, b"loop", 1).is_empty());
+        assert_eq!(tree.path(4), Some(path("d/e/f")));
+    }
+
+    #[test]
+    fn an_unknown_watch_has_no_path() {
+        let mut tree = tree();
+        assert_eq!(tree.path(99), None);
+        assert!(tree.remove(99).is_empty());
+        assert!(tree.insert(99, b"x", 5).is_empty());
+        assert_eq!(tree.path(5), None);
+    }
+
+    proptest! {
+        /// Whatever comes, paths and watches name each other and nothing leaks.
+        #[test]
+        fn paths_and_watches_agree(steps in prop::collection::vec((0..5_u8, 1..9_i32, 1..9_i32, 0..3_u8), 0..80)) {
+            let mut tree = Tree::default();
+            tree.set_root(1);
+            for (step, a, b, name) in steps {
+                let name = [b'a' + name];
+                match step {
+                    0 | 1 => drop(tree.insert(a, &name, b)),
+                    2 => drop(tree.detach(a, &name, b.unsigned_abs())),
+                    3 => drop(tree.attach(a, &name, b.unsigned_abs())),
+                    _ if a != 1 => drop(tree.remove(a)),
+                    _ => {}
+                }
+                let moving: Vec<Wd> = tree.moving.values().copied().collect();
+                for wd in tree.watches().collect::<Vec<_>>() {
+                    match tree.path(wd) {
+                        Some(path) => prop_assert_eq!(tree.find(&path), Some(wd)),
+                        None => prop_assert!(moving.iter().any(|top| tree.is_within(wd, *top)), "{} leaks", wd),
+                    }
+                }
             }
         }
     }

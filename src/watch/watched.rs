@@ -1,6 +1,6 @@
 //! Watches directories: first the watch, then the look inside, until no new directory shows.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::io;
 use std::os::fd::AsFd;
 
@@ -37,9 +37,17 @@ pub(super) struct Watched {
     pub(super) notifier: Notifier,
     pub(super) tree: Tree,
     pub(super) excluded: IsExcluded,
+    /// Names at which a directory was found in place of another. Events that are still queued
+    /// speak of either, as when two directories are exchanged (renameat2(2)): once the queue is
+    /// empty these names have to be armed again.
+    pub(super) unsure: BTreeSet<RelPath>,
 }
 
 impl Watched {
+    pub(super) fn new(notifier: Notifier, excluded: IsExcluded) -> Self {
+        Self { notifier, tree: Tree::default(), excluded, unsure: BTreeSet::new() }
+    }
+
     /// Watches `top` and every directory below it that is no part of what is excluded, and calls
     /// `found` with each name below `top` (as of then; what comes later raises events).
     ///
@@ -99,7 +107,7 @@ impl Watched {
         let Some(parent) = dir.parent() else { return self.tree.set_root(wd) };
         if let Some(parent) = self.tree.find(&parent) {
             let stale = self.tree.insert(parent, dir.name(), wd);
-            self.drop_watches(&stale);
+            self.displace(dir, &stale);
         }
         if !self.tree.contains(wd) {
             // The directory above was renamed or removed meanwhile, which an event will tell.
@@ -109,6 +117,7 @@ impl Watched {
 
     /// Builds the tree of watches anew, as after lost events; watches that are still of use stay.
     pub(super) fn rebuild(&mut self, root: &Root) -> Vec<Failure> {
+        self.unsure.clear();
         let before: Vec<Wd> = std::mem::take(&mut self.tree).watches().collect();
         let failed = self.arm(root, &RelPath::root(), &mut |_| {});
         let kept: HashSet<Wd> = self.tree.watches().collect();
@@ -117,8 +126,23 @@ impl Watched {
         failed
     }
 
+    /// The directory that was renamed away as `cookie` is `path` now, in the directory `parent`.
+    pub(super) fn attach(&mut self, parent: Wd, path: &RelPath, cookie: u32) {
+        let stale = self.tree.attach(parent, path.name(), cookie);
+        self.displace(path, &stale);
+    }
+
+    /// Stops watching what was at `path`.
+    fn displace(&mut self, path: &RelPath, stale: &[Wd]) {
+        if !stale.is_empty() {
+            self.unsure.insert(path.clone());
+            self.drop_watches(stale);
+        }
+    }
+
     /// Stops watching everything.
     pub(super) fn clear(&mut self) {
+        self.unsure.clear();
         let all: Vec<Wd> = std::mem::take(&mut self.tree).watches().collect();
         self.drop_watches(&all);
     }
