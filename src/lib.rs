@@ -31,10 +31,16 @@
 //! [`apply`], [`watch`], [`store`], [`link`]); [`engine`]; [`config`], [`control`], [`observe`],
 //! [`cli`]. `tests/layering.rs` holds this list to its word.
 
+pub mod apply;
+pub mod cli;
 pub mod coalesce;
 pub mod config;
 pub mod control;
+pub mod delta;
+pub mod engine;
+pub mod filter;
 pub mod fs;
+pub mod link;
 pub mod model;
 pub mod observe;
 pub mod plan;

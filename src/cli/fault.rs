@@ -1,5 +1,6 @@
 //! Every way to fail, and the exit code that is promised for it.
 
+use std::fmt;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
@@ -33,12 +34,27 @@ impl Fault {
         }
     }
 
+    /// It cannot be run here, because of `cause`.
+    pub(super) fn local(cause: impl std::fmt::Display) -> Self {
+        Self::Local(cause.to_string())
+    }
+
     /// Tells the operator, and gives the exit code.
     pub(super) fn report(&self, mut console: Console) -> ExitCode {
         if let Self::Usage(message) | Self::Local(message) = self {
             let _ = console.write_all(format!("syncd: {message}\n").as_bytes());
         }
         ExitCode::from(self.code())
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Usage(message) | Self::Local(message) => f.write_str(message),
+            Self::False => f.write_str("it is not so"),
+            Self::Unread => f.write_str("nobody reads the output"),
+        }
     }
 }
 

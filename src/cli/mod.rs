@@ -5,10 +5,12 @@
 mod args;
 mod certs;
 mod check;
+mod demo;
 mod fault;
 mod find;
 mod render;
 mod replay;
+pub mod run;
 mod simple;
 mod start;
 mod status;

@@ -99,6 +99,11 @@ impl Coalescer {
         self.pending.contains_key(path)
     }
 
+    /// The names that wait.
+    pub fn waiting(&self) -> impl Iterator<Item = &RelPath> {
+        self.pending.keys()
+    }
+
     /// Takes note of `event`; `known`: the caller's index holds the name, for an event that is no
     /// removal as the same kind.
     pub fn handle_event(&mut self, now: Instant, event: &Dirty, known: bool) {

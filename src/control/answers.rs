@@ -1,6 +1,6 @@
 //! Answers what the control socket is asked, from the running node.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use tokio::sync::mpsc;
@@ -13,13 +13,21 @@ use super::server::{Call, Responder};
 use crate::engine::{Found, Node, ReplicaSet, SourceSet, Target};
 use crate::session::{Fault, PeerState, Phase};
 
-/// Answers calls until nobody can make one any more.
-pub async fn run(node: Arc<Node>, mut calls: mpsc::Receiver<Call>, reload: mpsc::Sender<Responder>) {
+/// The node that runs now: a reload puts another in its place.
+pub type Current = Arc<Mutex<Arc<Node>>>;
+
+/// Takes `node` for the one that runs now.
+pub fn replace(current: &Current, node: Arc<Node>) {
+    *current.lock().unwrap_or_else(PoisonError::into_inner) = node;
+}
+
+/// Answers calls until nobody can make one any more; reloads go to `reload`.
+pub async fn run(current: Current, mut calls: mpsc::Receiver<Call>, reload: mpsc::Sender<Responder>) {
     while let Some(Call { request, reply }) = calls.recv().await {
+        let node = current.lock().unwrap_or_else(PoisonError::into_inner).clone();
         match request {
             Request::Status => reply.finish(Response::Status(Box::new(status(&node)))),
             Request::Verify { set } => {
-                let node = node.clone();
                 tokio::spawn(async move { verify(&node, set.as_deref(), reply).await });
             }
             Request::Replay => {
@@ -27,7 +35,6 @@ pub async fn run(node: Arc<Node>, mut calls: mpsc::Receiver<Call>, reload: mpsc:
                 reply.finish(done("everything that is pending is tried now"));
             }
             Request::ReplayList => {
-                let node = node.clone();
                 tokio::spawn(async move { list_pending(&node, reply).await });
             }
             Request::Resume { set } => reply.finish(release(&node, &set, false)),
@@ -128,7 +135,7 @@ fn target_status(node: &Node, target: &Target) -> TargetStatus {
         oldest_seconds: channel.oldest().map(|since| since.elapsed().as_secs()),
         acknowledged: (channel.acked().number > 0).then(|| channel.acked().to_string()),
         deletions_held: channel.held() as u64,
-        bytes_sent: standing.map_or(0, |s| s.bytes_sent),
+        bytes_sent: standing.as_ref().map_or(0, |s| s.bytes_sent),
         last_error: fault.map(last_error),
     }
 }

@@ -4,6 +4,7 @@
 //! Each request and each response is one line of JSON; a request may be answered by several
 //! responses, the last of which is final.
 
+pub mod answers;
 mod client;
 mod protocol;
 mod server;

@@ -25,3 +25,9 @@ pub use source::{SourceSet, Target};
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+/// Waits until `stop` turns true.
+async fn stopped(stop: &mut tokio::sync::watch::Receiver<bool>) {
+    // Nobody can turn it any more: that counts as well.
+    drop(stop.wait_for(|stop| *stop).await);
+}

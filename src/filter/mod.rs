@@ -64,6 +64,12 @@ impl Filter {
         above.into_iter().any(|dir| self.names(dir, true)) || self.names(bytes, is_dir)
     }
 
+    /// Whether anything but syncd's own directory can be excluded.
+    #[must_use]
+    pub fn has_excludes(&self) -> bool {
+        !self.expressions.is_empty() || !self.globs.is_empty()
+    }
+
     /// Whether `path` itself is excluded, for a caller who knows that nothing above it is.
     #[must_use]
     pub fn excludes_itself(&self, path: &RelPath, is_dir: bool) -> bool {

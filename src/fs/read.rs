@@ -104,6 +104,14 @@ pub fn hash_file(root: &Root, path: &RelPath) -> io::Result<Hashed> {
     Ok(Hashed::Unstable)
 }
 
+/// The record of the file at `path` with its hash; none when there is no steady file to read.
+pub fn read_record(root: &Root, path: &RelPath) -> Option<Record> {
+    match hash_file(root, path) {
+        Ok(Hashed::Whole(record)) => Some(record),
+        _ => None,
+    }
+}
+
 /// What [`Reader::open`] found.
 #[derive(Debug)]
 pub enum Opening {

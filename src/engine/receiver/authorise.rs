@@ -1,16 +1,19 @@
 //! Whether a source may write a set: hosts, then exactly one proof.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::time::Instant;
 
 use syncd_certs::password::{Context, Verifier};
 use syncd_certs::secrets;
+use syncd_certs::throttle::network_of;
 
 use super::Receiver;
 use super::set::ReplicaSet;
 use crate::config::{HostPattern, ReplicaAuth};
+use crate::engine::lock;
 use crate::link::Link;
-use crate::model::NodeKey;
+use crate::fs::look;
+use crate::model::{NodeKey, RelPath};
 use crate::wire::{Open, Proof, Refusal};
 
 /// Why a set is refused: what the peer is told, and what the own log says.
@@ -23,7 +26,6 @@ pub struct Denied {
 }
 
 /// How far an authorisation has come.
-#[derive(Debug)]
 pub enum Step {
     /// The key is enough.
     Granted(String),
@@ -51,17 +53,20 @@ pub fn begin(node: &Receiver, set: &ReplicaSet, link: &Link, open: &Open, now: I
     if !host_allowed(address.ip(), &set.config.hosts_allow, &set.config.hosts_deny) {
         return Err(denied(Refusal::NotAllowed, "its address is not allowed by `hosts allow` / `hosts deny`"));
     }
+    if open.root.is_some() && open.root == root_of(set) {
+        return Err(denied(Refusal::Myself, "it is this very directory on this host"));
+    }
     if set.config.read_only {
         return Err(denied(Refusal::ReadOnly, "the set is read only; `read only = no` lets it be written"));
     }
     let limit = set.config.max_connections as usize;
-    if limit > 0 && crate::engine::lock(&set.sources).len() >= limit {
+    if limit > 0 && set.sources().len() >= limit {
         return Err(denied(Refusal::Busy, format!("`max connections = {limit}` is reached")));
     }
     match (&set.config.auth, &open.proof) {
         (ReplicaAuth::Key, _) => by_key(node, set, link).map(Step::Granted),
         (ReplicaAuth::Password { users, file, strict }, Proof::Password { user, pake }) => {
-            if crate::engine::lock(&node.throttle).attempt(now, address.ip()).is_err() {
+            if lock(&node.throttle).attempt(now, network_of(address.ip())).is_err() {
                 return Err(denied(Refusal::Busy, "too many wrong passwords came from there; try again in a while"));
             }
             let context = context(node.key, set, link, user);
@@ -96,7 +101,7 @@ pub fn confirm(
     confirm: &[u8],
 ) -> Result<String, Denied> {
     verifier.check(confirm).map_err(|_| denied(Refusal::WrongPassword, format!("user {user:?}: wrong password")))?;
-    crate::engine::lock(&node.throttle).succeeded(&link.remote_address().ip());
+    lock(&node.throttle).succeeded(network_of(link.remote_address().ip()));
     match pinned(node, set, user)? {
         None => {
             pin(node, set, user, link.node_key())?;
@@ -114,6 +119,12 @@ pub fn confirm(
             ),
         )),
     }
+}
+
+/// Device and inode of the set's root.
+fn root_of(set: &ReplicaSet) -> Option<(u64, u64)> {
+    let record = look(set.root(), &RelPath::root()).ok().flatten()?;
+    record.stamp.map(|s| (s.dev, s.ino))
 }
 
 fn by_key(node: &Receiver, set: &ReplicaSet, link: &Link) -> Result<String, Denied> {
@@ -147,13 +158,13 @@ fn pin(node: &Receiver, set: &ReplicaSet, user: &str, key: NodeKey) -> Result<()
 }
 
 /// What the password proof is bound to, seen from the receiver.
-fn context(own: NodeKey, set: &ReplicaSet, link: &Link, user: &str) -> Context {
+fn context<'a>(own: NodeKey, set: &'a ReplicaSet, link: &Link, user: &'a str) -> Context<'a> {
     Context {
         exporter: link.exporter(),
         source_key: link.node_key().0,
         receiver_key: own.0,
-        set: set.config.name.clone(),
-        user: user.to_owned(),
+        set: &set.config.name,
+        user,
     }
 }
 
@@ -179,11 +190,6 @@ fn matches(ip: IpAddr, pattern: &HostPattern) -> bool {
         }
         _ => false,
     }
-}
-
-/// Whether a connection from `address` could open any of `sets` at all.
-pub fn any_host_allowed<'a>(address: SocketAddr, mut sets: impl Iterator<Item = &'a ReplicaSet>) -> bool {
-    sets.any(|set| host_allowed(address.ip(), &set.config.hosts_allow, &set.config.hosts_deny))
 }
 
 #[cfg(test)]

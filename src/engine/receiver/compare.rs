@@ -5,12 +5,12 @@ use std::sync::Arc;
 use rayon::prelude::*;
 use tokio::sync::mpsc;
 
-use super::set::ReplicaSet;
+use super::set::{LookAll, ReplicaSet, Session};
 use crate::engine::pool::Panicked;
-use crate::fs::{Hashed, hash_file, scan};
+use crate::fs::{read_record, scan};
 use crate::link::{FrameReader, FrameWriter, LinkError};
 use crate::model::{Attrs, Entry, Kind, Manifest, Record, RelPath};
-use crate::wire::Message;
+use crate::wire::{Compare, Message};
 
 /// How many bytes of a list go into one frame, about.
 const FRAME_FILL: usize = 192 * 1024;
@@ -20,7 +20,7 @@ const QUEUE: usize = 4;
 
 /// What ends a compare.
 #[derive(Debug, thiserror::Error)]
-pub enum CompareError {
+enum CompareError {
     /// The link broke.
     #[error(transparent)]
     Link(#[from] LinkError),
@@ -32,11 +32,37 @@ pub enum CompareError {
     Protocol,
 }
 
+/// Serves the compare that `head` begins.
+///
+/// # Errors
+/// [`LinkError`] when the link breaks or the peer breaks the protocol.
+pub async fn serve(
+    set: &Arc<ReplicaSet>,
+    session: &Session,
+    head: &Compare,
+    reader: FrameReader,
+    mut writer: FrameWriter,
+) -> Result<(), LinkError> {
+    if let Err(nack) = set.admit_compare(session.id, head.epoch).await {
+        writer.write(&Message::Nack(nack)).await?;
+        return writer.finish();
+    }
+    match answer(set, session.attrs, head.deep, reader, writer).await {
+        Ok(()) => Ok(()),
+        Err(CompareError::Link(e)) => Err(e),
+        Err(CompareError::Protocol) => Err(LinkError::Protocol("a frame that does not belong into a compare")),
+        Err(CompareError::Panicked(e)) => {
+            tracing::error!(set = set.config.name, "{e}");
+            Ok(())
+        }
+    }
+}
+
 /// Looks at the whole tree and tells the source what is there; with `deep`, reads all content.
 ///
 /// # Errors
 /// [`CompareError`]; nothing has changed then.
-pub async fn answer(
+async fn answer(
     set: &Arc<ReplicaSet>,
     attrs: Attrs,
     deep: bool,
@@ -64,9 +90,9 @@ pub async fn answer(
 
 async fn send_digests(set: &Arc<ReplicaSet>, attrs: Attrs, writer: &mut FrameWriter) -> Result<(), CompareError> {
     let digests = {
-        let set = set.clone();
-        set.pool.clone().run(move || {
-            let mut manifest = set.manifest();
+        let held = set.clone();
+        set.pool.run(move || {
+            let mut manifest = held.manifest();
             let dirs: Vec<RelPath> = manifest.dirs().cloned().collect();
             dirs.into_iter()
                 .map(|dir| {
@@ -97,10 +123,10 @@ async fn send_entries(
 ) -> Result<(), CompareError> {
     let (tx, mut rx) = mpsc::channel(QUEUE);
     let listing = {
-        let set = set.clone();
-        set.pool.clone().run(move || {
+        let held = set.clone();
+        set.pool.run(move || {
             for dir in wanted {
-                for part in list(&set, &dir) {
+                for part in list(&held, &dir) {
                     if tx.blocking_send(Message::Entries { dir: dir.clone(), entries: part }).is_err() {
                         return;
                     }
@@ -130,7 +156,7 @@ fn list(set: &ReplicaSet, dir: &RelPath) -> Vec<Entries> {
         unread.filter_map(|(name, _)| dir.join(name).ok()).collect()
     };
     let read: Vec<(RelPath, Record)> =
-        unread.into_par_iter().filter_map(|path| Some((path.clone(), hash_file(&root, &path).ok()?))).collect();
+        unread.into_par_iter().filter_map(|path| Some((path.clone(), read_record(root, &path)?))).collect();
     let mut manifest = set.manifest();
     for (path, record) in read {
         take_hash(&mut manifest, &path, &record);
@@ -161,7 +187,7 @@ fn take_hash(manifest: &mut Manifest, path: &RelPath, read: &Record) {
 
 /// Brings `known` up to what is on disk: what stat shows unchanged stays as it was agreed, all
 /// else is taken as it is, with its content unread.
-pub fn refreshed(known: &Manifest, look: &super::set::LookAll<'_>, deep: bool) -> Manifest {
+pub fn refreshed(known: &Manifest, look: &LookAll<'_>, deep: bool) -> Manifest {
     let found = scan(look.root, &RelPath::root(), &|path, is_dir| look.filter.excludes(path, is_dir), look.xattrs);
     let mut fresh = Manifest::new();
     let unreadable: Vec<RelPath> = found.problems.into_iter().map(|(path, _)| path).collect();
@@ -184,7 +210,7 @@ pub fn refreshed(known: &Manifest, look: &super::set::LookAll<'_>, deep: bool) -
         }
     }
     let read: Vec<(RelPath, Record)> =
-        reread.into_par_iter().filter_map(|p| Some((p.clone(), hash_file(look.root, &p).ok()?))).collect();
+        reread.into_par_iter().filter_map(|p| Some((p.clone(), read_record(look.root, &p)?))).collect();
     for (path, record) in read {
         take_hash(&mut fresh, &path, &record);
     }

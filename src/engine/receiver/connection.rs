@@ -11,6 +11,7 @@ use super::set::{ReplicaSet, Session};
 use super::{Receiver, authorise, compare, incoming};
 use crate::engine::lock;
 use crate::link::{FrameReader, FrameWriter, Link, LinkError};
+use crate::observe::Counter;
 use crate::wire::{self, Hello, Message, Open, Opened, Proof, Refusal, Refused};
 
 /// How long a connection may take until it has opened its first set.
@@ -37,19 +38,17 @@ struct Asked {
 /// Serves `link` until it closes.
 pub async fn serve(node: Arc<Receiver>, link: Link, number: u64) {
     let address = link.remote_address();
-    if !authorise::any_host_allowed(address, node.sets.iter().map(|s| &**s)) {
-        node.count_refusal("host not allowed");
-        tracing::warn!(%address, "refused: the address is not allowed by `hosts allow` / `hosts deny` of any module");
-    }
     let channels = Channels::default();
     let ended = Connection { node: &node, link: &link, channels: &channels, number, asked: BTreeMap::new() }.run().await;
     for (channel, open) in std::mem::take(&mut *lock(&channels)) {
-        lock(&open.set.sources).remove(&(number, channel));
+        open.set.close_for((number, channel));
         tracing::info!(set = open.set.config.name, source = open.session.name, %address, "source gone: {}", link.closed_cause());
     }
     if let Err(e) = ended {
-        node.count_refusal(e.kind());
-        tracing::debug!(%address, "connection ended: {e}");
+        if e.is_hostile() {
+            node.monitor.count(Counter::Refused, 1);
+            tracing::warn!(%address, "closing the connection: {e}");
+        }
         link.close(&e.to_string());
     }
 }
@@ -71,7 +70,7 @@ impl Connection<'_> {
             Some(Message::Hello(hello)) if hello.version == wire::VERSION => hello.name,
             Some(Message::Hello(hello)) => {
                 tracing::warn!(address = %self.link.remote_address(), "refused: it speaks protocol {}, this node {}; upgrade the older one", hello.version, wire::VERSION);
-                self.node.count_refusal("protocol version");
+                self.node.monitor.count(Counter::Refused, 1);
                 writer.write(&Message::Hello(self.hello())).await?;
                 return writer.write(&Message::Refused(Refused { channel: None, code: Refusal::Version })).await;
             }
@@ -96,12 +95,12 @@ impl Connection<'_> {
                     let (writer, reader) = stream?;
                     let (link, channels, node) = (self.link.clone(), self.channels.clone(), self.node.clone());
                     tokio::spawn(async move {
-                        if let Err(e) = stream_of(&channels, reader, writer).await {
-                            node.count_refusal(e.kind());
-                            if e.is_hostile() {
-                                tracing::warn!(address = %link.remote_address(), "closing the connection: {e}");
-                                link.close(&e.to_string());
-                            }
+                        if let Err(e) = stream_of(&channels, reader, writer).await
+                            && e.is_hostile()
+                        {
+                            node.monitor.count(Counter::Refused, 1);
+                            tracing::warn!(address = %link.remote_address(), "closing the connection: {e}");
+                            link.close(&e.to_string());
                         }
                     });
                 }
@@ -162,17 +161,17 @@ impl Connection<'_> {
         proof: String,
         writer: &mut FrameWriter,
     ) -> Result<(), LinkError> {
-        let (newest, generation) = set.position();
         let session = Session {
+            id: self.node.next_session(),
+            since: Instant::now(),
             address: self.link.remote_address(),
             key: self.link.node_key(),
             name: name.to_owned(),
             proof: proof.clone(),
             attrs: open.attrs,
-            numeric_ids: open.numeric_ids,
         };
         tracing::info!(set = open.set, source = name, address = %session.address, "source connected, by {proof}");
-        lock(&set.sources).insert((self.number, open.channel), session.clone());
+        let (newest, generation) = set.open_for((self.number, open.channel), session.clone()).await;
         lock(self.channels).insert(open.channel, Channel { set, session });
         writer.write(&Message::Opened(Opened { channel: open.channel, newest, generation, proof })).await
     }
@@ -184,7 +183,7 @@ impl Connection<'_> {
         denied: authorise::Denied,
         writer: &mut FrameWriter,
     ) -> Result<(), LinkError> {
-        self.node.count_refusal(format!("{:?}", denied.code));
+        self.node.monitor.count(Counter::Refused, 1);
         let address = self.link.remote_address();
         tracing::warn!(set = open.set, source = name, %address, "refused: {}", denied.cause);
         writer.write(&Message::Refused(Refused { channel: Some(open.channel), code: denied.code })).await
@@ -201,7 +200,7 @@ async fn stream_of(channels: &Channels, mut reader: FrameReader, writer: FrameWr
         }
         Some(Message::Compare(head)) => {
             let Channel { set, session } = channel(channels, head.channel)?;
-            compare::serve(&set, session.attrs, &head, reader, writer).await
+            compare::serve(&set, &session, &head, reader, writer).await
         }
         Some(_) => Err(LinkError::Protocol("a stream that begins with neither a compare nor a change set")),
         None => Ok(()),

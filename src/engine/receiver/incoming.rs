@@ -7,12 +7,13 @@ use tokio::task::JoinSet;
 
 use super::set::{ReplicaSet, Session};
 use super::signature;
-use crate::apply::{ApplyError, Outcome, Staging};
+use crate::apply::{ApplyError, Staging};
 use crate::delta::BlockSize;
 use crate::engine::pool::Panicked;
 use crate::link::{FrameReader, FrameWriter, LinkError};
-use crate::model::{Content, Digest, Entry, Op, RelPath};
-use crate::wire::{Ack, ChangeSet, FileBegin, Message, Nack, NackCode};
+use crate::model::{Content, Digest, Entry, Epoch, Generation, Op, RelPath};
+use crate::store::StoreError;
+use crate::wire::{Ack, ChangeSet, Failed, FileBegin, Message, Nack, NackCode};
 
 /// Frames of operations that are staged at the same time.
 const PARALLEL: usize = 4;
@@ -35,6 +36,12 @@ pub enum IncomingError {
     /// The peer broke the protocol.
     #[error("the change set broke the protocol: {0}")]
     Protocol(&'static str),
+    /// The session may not write any longer.
+    #[error("{}", .0.cause)]
+    Over(Nack),
+    /// The store cannot keep what has to be kept.
+    #[error(transparent)]
+    Store(#[from] StoreError),
 }
 
 /// Receives the change set that `head` begins and answers it.
@@ -48,55 +55,62 @@ pub async fn receive(
     mut reader: FrameReader,
     mut writer: FrameWriter,
 ) -> Result<(), LinkError> {
-    let _writer_of_the_set = set.writing.lock().await;
-    let refused = set.accept(&head).await;
-    if let Err(nack) = refused {
+    if let Err(nack) = set.admit(session.id, head.epoch).await {
         return answer(writer, Message::Nack(nack)).await;
     }
-    let staging = match set.begin(session, &head).await {
-        Ok(staging) => Arc::new(staging),
-        Err(e) => return answer(writer, Message::Nack(set.nack(&e))).await,
-    };
-    let result = match stage(set, &staging, &mut reader, &mut writer).await {
-        Ok(root) => set.commit(&staging, &head).await.map(|outcome| (outcome, root)),
-        Err(e) => Err(e),
-    };
-    let reply = match result {
-        Ok((outcome, root)) => Message::Ack(acknowledge(set, session, &head, outcome, root).await),
-        Err(IncomingError::Link(e)) => {
-            set.discard(staging).await;
-            return Err(e);
+    let result = match set.begin(session, &head).await {
+        Ok(staging) => {
+            let made = make(set, session, &head, &staging, &mut reader, &mut writer).await;
+            (made, Some(staging))
         }
-        Err(e) => Message::Nack(set.nack(&e)),
+        Err(e) => (Err(e), None),
     };
-    let answered = answer(writer, reply).await;
-    set.discard(staging).await;
+    let (made, staging) = result;
+    let answered = match made {
+        Ok(ack) => answer(writer, Message::Ack(ack)).await,
+        Err(e) => {
+            set.dropped(session.id);
+            match e {
+                IncomingError::Link(e) => Err(e),
+                e => answer(writer, Message::Nack(set.refuse(&e))).await,
+            }
+        }
+    };
+    if let Some(staging) = staging {
+        set.discard(staging).await;
+    }
     answered
+}
+
+/// Stages the change set and makes it live.
+async fn make(
+    set: &Arc<ReplicaSet>,
+    session: &Session,
+    head: &ChangeSet,
+    staging: &Arc<Staging>,
+    reader: &mut FrameReader,
+    writer: &mut FrameWriter,
+) -> Result<Ack, IncomingError> {
+    let root = stage(set, staging, reader, writer).await?;
+    set.may_commit(session.id)?;
+    let outcome = set.commit(staging, head).await?;
+    let root_matches = match root {
+        Some(root) => set.root_digest(session.attrs).await.map(|ours| ours == root),
+        None => None,
+    };
+    let generation = Generation {
+        epoch: head.epoch,
+        number: head.number,
+        root: root.filter(|_| root_matches == Some(true)),
+    };
+    set.live(session.id, generation);
+    let failed = outcome.failed.into_iter().map(|(path, cause)| Failed { path, cause }).collect();
+    Ok(Ack { generation, failed, deletions_held: outcome.deletions_held, root_matches })
 }
 
 async fn answer(mut writer: FrameWriter, message: Message) -> Result<(), LinkError> {
     writer.write(&message).await?;
     writer.finish()
-}
-
-async fn acknowledge(
-    set: &Arc<ReplicaSet>,
-    session: &Session,
-    head: &ChangeSet,
-    outcome: Outcome,
-    root: Option<Digest>,
-) -> Ack {
-    let root_matches = match root {
-        Some(root) => set.root(session.attrs).await.map(|ours| ours == root),
-        None => None,
-    };
-    let generation = set.live(head, root.filter(|_| root_matches == Some(true)));
-    Ack {
-        generation,
-        failed: outcome.failed.into_iter().map(|(path, cause)| crate::wire::Failed { path, cause }).collect(),
-        deletions_held: outcome.deletions_held,
-        root_matches,
-    }
 }
 
 /// Stages everything up to the end of the change set; returns the root that it names.
@@ -112,6 +126,7 @@ async fn stage(
         match reader.read().await? {
             Some(Message::Ops(ops)) => {
                 count += ops.len() as u64;
+                set.note(&ops);
                 let alone = !ops.iter().all(is_plain_file);
                 let at_most = if alone { 0 } else { PARALLEL - 1 };
                 drain(&mut running, at_most).await?;
@@ -172,7 +187,10 @@ async fn large_file(
 ) -> Result<(), IncomingError> {
     let (tx, rx) = mpsc::channel(PIECES);
     let staging = staging.clone();
-    let writing = set.pool.run(move || write_file(&staging, &begin, rx));
+    let writing = {
+        let held = set.clone();
+        set.pool.run(move || write_file(&held, &staging, &begin, rx))
+    };
     let feeding = feed(reader, tx);
     let (written, fed) = tokio::join!(writing, feeding);
     // What the disk said explains why feeding stopped, so that it counts first.
@@ -199,18 +217,22 @@ async fn feed(reader: &mut FrameReader, tx: mpsc::Sender<FilePiece>) -> Result<(
 }
 
 fn write_file(
+    set: &ReplicaSet,
     staging: &Staging,
     begin: &FileBegin,
     mut pieces: mpsc::Receiver<FilePiece>,
 ) -> Result<(), IncomingError> {
-    let mut file = staging.open_file(begin.number, begin.base)?;
+    let mut file = staging.open_file(&set.manifest(), begin.number, begin.base)?;
     while let Some(piece) = pieces.blocking_recv() {
         match piece {
             FilePiece::Data(bytes) => file.data(&bytes)?,
             FilePiece::Hole(len) => file.hole(len)?,
             FilePiece::Copy(offset, len) => file.copy(offset, len)?,
             FilePiece::End(hash, entry) => return Ok(file.end(hash, *entry)?),
-            FilePiece::Abort => return Ok(file.abort()?),
+            FilePiece::Abort => {
+                file.abort();
+                return Ok(());
+            }
         }
     }
     Err(IncomingError::Protocol("it ended inside a file"))
@@ -227,8 +249,8 @@ async fn send_signature(
 ) -> Result<(), IncomingError> {
     let block = BlockSize::try_from(block).map_err(|_| IncomingError::Protocol("a block size out of range"))?;
     let reading = {
-        let set = set.clone();
-        set.pool.clone().run(move || signature::of(set.root(), &path, set.record(&path).as_ref(), base, block))
+        let held = set.clone();
+        set.pool.run(move || signature::of(held.root(), &path, held.record(&path).as_ref(), base, block))
     };
     // What cannot be read now travels whole.
     for part in reading.await?.unwrap_or_default() {
@@ -237,17 +259,15 @@ async fn send_signature(
     Ok(writer.write(&Message::End).await?)
 }
 
-/// What a nack says about `error`.
-pub fn nack_code(error: &IncomingError) -> (NackCode, Vec<RelPath>) {
-    match error {
-        IncomingError::Apply(e) => e.nack(),
-        IncomingError::Link(_) | IncomingError::Panicked(_) => (NackCode::Local, Vec::new()),
-        IncomingError::Protocol(_) => (NackCode::Protocol, Vec::new()),
-    }
-}
-
-/// A nack that names the newest epoch.
-pub fn nack(newest: crate::model::Epoch, error: &IncomingError) -> Nack {
-    let (code, paths) = nack_code(error);
+/// What the peer is told about `error`.
+pub fn nack(newest: Epoch, error: &IncomingError) -> Nack {
+    let (code, paths) = match error {
+        IncomingError::Over(nack) => return nack.clone(),
+        IncomingError::Apply(ApplyError::ContentNeeded(paths)) => (NackCode::ContentNeeded, paths.clone()),
+        IncomingError::Apply(ApplyError::Protocol { .. }) | IncomingError::Protocol(_) => {
+            (NackCode::Protocol, Vec::new())
+        }
+        _ => (NackCode::Local, Vec::new()),
+    };
     Nack { code, newest, paths, cause: error.to_string() }
 }

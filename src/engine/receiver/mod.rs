@@ -14,19 +14,22 @@ mod connection;
 mod incoming;
 mod set;
 mod signature;
+mod verify;
 
-use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use syncd_certs::throttle::Throttle;
+use syncd_certs::throttle::{Limits, Throttle};
 use tokio::sync::watch;
 
-pub use set::{Counts, ReplicaSet, ServeError, Session};
+pub use set::{ReplicaSet, ServeError, Session};
 
-use crate::link::{Incoming, Link};
+use crate::link::{Endpoint, Link};
+use crate::engine::stopped;
 use crate::model::NodeKey;
+use crate::observe::Monitor;
+use crate::session::SessionId;
 use crate::store::Store;
 
 /// How often what is not in the store yet goes there.
@@ -46,10 +49,11 @@ pub struct Receiver {
     /// Pins.
     pub store: Arc<Store>,
     /// Slows down guessing.
-    pub throttle: Mutex<Throttle<IpAddr>>,
-    /// What was refused, for status.
-    pub refused: Mutex<std::collections::BTreeMap<String, u64>>,
+    pub throttle: Mutex<Throttle>,
+    /// Counts what is refused.
+    pub monitor: Monitor,
     connections: AtomicU64,
+    sessions: AtomicU64,
 }
 
 impl Receiver {
@@ -61,6 +65,7 @@ impl Receiver {
         sets: Vec<Arc<ReplicaSet>>,
         trust_first_use: bool,
         store: Arc<Store>,
+        monitor: Monitor,
     ) -> Self {
         Self {
             key,
@@ -68,9 +73,10 @@ impl Receiver {
             sets,
             trust_first_use,
             store,
-            throttle: Mutex::new(Throttle::default()),
-            refused: Mutex::default(),
+            throttle: Mutex::new(Throttle::new(Limits::default())),
+            monitor,
             connections: AtomicU64::new(0),
+            sessions: AtomicU64::new(0),
         }
     }
 
@@ -81,25 +87,25 @@ impl Receiver {
     }
 
     /// Serves whoever comes until `stop` turns true.
-    pub async fn run(self: Arc<Self>, mut incoming: Incoming, mut stop: watch::Receiver<bool>) {
+    pub async fn run(self: Arc<Self>, mut endpoint: Endpoint, mut stop: watch::Receiver<bool>) {
         let mut save = tokio::time::interval(SAVE_EVERY);
         save.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             tokio::select! {
-                link = incoming.accept() => match link {
+                link = endpoint.accept() => match link {
                     Some(link) => self.clone().serve(link),
                     None => break,
                 },
                 _ = save.tick() => self.save(),
-                _ = stop.wait_for(|stop| *stop) => break,
+                () = stopped(&mut stop) => break,
             }
         }
         self.save();
     }
 
-    /// Counts what was refused, under its cause.
-    pub fn count_refusal(&self, cause: impl Into<String>) {
-        *crate::engine::lock(&self.refused).entry(cause.into()).or_default() += 1;
+    /// The number of a new session.
+    pub fn next_session(&self) -> SessionId {
+        SessionId(self.sessions.fetch_add(1, Ordering::Relaxed))
     }
 
     fn serve(self: Arc<Self>, link: Link) {

@@ -1,19 +1,23 @@
 //! A set at its receiver: the tree, what was agreed about it, and who writes it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Instant;
+
+use tokio::sync::Notify;
 
 use super::compare::refreshed;
 use super::incoming::{IncomingError, nack};
-use crate::apply::{Applier, ApplyError, Outcome, Policy, Staging};
+use super::verify::verify;
+use crate::apply::{Applier, ApplyError, Deletions, Outcome, Policy, Recovered, Staging};
 use crate::config::{self, DeletePolicy};
 use crate::engine::lock;
 use crate::engine::pool::{Panicked, Pool, PoolError};
 use crate::filter::Filter;
 use crate::fs::Root;
 use crate::model::{Attrs, Digest, Epoch, Generation, Manifest, NodeKey, Op, Record, RelPath};
-use crate::session;
+use crate::engine::Found;
+use crate::session::{self, Opening, SessionId, Verdict};
 use crate::store::{Store, StoreError, Write, Writer};
 use crate::wire::{ChangeSet, Nack};
 
@@ -24,10 +28,9 @@ pub struct ReplicaSet {
     pub config: config::ReplicaSet,
     /// Threads for its file work, with the rights of its user.
     pub pool: Arc<Pool>,
-    /// Held by the one change set that is being written.
-    pub writing: tokio::sync::Mutex<()>,
-    /// Sources that have it open, by connection and channel.
-    pub sources: Mutex<BTreeMap<(u64, u32), Session>>,
+    sources: Mutex<BTreeMap<ChannelId, Session>>,
+    /// Rung when a commit has ended.
+    idle: Notify,
     applier: Applier,
     filter: Filter,
     manifest: Mutex<Manifest>,
@@ -39,9 +42,16 @@ pub struct ReplicaSet {
     writer: Arc<Writer>,
 }
 
+/// A connection, and the channel on it.
+pub type ChannelId = (u64, u32);
+
 /// A source that has the set open.
 #[derive(Clone, Debug)]
 pub struct Session {
+    /// What the fence knows it by.
+    pub id: SessionId,
+    /// Since when.
+    pub since: Instant,
     /// The source's address.
     pub address: std::net::SocketAddr,
     /// Its key.
@@ -52,8 +62,6 @@ pub struct Session {
     pub proof: String,
     /// What it replicates.
     pub attrs: Attrs,
-    /// Ids are numbers.
-    pub numeric_ids: bool,
 }
 
 /// What status tells of a set.
@@ -65,6 +73,8 @@ pub struct Counts {
     pub drift: u64,
     /// Deletions that wait for an operator.
     pub deletions_held: u64,
+    /// Change sets that were refused.
+    pub rejected: u64,
     /// The newest local failure.
     pub error: Option<String>,
 }
@@ -159,7 +169,7 @@ impl ReplicaSet {
             store.seen_epoch(&set).map_err(stored)?,
             store.generation(&set).map_err(stored)?,
         );
-        let (applier, recovered) = pool.run_blocking(|| open_tree(&config, uid, &gids, &mut manifest))?;
+        let (applier, recovered) = pool.run_blocking(|| open_tree(&config, &mut manifest))?;
         if recovered.changed() {
             tracing::warn!(set, "{recovered}");
         }
@@ -167,8 +177,8 @@ impl ReplicaSet {
         Ok(Self {
             config,
             pool: Arc::new(pool),
-            writing: tokio::sync::Mutex::new(()),
             sources: Mutex::default(),
+            idle: Notify::new(),
             applier,
             filter,
             manifest: Mutex::new(manifest),
@@ -199,7 +209,7 @@ impl ReplicaSet {
     /// The newest epoch and the live generation.
     pub fn position(&self) -> (Epoch, Generation) {
         let fence = lock(&self.fence);
-        (fence.newest(), fence.generation())
+        (fence.newest(), fence.live())
     }
 
     /// Figures for status.
@@ -221,25 +231,111 @@ impl ReplicaSet {
         lock(&self.touched).all = true;
     }
 
+    /// Every path at which the tree is not what was acknowledged.
+    ///
+    /// # Errors
+    /// Why it cannot be told, for people.
+    pub async fn verify(self: &Arc<Self>) -> Result<Vec<Found>, String> {
+        let set = self.clone();
+        let attrs = self.sources().first().map_or(Attrs::ARCHIVE, |s| s.attrs);
+        self.pool.run(move || verify(&set, attrs)).await.map_err(|e| e.to_string())
+    }
+
     /// The Merkle root of what was agreed.
     pub async fn root_digest(self: &Arc<Self>, attrs: Attrs) -> Option<Digest> {
         let set = self.clone();
         self.pool.run(move || set.manifest().root(attrs)).await.ok().flatten()
     }
 
-    /// Checks the epoch of a change set or compare; a new one is durable before this returns.
+    /// Opens the set for a source; waits while a commit is under way. Returns the newest epoch and
+    /// the live generation.
+    pub async fn open_for(&self, channel: ChannelId, session: Session) -> (Epoch, Generation) {
+        loop {
+            let idle = self.idle.notified();
+            match lock(&self.fence).handle_open(session.id, session.key) {
+                Opening::Opened { newest, live, .. } => {
+                    lock(&self.sources).insert(channel, session);
+                    return (newest, live);
+                }
+                Opening::Wait => {}
+            }
+            idle.await;
+        }
+    }
+
+    /// A source is gone.
+    pub fn close_for(&self, channel: ChannelId) {
+        if let Some(session) = lock(&self.sources).remove(&channel) {
+            lock(&self.fence).handle_closed(session.id);
+            self.idle.notify_waiters();
+        }
+    }
+
+    /// The sources that have it open.
+    pub fn sources(&self) -> Vec<Session> {
+        lock(&self.sources).values().cloned().collect()
+    }
+
+    /// Lets a change set begin; waits while a commit is under way. A new epoch is durable before
+    /// this returns.
     ///
     /// # Errors
     /// The nack for the peer.
-    pub fn fence(&self, epoch: Epoch) -> Result<(), Nack> {
-        let mut fence = lock(&self.fence);
-        let persist = fence.handle_epoch(epoch)?;
-        if let Some(epoch) = persist
-            && let Err(e) = self.store.set_seen_epoch(&self.config.name, epoch)
-        {
-            return Err(nack(fence.newest(), &IncomingError::Store(e)));
+    pub async fn admit(&self, session: SessionId, epoch: Epoch) -> Result<(), Nack> {
+        self.admitted(|fence| fence.handle_change_set(session, epoch)).await
+    }
+
+    /// Lets a compare begin; waits while a commit is under way. A new epoch is durable before this
+    /// returns.
+    ///
+    /// # Errors
+    /// The nack for the peer.
+    pub async fn admit_compare(&self, session: SessionId, epoch: Epoch) -> Result<(), Nack> {
+        self.admitted(|fence| fence.handle_compare(session, epoch)).await
+    }
+
+    /// Asks the fence until it need not wait for a commit any longer.
+    async fn admitted(&self, ask: impl Fn(&mut session::Receiver) -> Verdict) -> Result<(), Nack> {
+        loop {
+            let idle = self.idle.notified();
+            let verdict = ask(&mut lock(&self.fence));
+            match verdict {
+                Verdict::Accept { persist } => return self.persist(persist),
+                Verdict::Refuse(nack) => {
+                    lock(&self.counts).rejected += 1;
+                    return Err(nack);
+                }
+                Verdict::Wait => {}
+            }
+            idle.await;
         }
-        Ok(())
+    }
+
+    fn persist(&self, epoch: Option<Epoch>) -> Result<(), Nack> {
+        let Some(epoch) = epoch else { return Ok(()) };
+        let stored = self.store.set_seen_epoch(&self.config.name, epoch);
+        stored.map(drop).map_err(|e| self.refuse(&IncomingError::Store(e)))
+    }
+
+    /// Whether the change set of `session`, staged by now, may still go live.
+    ///
+    /// # Errors
+    /// [`IncomingError::Over`].
+    pub fn may_commit(&self, session: SessionId) -> Result<(), IncomingError> {
+        lock(&self.fence).commit(session).map_err(IncomingError::Over)
+    }
+
+    /// The change set of `session` will not go live.
+    pub fn dropped(&self, session: SessionId) {
+        lock(&self.fence).handle_dropped(session);
+        self.idle.notify_waiters();
+    }
+
+    /// The change set of `session` is live.
+    pub fn live(&self, session: SessionId, generation: Generation) {
+        lock(&self.fence).handle_live(session, generation);
+        self.idle.notify_waiters();
+        self.writer.send([Write::Generation { set: self.config.name.clone(), generation }]);
     }
 
     /// Opens a stage for the change set.
@@ -247,20 +343,9 @@ impl ReplicaSet {
     /// # Errors
     /// [`IncomingError`] when there is no room or the stage cannot be made.
     pub async fn begin(self: &Arc<Self>, session: &Session, head: &ChangeSet) -> Result<Arc<Staging>, IncomingError> {
-        let set = self.clone();
-        let policy = self.policy(session, head);
-        Ok(Arc::new(self.pool.run(move || set.applier.begin(policy)).await??))
-    }
-
-    fn policy(&self, session: &Session, head: &ChangeSet) -> Policy {
-        let numeric = self.config.numeric_ids || session.numeric_ids;
-        Policy {
-            attrs: session.attrs,
-            privileged: self.config.privileged,
-            guarded: self.config.delete == DeletePolicy::Guarded,
-            users: if numeric { Vec::new() } else { head.users.clone() },
-            groups: if numeric { Vec::new() } else { head.groups.clone() },
-        }
+        let (set, attrs) = (self.clone(), session.attrs);
+        let (users, groups) = (head.users.clone(), head.groups.clone());
+        Ok(Arc::new(self.pool.run(move || set.applier.begin(attrs, &users, &groups)).await??))
     }
 
     /// Notes what `ops` are about to touch, for the store.
@@ -303,12 +388,6 @@ impl ReplicaSet {
         Ok(outcome)
     }
 
-    /// Notes that the change set is live.
-    pub fn live(&self, generation: Generation) {
-        lock(&self.fence).live(generation);
-        self.writer.send([Write::Generation { set: self.config.name.clone(), generation }]);
-    }
-
     /// Drops what is left of a stage.
     pub async fn discard(self: &Arc<Self>, staging: Arc<Staging>) {
         if let Err(Panicked) = self.pool.run(move || staging.discard()).await {
@@ -318,7 +397,11 @@ impl ReplicaSet {
 
     /// What the peer is told about `error`.
     pub fn refuse(&self, error: &IncomingError) -> Nack {
-        lock(&self.counts).error = Some(error.to_string());
+        let mut counts = lock(&self.counts);
+        counts.error = Some(error.to_string());
+        counts.rejected += 1;
+        drop(counts);
+        tracing::warn!(set = self.config.name, "a change set did not go live: {error}");
         nack(self.position().0, error)
     }
 
@@ -350,19 +433,24 @@ impl ReplicaSet {
 
 fn open_tree(
     config: &config::ReplicaSet,
-    uid: Option<u32>,
-    gids: &[u32],
     manifest: &mut Manifest,
-) -> Result<(Applier, crate::apply::Recovered), ServeError> {
+) -> Result<(Applier, Recovered), ServeError> {
     let set = config.name.clone();
-    let root = open_root(&config.path)
+    let root = Root::open(&config.path)
         .map_err(|cause| ServeError::Root { set: set.clone(), path: config.path.display().to_string(), cause })?;
     let failed = |cause| ServeError::Apply { set: set.clone(), cause };
-    let applier = Applier::open(root, uid, gids).map_err(failed)?;
+    let policy = Policy::of_this_thread(Attrs::ARCHIVE).map_err(|cause| ServeError::Root {
+        set: set.clone(),
+        path: config.path.display().to_string(),
+        cause,
+    })?;
+    let deletions = match config.delete {
+        DeletePolicy::Always => Deletions::Always,
+        DeletePolicy::Guarded => Deletions::Guarded,
+        DeletePolicy::Never => Deletions::Never,
+    };
+    let policy = Policy { privileged: config.privileged, numeric_ids: config.numeric_ids, deletions, ..policy };
+    let applier = Applier::open(root, policy).map_err(failed)?;
     let recovered = applier.recover(manifest).map_err(failed)?;
     Ok((applier, recovered))
-}
-
-fn open_root(path: &Path) -> std::io::Result<Root> {
-    Root::open(path)
 }

@@ -320,7 +320,7 @@ fn whole(read: io::Result<Read>) -> Result<(Record, Vec<u8>), String> {
     }
 }
 
-fn opened(opening: io::Result<Opening>) -> Result<Reader, String> {
+fn opened(opening: io::Result<Opening>) -> Result<Box<Reader>, String> {
     match opening {
         Ok(Opening::Open(reader)) => Ok(reader),
         Ok(Opening::Gone) => Err("it vanished".to_owned()),

@@ -7,7 +7,7 @@ use rayon::prelude::*;
 use super::refresh::Look;
 use super::set::SharedIndex;
 use crate::config::DeletePolicy;
-use crate::fs::{Hashed, hash_file};
+use crate::fs::read_record;
 use crate::model::{Attrs, Digest, Entry, Kind, Node, Record, RelPath};
 
 /// What the peer holds directly inside one directory; the root's own entry stands under `.`.
@@ -50,7 +50,7 @@ pub fn differences(look: &Look<'_>, index: &SharedIndex, dir: &RelPath, mut thei
         .filter(|(name, mine)| theirs.get(name).is_some_and(|t| needs_reading(&mine.entry, t)))
         .filter_map(|(name, _)| {
             let path = child(dir, name)?;
-            Some((path.clone(), hash_file(look.root, &path).ok()?))
+            Some((path.clone(), read_record(look.root, &path)?))
         })
         .collect();
     if !read.is_empty() {
@@ -107,7 +107,7 @@ pub fn read_all(look: &Look<'_>, index: &SharedIndex) {
         files.map(|(p, _)| p).collect()
     };
     files.par_iter().for_each(|path| {
-        if let Ok(record) = hash_file(look.root, path) {
+        if let Some(record) = read_record(look.root, path) {
             index.lock().fill(path, &record);
         }
     });

@@ -32,10 +32,10 @@ pub fn open(
                 exporter: link.exporter(),
                 source_key: own.0,
                 receiver_key: link.node_key().0,
-                set: target.config.set.clone(),
-                user: user.clone(),
+                set: &target.config.set,
+                user,
             };
-            let (prover, pake) = Prover::start(&password, context);
+            let (prover, pake) = Prover::start(&password, &context);
             (Proof::Password { user: user.clone(), pake }, Some(prover))
         }
     };

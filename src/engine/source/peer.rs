@@ -16,7 +16,7 @@ use super::merge::Difference;
 use super::open;
 use super::send::{self, Outcome, SendError, Settled};
 use super::set::{SourceSet, Target};
-use crate::engine::lock;
+use crate::engine::{lock, stopped};
 use crate::link::{Endpoint, FrameReader, FrameWriter, Link, LinkError};
 use crate::model::{Epoch, NodeKey};
 use crate::observe::{FailLog, Failure};
@@ -152,7 +152,7 @@ impl Peer {
             let due = task.due();
             tokio::select! {
                 biased;
-                _ = stop.wait_for(|stop| *stop) => break,
+                () = stopped(&mut stop) => break,
                 event = rx.recv() => if let Some(event) = event { task.handle(event).await },
                 () = self.wake.notified() => {}
                 Some(verification) = asked.recv() => task.verify(verification),

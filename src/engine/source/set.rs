@@ -220,8 +220,8 @@ impl SourceSet {
     }
 
     /// Takes `root` for the root directory from now on: it was made anew, or mounted.
-    pub fn replace_root(&self, root: Root) {
-        *self.root.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(root);
+    pub fn replace_root(&self, root: Arc<Root>) {
+        *self.root.write().unwrap_or_else(PoisonError::into_inner) = root;
     }
 
     /// What looking at the disk needs.

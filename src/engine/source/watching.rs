@@ -9,6 +9,7 @@ use tokio::time::{Interval, MissedTickBehavior, interval, sleep_until};
 
 use super::refresh::Refreshed;
 use super::set::SourceSet;
+use crate::engine::stopped;
 use crate::coalesce::{Batch, Coalescer, Dirty, Scope};
 use crate::fs::{Root, look};
 use crate::model::{Base, Kind, RelPath};
@@ -51,7 +52,7 @@ impl Watching {
             let due = self.coalescer.poll_timeout();
             tokio::select! {
                 biased;
-                _ = stop.wait_for(|stop| *stop) => break,
+                () = stopped(&mut stop) => break,
                 told = events.recv() => match told {
                     Some(told) => self.handle(told).await,
                     None => break,
@@ -150,7 +151,7 @@ impl Watching {
         if self.root_gone {
             return;
         }
-        let held: BTreeSet<RelPath> = self.coalescer.held();
+        let held: BTreeSet<RelPath> = self.coalescer.waiting().cloned().collect();
         let set = self.set.clone();
         let of = set.index.lock().manifest().len();
         let work = move || {
