@@ -13,6 +13,10 @@
 //! |---|---|
 //! | what is a path, an entry, a manifest, an epoch? | [`model`] |
 //! | which bytes travel, and what are their limits? | [`wire`] |
+//! | what survives a restart, and when is it durable? | [`store`] |
+//! | how is a running one asked, and what does it tell? | [`control`] |
+//! | what do people see of it? | [`observe`] |
+//! | what can be typed? | [`cli`] |
 //!
 //! Layers, each depending only on those above it: [`model`]; the pure cores (`coalesce`, `plan`,
 //! `delta`, [`wire`], `session`); the IO around them (`fs`, `watch`, `store`, `link`); `engine`;

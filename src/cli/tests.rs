@@ -103,7 +103,7 @@ fn the_grammar_is_sound_and_its_help_as_agreed() {
     command.clone().debug_assert();
     command.build();
     let mut help = vec![command.render_long_help().to_string()];
-    for sub in command.get_subcommands_mut().filter(|sub| !sub.is_hide_set()) {
+    for sub in command.get_subcommands_mut().filter(|sub| !sub.is_hide_set() && sub.get_name() != "help") {
         help.push(sub.render_long_help().to_string());
         for below in sub.get_subcommands_mut().filter(|below| below.get_name() != "help") {
             help.push(below.render_long_help().to_string());
