@@ -41,8 +41,7 @@ fn sersync2_is_replaced_by_name() {
 #[test]
 fn both_sides_take_what_a_legacy_file_cannot_say() {
     let options = "--state-dir /s --trust-first-use --set listen=[::]:8873 --set nginx.delete=never";
-    let settings =
-        [("listen", "[::]:8873"), ("nginx.delete", "never")].map(|(k, v)| (k.to_owned(), v.to_owned())).to_vec();
+    let settings = ["listen=[::]:8873", "nginx.delete=never"].map(str::to_owned).to_vec();
     let expected = NodeArgs { state_dir: Some("/s".into()), trust_first_use: true, settings, ..node("f") };
     assert_eq!(started(&format!("syncd --config f {options}")), Ok(Start::Source(expected.clone())));
     assert_eq!(started(&format!("syncd peer --config f {options}")), Ok(Start::Peer(expected.clone())));
