@@ -76,7 +76,7 @@ pub struct CommonArgs {
     pub trust_first_use: bool,
     /// Say what a legacy file cannot; may be repeated
     #[arg(long = "set", value_name = "KEY=VALUE", value_parser = setting, action = ArgAction::Append)]
-    pub settings: Vec<(String, String)>,
+    pub settings: Vec<String>,
     /// A keepalived.conf.
     #[arg(long, value_name = "KEEPALIVED_CONF", hide = true)]
     pub vrrp: Option<PathBuf>,
@@ -172,9 +172,10 @@ impl CommonArgs {
     }
 }
 
-fn setting(text: &str) -> Result<(String, String), String> {
+/// The form alone; what the keys mean, the configuration knows.
+fn setting(text: &str) -> Result<String, String> {
     match text.split_once('=') {
-        Some((key, value)) if !key.trim().is_empty() => Ok((key.trim().to_owned(), value.trim().to_owned())),
+        Some((key, _)) if !key.trim().is_empty() => Ok(text.to_owned()),
         _ => Err("it has to be KEY=VALUE".to_owned()),
     }
 }

@@ -8,6 +8,8 @@ use super::Fault;
 /// What came of reading one file; each text is complete, with file, line, column and caret.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Checked {
+    /// What is made of the file, where that may surprise; no reason to fail.
+    pub notes: Vec<String>,
     /// Settings that are unknown, or understood and not honoured.
     pub warnings: Vec<String>,
     /// Why the file cannot be used.
@@ -18,8 +20,8 @@ pub struct Checked {
 pub(super) fn run(files: &[PathBuf], read: impl Fn(&Path) -> Checked, out: &mut impl Write) -> Result<(), Fault> {
     let (mut warned, mut wrong) = (0, 0);
     for file in files {
-        let Checked { warnings, errors } = read(file);
-        for text in errors.iter().chain(&warnings) {
+        let Checked { notes, warnings, errors } = read(file);
+        for text in errors.iter().chain(&warnings).chain(&notes) {
             writeln!(out, "{}", text.trim_end())?;
         }
         if errors.is_empty() && warnings.is_empty() {
@@ -44,9 +46,9 @@ mod tests {
         let read = |file: &Path| {
             let text = |s: &str| vec![format!("{}:1:1: {s}", file.display())];
             match file.to_str() {
-                Some("warned") => Checked { warnings: text("unknown"), errors: Vec::new() },
-                Some("wrong") => Checked { warnings: Vec::new(), errors: text("malformed") },
-                _ => Checked::default(),
+                Some("warned") => Checked { warnings: text("unknown"), ..Default::default() },
+                Some("wrong") => Checked { errors: text("malformed"), ..Default::default() },
+                _ => Checked { notes: text("a note"), ..Default::default() },
             }
         };
         let code = |files: &[&str]| {
@@ -58,6 +60,9 @@ mod tests {
         let files = ["good", "warned", "wrong"].map(PathBuf::from);
         run(&files, read, &mut out).expect_err("wrong");
         let text = String::from_utf8(out).expect("text");
-        assert_eq!(text, "good: every setting is understood and honoured\nwarned:1:1: unknown\nwrong:1:1: malformed\n");
+        assert_eq!(
+            text,
+            "good:1:1: a note\ngood: every setting is understood and honoured\nwarned:1:1: unknown\nwrong:1:1: malformed\n"
+        );
     }
 }

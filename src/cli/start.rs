@@ -33,8 +33,8 @@ pub struct NodeArgs {
     pub state_dir: Option<PathBuf>,
     /// `--trust-first-use`.
     pub trust_first_use: bool,
-    /// `--set KEY=VALUE`, in order.
-    pub settings: Vec<(String, String)>,
+    /// `--set KEY=VALUE`, each as it was written, in order.
+    pub settings: Vec<String>,
     /// `-n`; none or 0 takes one for each core.
     pub threads: Option<u16>,
 }

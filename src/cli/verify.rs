@@ -122,7 +122,7 @@ mod tests {
     fn what_is_not_known_is_not_called_equal() {
         let (equal, unlike, unknown) = (result(0, None), result(3, None), result(0, Some("not connected")));
         let code = |results: &[VerifyResult]| judge(results).map_or_else(|fault| fault.code(), |()| 0);
-        assert_eq!(code(&[equal.clone()]), 0);
+        assert_eq!(code(std::slice::from_ref(&equal)), 0);
         assert_eq!(code(&[equal.clone(), unknown.clone()]), 3);
         assert_eq!(code(&[unknown.clone(), unlike.clone()]), 1);
         let lines: Vec<_> = [equal, unlike, unknown].iter().map(line).collect();

@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::{fmt, fs, io};
 
-use redb::{Builder, Database, DatabaseError, Durability, ReadTransaction, ReadableDatabase, WriteTransaction};
+use redb::{
+    Builder, Database, DatabaseError, Durability, ReadTransaction, ReadableDatabase, StorageError, WriteTransaction,
+};
 use tracing::warn;
 
 use super::error::{StoreError, Trouble};
@@ -132,26 +134,23 @@ impl Store {
         slot: &mut MutexGuard<'_, Option<Database>>,
         job: &impl Fn(&Database) -> Result<T, Trouble>,
     ) -> Result<T, Trouble> {
-        // redb asserts what its checksums do not cover: a flipped bit must not end the program.
+        // redb asserts what its checksums do not cover: a flipped bit must not end the program. The
+        // database stands in its slot first, so that no panic unwinds through its drop.
         let done = caught(|| {
-            if slot.is_none() {
-                let database = (self.medium)(&self.dir.join(FILE))?;
+            let fresh = slot.is_none();
+            if fresh {
+                **slot = Some((self.medium)(&self.dir.join(FILE))?);
+            }
+            let database = slot.as_ref().ok_or(StorageError::DatabaseClosed)?;
+            if fresh {
                 let txn = database.begin_write()?;
                 check_schema(&txn)?;
                 txn.commit()?;
-                **slot = Some(database);
             }
-            match &**slot {
-                Some(database) => job(database),
-                None => Err(redb::DatabaseError::from(redb::StorageError::DatabaseClosed).into()),
-            }
+            job(database)
         });
         if done.is_err() {
-            let closed = slot.take();
-            let _ = caught(|| {
-                drop(closed);
-                Ok(())
-            });
+            close(slot);
         }
         done
     }
@@ -195,6 +194,22 @@ impl fmt::Debug for Store {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Store").field("dir", &self.dir).finish_non_exhaustive()
     }
+}
+
+impl Drop for Store {
+    fn drop(&mut self) {
+        close(self.database.get_mut().unwrap_or_else(PoisonError::into_inner));
+    }
+}
+
+/// Closes a database, a damaged one as well.
+fn close(slot: &mut Option<Database>) {
+    let database = slot.take();
+    // What is wrong with it was told before, or will be when it is opened again.
+    let _ = caught(|| {
+        drop(database);
+        Ok(())
+    });
 }
 
 fn open_file(path: &Path) -> Result<Database, DatabaseError> {

@@ -293,7 +293,7 @@ fn all(store: &Store) -> impl PartialEq + fmt::Debug + use<> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(ProptestConfig::with_cases(24))]
 
     #[test]
     fn a_batch_does_what_its_writes_would_one_by_one(writes in prop::collection::vec(write(), 0..20)) {
