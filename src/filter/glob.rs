@@ -15,6 +15,10 @@ pub(super) struct Globs {
 }
 
 impl Globs {
+    pub(super) fn is_empty(&self) -> bool {
+        self.any.is_empty() && self.dirs.is_empty()
+    }
+
     pub(super) fn new(patterns: &[String]) -> Result<Self, FilterError> {
         let (mut any, mut dirs) = (GlobSetBuilder::new(), GlobSetBuilder::new());
         for pattern in patterns {
