@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sd_notify::NotifyState;
-use syncd_compat::Finding;
+use syncd_compat::Severity;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
@@ -42,30 +42,37 @@ pub fn start(start: Start, console: &Console) -> Result<(), Fault> {
 /// Reads `file` as `syncd check` does: for whichever side it is of.
 #[must_use]
 pub fn check(file: &Path) -> Checked {
-    let loaded = config::load_source(file, &[]);
-    let other = || config::load_peer(file, &[]);
-    let loaded = match loaded {
-        Err(e) if e.is_wrong_side() => other(),
+    let loaded = match config::load_source(file, &[]) {
+        // It is for the other side.
+        Err(e) if e.findings().iter().any(|f| f.code == "config-kind" || f.code == "config-role") => {
+            config::load_peer(file, &[])
+        }
         loaded => loaded,
     };
-    let text = |findings: &[Finding]| findings.iter().map(ToString::to_string).collect();
+    let mut checked = Checked::default();
     match loaded {
-        Ok(loaded) => match loaded.check_local() {
-            Ok(()) => Checked { warnings: text(&loaded.findings), errors: Vec::new() },
-            Err(e) => Checked { warnings: text(&loaded.findings), errors: vec![e.to_string()] },
-        },
-        Err(e) => Checked { warnings: Vec::new(), errors: vec![e.to_string()] },
+        Ok(loaded) => {
+            for finding in &loaded.findings {
+                let of = if finding.severity == Severity::Note { &mut checked.notes } else { &mut checked.warnings };
+                of.push(finding.to_string());
+            }
+            checked.errors.extend(loaded.check_local().err().map(|e| e.to_string()));
+        }
+        Err(e) => checked.errors.push(e.to_string()),
     }
+    checked
 }
 
 fn load(args: &NodeArgs, role: Role) -> Result<Loaded, Fault> {
-    let overrides: Vec<String> = args.settings.iter().map(|(key, value)| format!("{key}={value}")).collect();
     let mut loaded = match role {
-        Role::Peer => config::load_peer(&args.config, &overrides)?,
-        Role::Source => config::load_source(&args.config, &overrides)?,
+        Role::Peer => config::load_peer(&args.config, &args.settings)?,
+        Role::Source => config::load_source(&args.config, &args.settings)?,
     };
     for finding in &loaded.findings {
-        tracing::warn!("{}", finding.line());
+        match finding.severity {
+            Severity::Note => tracing::info!("{}", finding.summary()),
+            _ => tracing::warn!("{}", finding.summary()),
+        }
     }
     loaded.check_local()?;
     loaded.config.trust_first_use |= args.trust_first_use;
@@ -112,8 +119,10 @@ async fn run(
     ready()?;
     loop {
         let reply: Option<Responder> = tokio::select! {
-            () = signals.end() => break,
-            _ = signals.reload.recv() => None,
+            told = signals.told() => match told {
+                Told::End => break,
+                Told::Reload => None,
+            },
             Some(reply) = reloads.recv() => Some(reply),
         };
         let told = match load(args, role) {
@@ -163,6 +172,14 @@ fn ready() -> Result<(), Fault> {
     Ok(())
 }
 
+/// What a signal asks for.
+enum Told {
+    /// SIGTERM, SIGINT.
+    End,
+    /// SIGHUP.
+    Reload,
+}
+
 /// The signals that a node obeys.
 struct Signals {
     terminate: Signal,
@@ -178,6 +195,15 @@ impl Signals {
             interrupt: listen(SignalKind::interrupt())?,
             reload: listen(SignalKind::hangup())?,
         })
+    }
+
+    /// Any of them.
+    async fn told(&mut self) -> Told {
+        tokio::select! {
+            _ = self.terminate.recv() => Told::End,
+            _ = self.interrupt.recv() => Told::End,
+            _ = self.reload.recv() => Told::Reload,
+        }
     }
 
     /// SIGTERM or SIGINT.

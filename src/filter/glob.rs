@@ -15,10 +15,6 @@ pub(super) struct Globs {
 }
 
 impl Globs {
-    pub(super) fn is_empty(&self) -> bool {
-        self.any.is_empty() && self.dirs.is_empty()
-    }
-
     pub(super) fn new(patterns: &[String]) -> Result<Self, FilterError> {
         let (mut any, mut dirs) = (GlobSetBuilder::new(), GlobSetBuilder::new());
         for pattern in patterns {

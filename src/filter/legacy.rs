@@ -9,10 +9,6 @@ use super::FilterError;
 pub(super) struct Expressions(RegexSet);
 
 impl Expressions {
-    pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
     pub(super) fn new(patterns: &[String]) -> Result<Self, FilterError> {
         let whole = patterns.iter().map(|pattern| whole(pattern)).collect::<Result<Vec<_>, _>>()?;
         let set = RegexSetBuilder::new(whole).unicode(false).dot_matches_new_line(true).build();

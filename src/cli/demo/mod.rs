@@ -26,7 +26,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 ///
 /// # Errors
 /// [`Fault`] when a node cannot start or the trees do not become equal.
-pub fn run() -> Result<(), Fault> {
+pub(super) fn run() -> Result<(), Fault> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Fault::local)?;
     let dir = tempfile::Builder::new().prefix("syncd-demo-").tempdir().map_err(Fault::local)?;
     let result = runtime.block_on(async {

@@ -13,7 +13,7 @@ const DATAGRAM: usize = 65_535;
 
 /// Forwards datagrams to one address and its answers back, while the link is whole.
 #[derive(Clone, Debug)]
-pub struct Relay {
+pub(super) struct Relay {
     address: SocketAddr,
     broken: Arc<AtomicBool>,
     bytes: Arc<AtomicU64>,
@@ -24,7 +24,7 @@ impl Relay {
     ///
     /// # Errors
     /// As bind(2).
-    pub async fn start(target: SocketAddr) -> io::Result<Self> {
+    pub(super) async fn start(target: SocketAddr) -> io::Result<Self> {
         let socket = Arc::new(UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await?);
         let relay =
             Self { address: socket.local_addr()?, broken: Arc::default(), bytes: Arc::default() };
@@ -34,23 +34,23 @@ impl Relay {
 
     /// Where the relay takes datagrams.
     #[must_use]
-    pub fn address(&self) -> SocketAddr {
+    pub(super) fn address(&self) -> SocketAddr {
         self.address
     }
 
     /// Drops everything from now on.
-    pub fn cut(&self) {
+    pub(super) fn cut(&self) {
         self.broken.store(true, Ordering::Relaxed);
     }
 
     /// Lets everything pass from now on.
-    pub fn heal(&self) {
+    pub(super) fn heal(&self) {
         self.broken.store(false, Ordering::Relaxed);
     }
 
     /// How many bytes passed, in both directions.
     #[must_use]
-    pub fn bytes(&self) -> u64 {
+    pub(super) fn bytes(&self) -> u64 {
         self.bytes.load(Ordering::Relaxed)
     }
 

@@ -23,7 +23,7 @@ use std::time::Duration;
 use syncd_certs::throttle::{Limits, Throttle};
 use tokio::sync::watch;
 
-pub use set::{ReplicaSet, ServeError, Session};
+pub use set::{ReplicaSet, ServeError};
 
 use crate::link::{Endpoint, Link};
 use crate::engine::stopped;

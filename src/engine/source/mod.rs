@@ -23,6 +23,6 @@ mod watching;
 
 pub use index::Index;
 pub use merge::Difference;
-pub use peer::{Peer, Shared, Standing};
-pub use set::{SourceSet, Target, WatchState};
+pub use peer::{Peer, Shared};
+pub use set::{SourceSet, Target};
 pub use watching::Watching;
