@@ -176,6 +176,14 @@ fn simple_operations_are_told() {
 }
 
 #[test]
+fn the_thread_ends_with_its_owner() {
+    let Bench { watcher, mut events, dir: _dir, .. } = Bench::new();
+    drop(watcher);
+    // The channel closes when the thread lets go of its end.
+    while events.blocking_recv().is_some() {}
+}
+
+#[test]
 fn the_attributes_of_the_root_are_told() {
     let mut bench = Bench::new();
     fs::set_permissions(bench.s(), fs::Permissions::from_mode(0o750)).expect("chmod");
