@@ -8,6 +8,7 @@ use super::flight::{Fate, Flight, Flown, LeftOut};
 use super::names::{Name, Names, Unacknowledged};
 use super::retry::Backoff;
 use crate::model::{Base, Entry, Epoch, Generation, RelPath};
+use crate::plan::{Plan, Step};
 use crate::wire::{Ack, Failed, Nack, NackCode, Refusal};
 
 /// How many hints of moves are kept; one that is dropped costs bytes, nothing else.
@@ -52,9 +53,9 @@ pub enum Action {
 
 /// A change set to be planned and sent.
 ///
-/// Before the acknowledgement is handed in, the driver says of every name what became of it:
-/// [`Channel::handle_sent`], [`Channel::handle_unsendable`] or [`Channel::handle_withheld`]. A name
-/// of which it says nothing is sent again.
+/// The driver hands the plan in, [`Channel::handle_planned`], and says of every name that the plan
+/// does not withhold what became of it, [`Channel::handle_sent`] or [`Channel::handle_unsendable`],
+/// both before the answer of the peer. A name of which it says nothing is sent again.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Sending {
     /// The epoch to send in.
@@ -181,8 +182,7 @@ impl Channel {
         self.close = None;
         if let Some(flight) = self.flight.take() {
             self.cut = Some((flight.epoch, flight.number));
-            self.names.doubt(|path| flight.takes(path));
-            self.take_back(flight, |_| true);
+            self.lose(now, flight);
         }
     }
 
@@ -215,7 +215,7 @@ impl Channel {
             return;
         }
         if let Some(flight) = self.flight.take() {
-            self.take_back(flight, |_| true);
+            self.lose(now, flight);
         }
         self.compare_is_due_again();
         self.state = State::Closed;
@@ -310,15 +310,23 @@ impl Channel {
 
 // What became of the change set that is under way.
 impl Channel {
+    /// The change set that is under way was planned. Removals that the plan withholds are pending
+    /// until `approve` or `resume`.
+    pub fn handle_planned(&mut self, plan: &Plan) {
+        let Some(flight) = &mut self.flight else { return };
+        for path in &plan.withheld {
+            flight.report(path, Fate::Withheld);
+        }
+        flight.removed.extend(plan.steps.iter().filter_map(|step| match step {
+            Step::Remove { path, .. } => Some(path.clone()),
+            Step::Rename { .. } | Step::Put(_) => None,
+        }));
+    }
+
     /// The change set that is under way leaves `entry` at `path`; none when the path is gone. Also
     /// to be said of names for which nothing had to be sent.
     pub fn handle_sent(&mut self, path: &RelPath, entry: Option<Entry>) {
         self.report(path, Fate::Sent(entry));
-    }
-
-    /// `path` is left out: deletions are halted. It is pending until `approve` or `resume`.
-    pub fn handle_withheld(&mut self, path: &RelPath) {
-        self.report(path, Fate::Withheld);
     }
 
     /// `path` is left out: it could not be read, or changed all the while. It stays pending, with
@@ -342,7 +350,7 @@ impl Channel {
         let Some(flight) = self.flight.take() else { return };
         let reached = (ack.generation.epoch, ack.generation.number);
         if reached != (flight.epoch, flight.number) {
-            self.take_back(flight, |_| true);
+            self.lose(now, flight);
             return self.break_link(now, format!("the peer acknowledged generation {}, not sent", ack.generation));
         }
         self.acked = ack.generation;
@@ -371,7 +379,7 @@ impl Channel {
             match nack.code {
                 NackCode::ContentNeeded => self.doubt(now, flight, &nack.paths),
                 NackCode::Local | NackCode::OlderEpoch => self.take_back(flight, |_| false),
-                NackCode::Protocol => self.take_back(flight, |_| true),
+                NackCode::Protocol => self.lose(now, flight),
             }
         }
         match nack.code {
@@ -400,6 +408,15 @@ impl Channel {
         self.moves.extend(later);
     }
 
+    /// Nobody knows what became of the change set: whatever it was about is in doubt.
+    fn lose(&mut self, now: Instant, flight: Flight) {
+        for path in flight.removed_besides() {
+            self.names.touch(path, Name::new(now, self.events, Base::Unknown));
+        }
+        self.names.doubt(|path| flight.takes(path));
+        self.take_back(flight, |_| true);
+    }
+
     /// The peer misses content at `paths`, or somewhere: they travel whole.
     fn doubt(&mut self, now: Instant, flight: Flight, paths: &[RelPath]) {
         let paths: BTreeSet<_> = paths.iter().collect();
@@ -418,6 +435,10 @@ impl Channel {
         let moved = !flight.moves.is_empty();
         let left_out = LeftOut::new(failed, &flight);
         self.names.doubt(|path| flight.takes(path));
+        for path in flight.removed_besides().into_iter().filter(|_| held) {
+            self.names.hold(path, Name::new(now, self.events, Base::Unknown));
+        }
+        let held: BTreeSet<_> = flight.names.keys().filter(|path| held && flight.removes(path)).cloned().collect();
         for (path, Flown { mut name, fate }) in flight.names {
             let cause = left_out.cause(&path);
             let sent = matches!(fate, Fate::Sent(_));
@@ -430,7 +451,7 @@ impl Channel {
                     self.fail_name(now, path, name, "was not sent".to_owned())
                 }
                 (None, Fate::Withheld) => self.names.hold(path, name),
-                (None, Fate::Sent(None)) if held => self.names.hold(path, name),
+                (None, Fate::Sent(None)) if held.contains(&path) => self.names.hold(path, name),
                 (None, Fate::Sent(entry)) => self.names.rebase(&path, Base::Known(entry)),
             }
         }
@@ -545,6 +566,7 @@ impl Channel {
             number: self.number,
             names: names.into_iter().map(fly).collect(),
             moves,
+            removed: BTreeSet::new(),
             approved: self.approved,
         });
         Action::Send(sending)

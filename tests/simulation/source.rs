@@ -170,6 +170,7 @@ impl Source {
         for path in sending.names.keys() {
             self.channel.handle_sent(path, self.index.get(path).cloned());
         }
+        self.channel.handle_planned(&plan);
         plan.steps.into_iter().filter_map(|step| self.op(now, step, rng)).collect()
     }
 
