@@ -1,8 +1,9 @@
 //! One set on its way to one peer: what the peer does not hold yet, and what is sent next.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
+use super::action::{Action, Options, Phase, Sending};
 use super::fault::{self, Fault};
 use super::flight::{Fate, Flight, Flown, LeftOut};
 use super::names::{Name, Names, Unacknowledged};
@@ -13,80 +14,6 @@ use crate::wire::{Ack, Failed, Nack, NackCode, Refusal};
 
 /// How many hints of moves are kept; one that is dropped costs bytes, nothing else.
 const MAX_MOVES: usize = 100_000;
-
-/// How a channel begins.
-#[derive(Clone, Copy, Debug)]
-pub struct Options {
-    /// Compare both trees whenever the set was opened.
-    pub full_compare: bool,
-    /// The ceiling of every backoff, at most 10 s.
-    pub retry_ceiling: Duration,
-    /// The source's epoch for the set.
-    pub epoch: Epoch,
-    /// Makes the jitter.
-    pub seed: u64,
-}
-
-/// What the driver has to do.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Action {
-    /// Ask the peer for the set; `handle_opened` or `handle_refused` follows.
-    Open,
-    /// Compare the index with the peer's tree; `handle_compared` or `handle_compare_failed` follows.
-    Compare {
-        /// Read all content again.
-        deep: bool,
-    },
-    /// Plan and send a change set; `handle_ack`, `handle_nack` or `handle_empty` follows.
-    Send(Sending),
-    /// The peer knows a newer epoch: take one above it, persist it, and call `handle_epoch`.
-    TakeEpoch {
-        /// The newest that the peer has seen.
-        newest: Epoch,
-    },
-    /// The peer broke the protocol: close the connection.
-    CloseLink {
-        /// How, for people.
-        cause: String,
-    },
-}
-
-/// A change set to be planned and sent.
-///
-/// The driver hands the plan in, [`Channel::handle_planned`], and says of every name that the plan
-/// does not withhold what became of it, [`Channel::handle_sent`] or [`Channel::handle_unsendable`],
-/// both before the answer of the peer. A name of which it says nothing is sent again.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Sending {
-    /// The epoch to send in.
-    pub epoch: Epoch,
-    /// The generation that the peer has reached once it is live.
-    pub number: u64,
-    /// The names, each with what the peer holds there.
-    pub names: BTreeMap<RelPath, Base>,
-    /// Hints of moves, in the order in which they were seen.
-    pub moves: Vec<(RelPath, RelPath)>,
-    /// An operator approved deletions beyond the guards' limits.
-    pub deletions_approved: bool,
-}
-
-/// Where a channel stands, for status.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Phase {
-    /// The set is not open: no connection, or refused and waiting.
-    Closed,
-    /// The set was asked for.
-    Opening,
-    /// Both trees are being compared.
-    Comparing,
-    /// Changes travel as they come.
-    Live,
-    /// The peer has seen a newer epoch: another node is primary.
-    Fenced {
-        /// The newest epoch it has seen.
-        newest: Epoch,
-    },
-}
 
 #[derive(Clone, Copy, Debug)]
 enum State {
@@ -160,7 +87,7 @@ impl Channel {
             close: None,
             may_take_epoch: true,
             approved: false,
-            acked: Generation::NONE,
+            acked: options.acked,
             cut: None,
             fault: None,
         }
@@ -194,14 +121,14 @@ impl Channel {
         self.state = State::Live;
         let at = |g: Generation| (g.epoch, g.number);
         let expected = at(generation) == at(self.acked) || Some(at(generation)) == self.cut;
-        // Somebody else wrote there since, or it lost what it had.
-        let foreign = self.acked != Generation::NONE && !expected;
-        if self.full_compare || foreign {
+        // Else somebody wrote there since, or it lost what it had.
+        if self.full_compare || !expected {
             self.compare.get_or_insert(false);
         }
         self.cut = None;
         if generation.epoch == self.epoch {
             self.acked = generation;
+            self.handle_generation(generation.number);
         }
         if newest > self.epoch {
             self.state = State::Fenced { newest };
@@ -333,7 +260,9 @@ impl Channel {
     /// a backoff of its own.
     pub fn handle_unsendable(&mut self, now: Instant, path: &RelPath, cause: &str) {
         if !self.report(path, Fate::Unsendable(cause.to_owned())) {
-            self.fail_name(now, path.clone(), Name::new(now, self.events, Base::Unknown), cause.to_owned());
+            let due = now + self.retry.delay(0);
+            let name = Name::new(now, self.events, Base::Unknown);
+            self.fail_name(now, path.clone(), name, cause.to_owned(), due);
         }
     }
 
@@ -438,6 +367,8 @@ impl Channel {
         for path in flight.removed_besides().into_iter().filter(|_| held) {
             self.names.hold(path, Name::new(now, self.events, Base::Unknown));
         }
+        // Names that failed together are due together: one change set, not one for each.
+        let mut due = BTreeMap::new();
         let held: BTreeSet<_> = flight.names.keys().filter(|path| held && flight.removes(path)).cloned().collect();
         for (path, Flown { mut name, fate }) in flight.names {
             let cause = left_out.cause(&path);
@@ -445,21 +376,27 @@ impl Channel {
             if (cause.is_some() && sent) || (moved && !sent) {
                 name.base = Base::Unknown;
             }
-            match (cause, fate) {
-                (Some(cause), _) => self.fail_name(now, path, name, cause.to_owned()),
-                (None, Fate::Unreported | Fate::Unsendable(_)) => {
-                    self.fail_name(now, path, name, "was not sent".to_owned())
-                }
-                (None, Fate::Withheld) => self.names.hold(path, name),
-                (None, Fate::Sent(None)) if held.contains(&path) => self.names.hold(path, name),
-                (None, Fate::Sent(entry)) => self.names.rebase(&path, Base::Known(entry)),
+            let cause = match fate {
+                _ if cause.is_some() => cause,
+                Fate::Unreported | Fate::Unsendable(_) => Some("was not sent"),
+                _ => None,
+            };
+            if let Some(cause) = cause {
+                let failures = name.failures;
+                let due = *due.entry(failures).or_insert_with(|| now + self.retry.delay(failures));
+                self.fail_name(now, path, name, cause.to_owned(), due);
+                continue;
+            }
+            match fate {
+                Fate::Sent(None) if held.contains(&path) => self.names.hold(path, name),
+                Fate::Sent(entry) => self.names.rebase(&path, Base::Known(entry)),
+                _ => self.names.hold(path, name),
             }
         }
     }
 
-    fn fail_name(&mut self, now: Instant, path: RelPath, mut name: Name, cause: String) {
+    fn fail_name(&mut self, now: Instant, path: RelPath, mut name: Name, cause: String, due: Instant) {
         self.blame(now, format!("{path}: {cause}"));
-        let due = now + self.retry.delay(name.failures);
         name.failures = name.failures.saturating_add(1);
         name.fault = Some(Fault { at: now, cause });
         self.names.put_back(path, name, Some(due));
