@@ -2,6 +2,8 @@
 
 mod look;
 mod read;
+#[cfg(test)]
+pub(crate) mod rerun;
 mod root;
 mod scan;
 mod xattr;

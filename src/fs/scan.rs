@@ -172,6 +172,7 @@ mod tests {
     use std::path::Path;
 
     use super::*;
+    use crate::fs::rerun::without_privileges;
     use crate::model::Node;
 
     const ALL: Excluded<'static> = &|_, _| false;
@@ -247,8 +248,8 @@ mod tests {
 
     #[test]
     fn what_cannot_be_read_is_unknown_and_stops_nothing() {
-        if rustix::process::geteuid().is_root() {
-            return as_nobody("fs::scan::tests::what_cannot_be_read_is_unknown_and_stops_nothing");
+        if !without_privileges("fs::scan::tests::what_cannot_be_read_is_unknown_and_stops_nothing") {
+            return;
         }
         let dir = tempfile::tempdir().expect("tempdir");
         fs::create_dir_all(dir.path().join("closed/in")).expect("mkdir");
@@ -260,22 +261,6 @@ mod tests {
         assert!(seen.contains_key(&path(b"open")) && seen.contains_key(&path(b"closed")));
         assert!(scan.is_unknown(&path(b"closed/in")) && !scan.is_unknown(&path(b"open")));
         assert_eq!(scan.problems[0].1.kind(), io::ErrorKind::PermissionDenied);
-    }
-
-    /// Runs one test of this program as a user for whom permissions count.
-    fn as_nobody(test: &str) {
-        let program = tempfile::Builder::new().permissions(fs::Permissions::from_mode(0o755)).tempdir().expect("dir");
-        let copy = program.path().join("test");
-        fs::copy(std::env::current_exe().expect("exe"), &copy).expect("copy");
-        let status = std::process::Command::new("setpriv")
-            .args(["--reuid=65534", "--regid=65534", "--clear-groups", "--"])
-            .arg(&copy)
-            .args(["--exact", test])
-            .current_dir("/")
-            .env("TMPDIR", "/tmp")
-            .status()
-            .expect("setpriv");
-        assert!(status.success());
     }
 
     #[test]

@@ -1,91 +1,19 @@
 //! One set on its way to one peer: what the peer does not hold yet, and what is sent next.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
+use super::action::{Action, Options, Phase, Sending};
 use super::fault::{self, Fault};
 use super::flight::{Fate, Flight, Flown, LeftOut};
 use super::names::{Name, Names, Unacknowledged};
 use super::retry::Backoff;
 use crate::model::{Base, Entry, Epoch, Generation, RelPath};
+use crate::plan::{Plan, Step};
 use crate::wire::{Ack, Failed, Nack, NackCode, Refusal};
 
 /// How many hints of moves are kept; one that is dropped costs bytes, nothing else.
 const MAX_MOVES: usize = 100_000;
-
-/// How a channel begins.
-#[derive(Clone, Copy, Debug)]
-pub struct Options {
-    /// Compare both trees whenever the set was opened.
-    pub full_compare: bool,
-    /// The ceiling of every backoff, at most 10 s.
-    pub retry_ceiling: Duration,
-    /// The source's epoch for the set.
-    pub epoch: Epoch,
-    /// Makes the jitter.
-    pub seed: u64,
-}
-
-/// What the driver has to do.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Action {
-    /// Ask the peer for the set; `handle_opened` or `handle_refused` follows.
-    Open,
-    /// Compare the index with the peer's tree; `handle_compared` or `handle_compare_failed` follows.
-    Compare {
-        /// Read all content again.
-        deep: bool,
-    },
-    /// Plan and send a change set; `handle_ack`, `handle_nack` or `handle_empty` follows.
-    Send(Sending),
-    /// The peer knows a newer epoch: take one above it, persist it, and call `handle_epoch`.
-    TakeEpoch {
-        /// The newest that the peer has seen.
-        newest: Epoch,
-    },
-    /// The peer broke the protocol: close the connection.
-    CloseLink {
-        /// How, for people.
-        cause: String,
-    },
-}
-
-/// A change set to be planned and sent.
-///
-/// Before the acknowledgement is handed in, the driver says of every name what became of it:
-/// [`Channel::handle_sent`], [`Channel::handle_unsendable`] or [`Channel::handle_withheld`]. A name
-/// of which it says nothing is sent again.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Sending {
-    /// The epoch to send in.
-    pub epoch: Epoch,
-    /// The generation that the peer has reached once it is live.
-    pub number: u64,
-    /// The names, each with what the peer holds there.
-    pub names: BTreeMap<RelPath, Base>,
-    /// Hints of moves, in the order in which they were seen.
-    pub moves: Vec<(RelPath, RelPath)>,
-    /// An operator approved deletions beyond the guards' limits.
-    pub deletions_approved: bool,
-}
-
-/// Where a channel stands, for status.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Phase {
-    /// The set is not open: no connection, or refused and waiting.
-    Closed,
-    /// The set was asked for.
-    Opening,
-    /// Both trees are being compared.
-    Comparing,
-    /// Changes travel as they come.
-    Live,
-    /// The peer has seen a newer epoch: another node is primary.
-    Fenced {
-        /// The newest epoch it has seen.
-        newest: Epoch,
-    },
-}
 
 #[derive(Clone, Copy, Debug)]
 enum State {
@@ -159,7 +87,7 @@ impl Channel {
             close: None,
             may_take_epoch: true,
             approved: false,
-            acked: Generation::NONE,
+            acked: options.acked,
             cut: None,
             fault: None,
         }
@@ -181,8 +109,7 @@ impl Channel {
         self.close = None;
         if let Some(flight) = self.flight.take() {
             self.cut = Some((flight.epoch, flight.number));
-            self.names.doubt(|path| flight.takes(path));
-            self.take_back(flight, |_| true);
+            self.lose(now, flight);
         }
     }
 
@@ -194,14 +121,14 @@ impl Channel {
         self.state = State::Live;
         let at = |g: Generation| (g.epoch, g.number);
         let expected = at(generation) == at(self.acked) || Some(at(generation)) == self.cut;
-        // Somebody else wrote there since, or it lost what it had.
-        let foreign = self.acked != Generation::NONE && !expected;
-        if self.full_compare || foreign {
+        // Else somebody wrote there since, or it lost what it had.
+        if self.full_compare || !expected {
             self.compare.get_or_insert(false);
         }
         self.cut = None;
         if generation.epoch == self.epoch {
             self.acked = generation;
+            self.handle_generation(generation.number);
         }
         if newest > self.epoch {
             self.state = State::Fenced { newest };
@@ -215,7 +142,7 @@ impl Channel {
             return;
         }
         if let Some(flight) = self.flight.take() {
-            self.take_back(flight, |_| true);
+            self.lose(now, flight);
         }
         self.compare_is_due_again();
         self.state = State::Closed;
@@ -310,22 +237,32 @@ impl Channel {
 
 // What became of the change set that is under way.
 impl Channel {
+    /// The change set that is under way was planned. Removals that the plan withholds are pending
+    /// until `approve` or `resume`.
+    pub fn handle_planned(&mut self, plan: &Plan) {
+        let Some(flight) = &mut self.flight else { return };
+        for path in &plan.withheld {
+            flight.report(path, Fate::Withheld);
+        }
+        flight.removed.extend(plan.steps.iter().filter_map(|step| match step {
+            Step::Remove { path, .. } => Some(path.clone()),
+            Step::Rename { .. } | Step::Put(_) => None,
+        }));
+    }
+
     /// The change set that is under way leaves `entry` at `path`; none when the path is gone. Also
     /// to be said of names for which nothing had to be sent.
     pub fn handle_sent(&mut self, path: &RelPath, entry: Option<Entry>) {
         self.report(path, Fate::Sent(entry));
     }
 
-    /// `path` is left out: deletions are halted. It is pending until `approve` or `resume`.
-    pub fn handle_withheld(&mut self, path: &RelPath) {
-        self.report(path, Fate::Withheld);
-    }
-
     /// `path` is left out: it could not be read, or changed all the while. It stays pending, with
     /// a backoff of its own.
     pub fn handle_unsendable(&mut self, now: Instant, path: &RelPath, cause: &str) {
         if !self.report(path, Fate::Unsendable(cause.to_owned())) {
-            self.fail_name(now, path.clone(), Name::new(now, self.events, Base::Unknown), cause.to_owned());
+            let due = now + self.retry.delay(0);
+            let name = Name::new(now, self.events, Base::Unknown);
+            self.fail_name(now, path.clone(), name, cause.to_owned(), due);
         }
     }
 
@@ -342,7 +279,7 @@ impl Channel {
         let Some(flight) = self.flight.take() else { return };
         let reached = (ack.generation.epoch, ack.generation.number);
         if reached != (flight.epoch, flight.number) {
-            self.take_back(flight, |_| true);
+            self.lose(now, flight);
             return self.break_link(now, format!("the peer acknowledged generation {}, not sent", ack.generation));
         }
         self.acked = ack.generation;
@@ -371,7 +308,7 @@ impl Channel {
             match nack.code {
                 NackCode::ContentNeeded => self.doubt(now, flight, &nack.paths),
                 NackCode::Local | NackCode::OlderEpoch => self.take_back(flight, |_| false),
-                NackCode::Protocol => self.take_back(flight, |_| true),
+                NackCode::Protocol => self.lose(now, flight),
             }
         }
         match nack.code {
@@ -400,6 +337,15 @@ impl Channel {
         self.moves.extend(later);
     }
 
+    /// Nobody knows what became of the change set: whatever it was about is in doubt.
+    fn lose(&mut self, now: Instant, flight: Flight) {
+        for path in flight.removed_besides() {
+            self.names.touch(path, Name::new(now, self.events, Base::Unknown));
+        }
+        self.names.doubt(|path| flight.takes(path));
+        self.take_back(flight, |_| true);
+    }
+
     /// The peer misses content at `paths`, or somewhere: they travel whole.
     fn doubt(&mut self, now: Instant, flight: Flight, paths: &[RelPath]) {
         let paths: BTreeSet<_> = paths.iter().collect();
@@ -418,27 +364,39 @@ impl Channel {
         let moved = !flight.moves.is_empty();
         let left_out = LeftOut::new(failed, &flight);
         self.names.doubt(|path| flight.takes(path));
+        for path in flight.removed_besides().into_iter().filter(|_| held) {
+            self.names.hold(path, Name::new(now, self.events, Base::Unknown));
+        }
+        // Names that failed together are due together: one change set, not one for each.
+        let mut due = BTreeMap::new();
+        let held: BTreeSet<_> = flight.names.keys().filter(|path| held && flight.removes(path)).cloned().collect();
         for (path, Flown { mut name, fate }) in flight.names {
             let cause = left_out.cause(&path);
             let sent = matches!(fate, Fate::Sent(_));
             if (cause.is_some() && sent) || (moved && !sent) {
                 name.base = Base::Unknown;
             }
-            match (cause, fate) {
-                (Some(cause), _) => self.fail_name(now, path, name, cause.to_owned()),
-                (None, Fate::Unreported | Fate::Unsendable(_)) => {
-                    self.fail_name(now, path, name, "was not sent".to_owned())
-                }
-                (None, Fate::Withheld) => self.names.hold(path, name),
-                (None, Fate::Sent(None)) if held => self.names.hold(path, name),
-                (None, Fate::Sent(entry)) => self.names.rebase(&path, Base::Known(entry)),
+            let cause = match fate {
+                _ if cause.is_some() => cause,
+                Fate::Unreported | Fate::Unsendable(_) => Some("was not sent"),
+                _ => None,
+            };
+            if let Some(cause) = cause {
+                let failures = name.failures;
+                let due = *due.entry(failures).or_insert_with(|| now + self.retry.delay(failures));
+                self.fail_name(now, path, name, cause.to_owned(), due);
+                continue;
+            }
+            match fate {
+                Fate::Sent(None) if held.contains(&path) => self.names.hold(path, name),
+                Fate::Sent(entry) => self.names.rebase(&path, Base::Known(entry)),
+                _ => self.names.hold(path, name),
             }
         }
     }
 
-    fn fail_name(&mut self, now: Instant, path: RelPath, mut name: Name, cause: String) {
+    fn fail_name(&mut self, now: Instant, path: RelPath, mut name: Name, cause: String, due: Instant) {
         self.blame(now, format!("{path}: {cause}"));
-        let due = now + self.retry.delay(name.failures);
         name.failures = name.failures.saturating_add(1);
         name.fault = Some(Fault { at: now, cause });
         self.names.put_back(path, name, Some(due));
@@ -545,6 +503,7 @@ impl Channel {
             number: self.number,
             names: names.into_iter().map(fly).collect(),
             moves,
+            removed: BTreeSet::new(),
             approved: self.approved,
         });
         Action::Send(sending)

@@ -1,6 +1,6 @@
 //! A change set that is under way.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::names::Name;
 use crate::model::{Entry, Epoch, RelPath};
@@ -13,6 +13,8 @@ pub(super) struct Flight {
     pub(super) number: u64,
     pub(super) names: BTreeMap<RelPath, Flown>,
     pub(super) moves: Vec<(RelPath, RelPath)>,
+    /// What it removes, under the names that the renames leave.
+    pub(super) removed: BTreeSet<RelPath>,
     /// It carries deletions that an operator approved.
     pub(super) approved: bool,
 }
@@ -38,9 +40,23 @@ pub(super) enum Fate {
 }
 
 impl Flight {
+    /// Notes what became of a name; whether it is one of this change set.
     pub(super) fn report(&mut self, path: &RelPath, fate: Fate) -> bool {
-        let flown = self.names.get_mut(path);
-        flown.map(|flown| flown.fate = fate).is_some()
+        let Some(flown) = self.names.get_mut(path) else { return false };
+        if !matches!(flown.fate, Fate::Withheld) {
+            flown.fate = fate;
+        }
+        true
+    }
+
+    /// Whether it removes `path`, by itself or with a directory.
+    pub(super) fn removes(&self, path: &RelPath) -> bool {
+        path.ancestors().any(|above| self.removed.contains(&above))
+    }
+
+    /// What it removes that none of its names stands for: what came along with a rename.
+    pub(super) fn removed_besides(&self) -> Vec<RelPath> {
+        self.removed.iter().filter(|path| !self.names.contains_key(*path)).cloned().collect()
     }
 
     /// Whether `path`, which is not of this change set, goes with a directory that is removed,

@@ -4,7 +4,7 @@
 //! | question | file |
 //! |---|---|
 //! | is the peer there, and when is it tried again? | `peer` |
-//! | what does one peer not hold yet of one set, and what is sent next? | `channel` |
+//! | what does one peer not hold yet of one set, and what is sent next? | `channel`, `action` |
 //! | which names are pending, since when, why? | `names`, `flight` |
 //! | who may write a set, and up to which epoch? | `receiver` |
 //! | how long until the next attempt? | `retry` |
@@ -13,6 +13,7 @@
 //! for, and calls it again no later than `poll_timeout` says. One connection joins two nodes:
 //! events of an older connection or stream are dropped by the driver.
 
+mod action;
 mod channel;
 mod fault;
 mod flight;
@@ -20,8 +21,11 @@ mod names;
 mod peer;
 mod receiver;
 mod retry;
+#[cfg(test)]
+mod tests;
 
-pub use channel::{Action, Channel, Options, Phase, Sending};
+pub use action::{Action, Options, Phase, Sending};
+pub use channel::Channel;
 pub use fault::Fault;
 pub use names::Unacknowledged;
 pub use peer::{CloseReason, Peer, PeerAction, PeerState, greet};

@@ -96,7 +96,7 @@ impl Task {
         let asked = self.control.asked();
         let emptied = self.read()?;
         if emptied {
-            self.settle_unsure();
+            self.settle_vacated();
         }
         self.check_root();
         let now = Instant::now();
@@ -110,7 +110,7 @@ impl Task {
             self.poll_unwatched();
             self.next_poll = now + self.pace.poll;
         }
-        if emptied && self.watched.unsure.is_empty() && asked > self.drained {
+        if emptied && self.watched.vacated.is_empty() && asked > self.drained {
             self.drained = asked;
             self.out.push(Event::Drained(asked));
         }
@@ -129,7 +129,7 @@ impl Task {
             until = until.min(self.next_poll);
         }
         until = self.pairs_until.map_or(until, |pairs| until.min(pairs));
-        let idle = if self.watched.unsure.is_empty() && self.control.asked() == self.drained {
+        let idle = if self.watched.vacated.is_empty() && self.control.asked() == self.drained {
             until.saturating_duration_since(Instant::now())
         } else {
             Duration::ZERO
@@ -237,9 +237,11 @@ impl Task {
             What::MovedFrom => {
                 let stale = self.watched.tree.detach(wd, name, event.cookie);
                 self.watched.drop_watches(&stale);
+                self.watched.vacated.insert(path.clone());
             }
             What::MovedTo => {
-                self.watched.attach(wd, path, event.cookie);
+                let stale = self.watched.tree.attach(wd, name, event.cookie);
+                self.watched.drop_watches(&stale);
                 // Also where it was known: under the new name other parts may be excluded, and
                 // directories that were made while it had no name are not watched.
                 self.arm(path, false);
@@ -252,9 +254,9 @@ impl Task {
         }
     }
 
-    /// With nothing queued any more, what is at these names is what will be told of from now on.
-    fn settle_unsure(&mut self) {
-        for path in std::mem::take(&mut self.watched.unsure) {
+    /// With nothing queued any more, what is at these names now is what stays there.
+    fn settle_vacated(&mut self) {
+        for path in std::mem::take(&mut self.watched.vacated) {
             self.arm(&path, true);
         }
     }

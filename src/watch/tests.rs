@@ -5,16 +5,18 @@ use std::ffi::OsStr;
 use std::fs;
 use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{MetadataExt, symlink};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
 
+use proptest::prelude::*;
 use rustix::fs::{CWD, RenameFlags};
 
 use super::*;
 use crate::coalesce::{Coalescer, Scope};
 use crate::config::Coalesce;
+use crate::fs::rerun::{in_namespace, without_privileges};
 use crate::fs::scan;
 
 struct Bench {
@@ -106,7 +108,9 @@ impl Bench {
                     .take_while(|p| p.as_bytes().starts_with(at.as_bytes()));
                 near.filter(|p| p.is_within(at)).cloned().collect()
             };
-            below.iter().for_each(|p| drop(self.mirror.remove(p)));
+            for path in below {
+                self.mirror.remove(&path);
+            }
         }
         let records = seen.records.iter().filter(|(p, _)| tree || p == at);
         self.mirror.extend(records.map(|(p, r)| (p.clone(), r.stamp.map_or(0, |stamp| stamp.ino))));
@@ -172,9 +176,17 @@ fn simple_operations_are_told() {
 }
 
 #[test]
+fn the_thread_ends_with_its_owner() {
+    let Bench { watcher, mut events, dir: _dir, .. } = Bench::new();
+    drop(watcher);
+    // The channel closes when the thread lets go of its end.
+    while events.blocking_recv().is_some() {}
+}
+
+#[test]
 fn the_attributes_of_the_root_are_told() {
     let mut bench = Bench::new();
-    fs::set_permissions(bench.s(), std::os::unix::fs::PermissionsExt::from_mode(0o750)).expect("chmod");
+    fs::set_permissions(bench.s(), fs::Permissions::from_mode(0o750)).expect("chmod");
     assert_eq!(whats(&bench.dirty(), "."), [What::Attrib]);
 }
 
@@ -344,15 +356,19 @@ fn lost_events_are_told_and_new_directories_watched() {
         .ok()
         .and_then(|text| text.trim().parse().ok())
         .expect("limit");
+    fs::write(bench.at("f"), "x").expect("write");
+    fs::write(bench.at("g"), "x").expect("write");
+    // In turns, since the kernel merges an event with an equal one before it.
+    let touch = || {
+        for name in ["f", "g"] {
+            fs::set_permissions(bench.at(name), fs::Permissions::from_mode(0o600)).expect("chmod");
+        }
+    };
     // The channel and the batch in hand take some as well.
-    let mut written = 0;
     while bench.events.len() < bench.events.max_capacity() {
-        fs::write(bench.at(&format!("o{written}")), "x").expect("write");
-        written += 1;
+        touch();
     }
-    for i in 0..limit / 2 + 5000 {
-        fs::write(bench.at(&format!("p{i}")), "x").expect("write");
-    }
+    (0..limit / 2 + 5000).for_each(|_| touch());
     fs::create_dir_all(bench.at("late/deep")).expect("mkdir");
     fs::write(bench.at("late/deep/f"), "x").expect("write");
     let events = bench.drain();
@@ -409,7 +425,7 @@ impl Bench {
 #[test]
 fn a_mount_over_the_root_is_told() {
     let test = "watch::tests::a_mount_over_the_root_is_told";
-    if !in_namespace(test, "exec \"$0\" --exact \"$1\"", &["-m"]) {
+    if !in_namespace(test, "true") {
         return;
     }
     let mut bench = Bench::with(|_| {}, nothing(), QUICK);
@@ -433,8 +449,7 @@ fn a_mount_over_the_root_is_told() {
 fn beyond_the_limit_of_watches_subtrees_are_polled_and_later_watched() {
     let test = "watch::tests::beyond_the_limit_of_watches_subtrees_are_polled_and_later_watched";
     // user.*, never fs.inotify.*: the latter is the host's.
-    let script = "echo 5 > /proc/sys/user/max_inotify_watches && exec \"$0\" --exact \"$1\"";
-    if !in_namespace(test, script, &[]) {
+    if !in_namespace(test, "echo 5 > /proc/sys/user/max_inotify_watches") {
         return;
     }
     let make = |s: &Path| (0..10).for_each(|i| fs::create_dir_all(s.join(format!("d{i}/e"))).expect("mkdir"));
@@ -479,22 +494,96 @@ fn beyond_the_limit_of_watches_subtrees_are_polled_and_later_watched() {
     assert_eq!(whats(&bench.dirty(), "d9/e/g").last(), Some(&What::Closed));
 }
 
-/// Runs `test` again by `script` in namespaces of its own; whether this is that run.
-fn in_namespace(test: &str, script: &str, more: &[&str]) -> bool {
-    if std::env::var_os("SYNCD_TEST_NAMESPACE").is_some() {
-        return true;
+#[test]
+fn without_a_free_instance_the_start_says_so() {
+    let test = "watch::tests::without_a_free_instance_the_start_says_so";
+    if !in_namespace(test, "echo 0 > /proc/sys/user/max_inotify_instances") {
+        return;
     }
-    let status = Command::new("unshare")
-        .arg("-Ur")
-        .args(more)
-        .args(["sh", "-c", script])
-        .arg(std::env::current_exe().expect("exe"))
-        .arg(test)
-        .env("SYNCD_TEST_NAMESPACE", "1")
-        .status()
-        .expect("unshare");
-    assert!(status.success());
-    false
+    let dir = tempfile::tempdir().expect("tempdir");
+    let root = Arc::new(Root::open(dir.path()).expect("open"));
+    let error = Watcher::start(root, nothing(), QUICK).expect_err("no instance");
+    assert!(matches!(error, StartError::NoInstance { limit: 0 }));
+    assert!(error.to_string().contains("fs.inotify.max_user_instances"));
+}
+
+#[test]
+fn an_unreadable_directory_is_told_and_watched_once_it_is_readable() {
+    if !without_privileges("watch::tests::an_unreadable_directory_is_told_and_watched_once_it_is_readable") {
+        return;
+    }
+    let mode = |dir: &Path, mode| fs::set_permissions(dir, fs::Permissions::from_mode(mode)).expect("chmod");
+    let dir = tempfile::tempdir().expect("tempdir");
+    fs::create_dir_all(dir.path().join("closed/in")).expect("mkdir");
+    fs::create_dir(dir.path().join("open")).expect("mkdir");
+    mode(&dir.path().join("closed"), 0o000);
+    let root = Arc::new(Root::open(dir.path()).expect("open"));
+    let (watcher, events) = Watcher::start(Arc::clone(&root), nothing(), Pace::default()).expect("start");
+    let mut bench = Bench { dir, root, watcher, events, queue: VecDeque::new(), mirror: BTreeMap::new() };
+    let events = bench.until(|event| matches!(event, Event::Ready));
+    assert!(events.iter().any(|event| matches!(event, Event::Unwatched { path: p, error }
+        if *p == path("closed") && error.kind() == std::io::ErrorKind::PermissionDenied)));
+    fs::write(bench.dir.path().join("open/f"), "x").expect("write");
+    assert_eq!(whats(&bench.dirty(), "open/f").last(), Some(&What::Closed));
+    mode(&bench.dir.path().join("closed"), 0o700);
+    let dirty = bench.dirty();
+    assert_eq!(whats(&dirty, "closed"), [What::Attrib]);
+    assert_eq!(whats(&dirty, "closed/in"), [What::Found]);
+    fs::write(bench.dir.path().join("closed/in/f"), "x").expect("write");
+    assert_eq!(whats(&bench.dirty(), "closed/in/f").last(), Some(&What::Closed));
+}
+
+#[test]
+fn an_unmounted_directory_shows_what_it_had_covered() {
+    if !in_namespace("watch::tests::an_unmounted_directory_shows_what_it_had_covered", "true") {
+        return;
+    }
+    let run = |program: &str, args: &[&str], at: &Path| {
+        assert!(Command::new(program).args(args).arg(at).status().expect("run").success(), "{program}");
+    };
+    let make = |s: &Path| {
+        fs::create_dir_all(s.join("m/below")).expect("mkdir");
+        run("mount", &["-t", "tmpfs", "none"], &s.join("m"));
+        fs::create_dir_all(s.join("m/above")).expect("mkdir");
+    };
+    let mut bench = Bench::with(make, nothing(), Pace::default());
+    run("umount", &[], &bench.at("m"));
+    let events = bench.drain();
+    bench.assert_mirrored(events);
+    bench.assert_all_watched();
+}
+
+/// Operations on few names, so that they meet.
+fn operate(s: &Path, (op, a, b): (u8, usize, usize)) {
+    const NAMES: [&str; 8] = ["a", "b", "c", "a/a", "a/b", "b/a", "b/a/c", "c/b/a"];
+    let (a, b) = (s.join(NAMES[a]), s.join(NAMES[b]));
+    // What cannot be done is not done: a parent is not there, or a directory would hold itself.
+    let _ = match op {
+        0 | 1 => fs::create_dir_all(&a),
+        2 | 3 => fs::rename(&a, &b),
+        4 => rustix::fs::renameat_with(CWD, &a, CWD, &b, RenameFlags::EXCHANGE).map_err(Into::into),
+        5 => fs::remove_dir_all(&a),
+        6 => fs::rename(&a, s.with_file_name("outside")).or_else(|_| fs::remove_dir_all(s.with_file_name("outside"))),
+        7 => fs::rename(s.with_file_name("outside"), &b),
+        8 => symlink("b", &a),
+        9 => fs::remove_file(&a),
+        _ => fs::write(a.join("f"), "x"),
+    };
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 60, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Whatever happens, and wherever the watcher is meanwhile: who looks at what is told knows
+    /// the tree, and every directory ends up watched.
+    #[test]
+    fn nothing_is_missed(ops in prop::collection::vec((0..12_u8, 0..8_usize, 0..8_usize), 1..150)) {
+        let mut bench = Bench::new();
+        ops.iter().for_each(|op| operate(&bench.s(), *op));
+        let events = bench.drain();
+        bench.assert_mirrored(events);
+        bench.assert_all_watched();
+    }
 }
 
 /// Watcher and coalescer together over what editors and tools do; time is that of the events.

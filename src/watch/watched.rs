@@ -37,15 +37,15 @@ pub(super) struct Watched {
     pub(super) notifier: Notifier,
     pub(super) tree: Tree,
     pub(super) excluded: IsExcluded,
-    /// Names at which a directory was found in place of another. Events that are still queued
-    /// speak of either, as when two directories are exchanged (renameat2(2)): once the queue is
-    /// empty these names have to be armed again.
-    pub(super) unsure: BTreeSet<RelPath>,
+    /// Names that a directory was renamed away from. When two directories are exchanged
+    /// (renameat2(2)), the second is told to leave after the first came under its name, so that
+    /// the wrong one is taken for moved: once the queue is empty, these names are armed again.
+    pub(super) vacated: BTreeSet<RelPath>,
 }
 
 impl Watched {
     pub(super) fn new(notifier: Notifier, excluded: IsExcluded) -> Self {
-        Self { notifier, tree: Tree::default(), excluded, unsure: BTreeSet::new() }
+        Self { notifier, tree: Tree::default(), excluded, vacated: BTreeSet::new() }
     }
 
     /// Watches `top` and every directory below it that is no part of what is excluded, and calls
@@ -107,7 +107,7 @@ impl Watched {
         let Some(parent) = dir.parent() else { return self.tree.set_root(wd) };
         if let Some(parent) = self.tree.find(&parent) {
             let stale = self.tree.insert(parent, dir.name(), wd);
-            self.displace(dir, &stale);
+            self.drop_watches(&stale);
         }
         if !self.tree.contains(wd) {
             // The directory above was renamed or removed meanwhile, which an event will tell.
@@ -117,7 +117,7 @@ impl Watched {
 
     /// Builds the tree of watches anew, as after lost events; watches that are still of use stay.
     pub(super) fn rebuild(&mut self, root: &Root) -> Vec<Failure> {
-        self.unsure.clear();
+        self.vacated.clear();
         let before: Vec<Wd> = std::mem::take(&mut self.tree).watches().collect();
         let failed = self.arm(root, &RelPath::root(), &mut |_| {});
         let kept: HashSet<Wd> = self.tree.watches().collect();
@@ -126,23 +126,9 @@ impl Watched {
         failed
     }
 
-    /// The directory that was renamed away as `cookie` is `path` now, in the directory `parent`.
-    pub(super) fn attach(&mut self, parent: Wd, path: &RelPath, cookie: u32) {
-        let stale = self.tree.attach(parent, path.name(), cookie);
-        self.displace(path, &stale);
-    }
-
-    /// Stops watching what was at `path`.
-    fn displace(&mut self, path: &RelPath, stale: &[Wd]) {
-        if !stale.is_empty() {
-            self.unsure.insert(path.clone());
-            self.drop_watches(stale);
-        }
-    }
-
     /// Stops watching everything.
     pub(super) fn clear(&mut self) {
-        self.unsure.clear();
+        self.vacated.clear();
         let all: Vec<Wd> = std::mem::take(&mut self.tree).watches().collect();
         self.drop_watches(&all);
     }

@@ -4,7 +4,7 @@
 //!
 //! Every seed is one run. `SYNCD_SIM_SEEDS=100000` runs more of them, `SYNCD_SIM_SEED=17` just one.
 
-#![allow(missing_docs, reason = "a test")]
+#![allow(missing_docs, clippy::expect_used, reason = "a test")]
 
 mod source;
 mod tree;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use syncd::model::{Base, Change, Content, Entry, Epoch, Node, NodeKey, Op, Put, RelPath};
+use syncd::model::{Base, Change, Content, Entry, Epoch, Generation, Node, NodeKey, Op, Put, RelPath};
 use syncd::plan::{Need, Settled, Step, plan};
 use syncd::session::{Channel, Options, Peer, Sending};
 
@@ -13,8 +13,9 @@ use crate::tree::{ATTRS, Rng, Tree, edit, read};
 type Stamps = BTreeMap<RelPath, u64>;
 
 /// What outlives a `kill -9`.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 struct Store {
+    acked: Generation,
     index: Tree,
     seen: Stamps,
     number: u64,
@@ -43,6 +44,11 @@ pub(crate) struct Source {
     store: Store,
 }
 
+impl Store {
+    const EMPTY: Self =
+        Self { acked: Generation::NONE, index: Tree::new(), seen: Stamps::new(), number: 0, names: Vec::new() };
+}
+
 impl Source {
     pub(crate) fn new(key: NodeKey, epoch: Epoch, full_compare: bool) -> Self {
         Self {
@@ -50,7 +56,7 @@ impl Source {
             disk: Tree::new(),
             index: Tree::new(),
             peer: peer(key, 0),
-            channel: channel(epoch, full_compare, 0),
+            channel: channel(epoch, full_compare, Generation::NONE, 0),
             epoch,
             conn: None,
             running: true,
@@ -62,7 +68,7 @@ impl Source {
             number: 0,
             events: BTreeSet::new(),
             moves: Vec::new(),
-            store: Store::default(),
+            store: Store::EMPTY,
         }
     }
 
@@ -107,20 +113,21 @@ impl Source {
     pub(crate) fn persist(&mut self) {
         if self.running {
             let names = self.channel.unacknowledged().map(|name| name.path.clone()).collect();
-            self.store = Store { index: self.index.clone(), seen: self.seen.clone(), number: self.number, names };
+            let (acked, number) = (self.channel.acked(), self.number);
+            self.store = Store { acked, index: self.index.clone(), seen: self.seen.clone(), number, names };
         }
     }
 
     /// `kill -9` and a new start. A lost store is a new node with the old key.
     pub(crate) fn restart(&mut self, now: Instant, lost: bool, seed: u64) {
         if lost {
-            (self.store, self.epoch) = (Store::default(), Epoch::NONE.next(self.key));
+            (self.store, self.epoch) = (Store::EMPTY, Epoch::NONE.next(self.key));
         }
-        let Store { index, seen, number, names } = self.store.clone();
+        let Store { acked, index, seen, number, names } = self.store.clone();
         (self.index, self.seen, self.number) = (index, seen, number);
         (self.events, self.moves) = (BTreeSet::new(), Vec::new());
         self.peer = peer(self.key, seed);
-        self.channel = channel(self.epoch, self.full_compare, seed);
+        self.channel = channel(self.epoch, self.full_compare, acked, seed);
         (self.conn, self.running) = (None, true);
         for path in names {
             self.channel.restore(path, now, None);
@@ -170,6 +177,7 @@ impl Source {
         for path in sending.names.keys() {
             self.channel.handle_sent(path, self.index.get(path).cloned());
         }
+        self.channel.handle_planned(&plan);
         plan.steps.into_iter().filter_map(|step| self.op(now, step, rng)).collect()
     }
 
@@ -205,6 +213,6 @@ fn peer(key: NodeKey, seed: u64) -> Peer {
     Peer::new(key, Duration::from_secs(2), seed)
 }
 
-fn channel(epoch: Epoch, full_compare: bool, seed: u64) -> Channel {
-    Channel::new(Options { full_compare, retry_ceiling: Duration::from_secs(2), epoch, seed })
+fn channel(epoch: Epoch, full_compare: bool, acked: Generation, seed: u64) -> Channel {
+    Channel::new(Options { full_compare, retry_ceiling: Duration::from_secs(2), epoch, acked, seed })
 }

@@ -1,14 +1,17 @@
 //! The world: a virtual clock, a network that delays and cuts, a replica, and faults.
 
+mod faults;
+mod replica;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use syncd::model::{Epoch, Generation, NodeKey, Op, RelPath};
-use syncd::session::{Action, Opening, PeerAction, Receiver, SessionId, Verdict};
-use syncd::wire::{Ack, Hello, Nack, NackCode, Refusal, VERSION};
+use syncd::session::{Action, PeerAction, Receiver};
+use syncd::wire::{Ack, Hello, Nack, Refusal, VERSION};
 
 use crate::source::Source;
-use crate::tree::{Rng, Tree, any_path, apply, edit};
+use crate::tree::{Rng, Tree, edit};
 
 const MS: u64 = 1000;
 const SECOND: u64 = 1000 * MS;
@@ -404,184 +407,6 @@ impl World {
             source.peer.handle_closed(now, "connection lost");
             source.channel.handle_link_down(now, "connection lost");
         });
-    }
-
-    // The replica.
-
-    fn reply(&mut self, id: u64, answer: Answer) {
-        let delay = self.rng.below(20 * MS);
-        if let Some(conn) = self.conns.get_mut(&id) {
-            conn.arrives.1 = conn.arrives.1.max(self.now + delay);
-            let time = conn.arrives.1;
-            self.at(time, Event::ToSource(id, answer));
-        }
-    }
-
-    fn request(&mut self, id: u64, request: Request) {
-        let key = self.sources[self.conns[&id].source].key;
-        match request {
-            Request::Hello => self.reply(id, Answer::Hello),
-            Request::Open if self.now < self.refusing => self.reply(id, Answer::Refused(Refusal::WrongPassword)),
-            Request::Open => match self.replica.machine.handle_open(SessionId(id), key) {
-                Opening::Wait => self.at(self.now + MS, Event::ToReceiver(id, Request::Open)),
-                Opening::Opened { newest, live, superseded } => {
-                    superseded.iter().for_each(|old| _ = self.replica.stages.remove(&old.0));
-                    self.reply(id, Answer::Opened { newest, live });
-                }
-            },
-            Request::Compare(epoch) => match self.replica.machine.handle_compare(SessionId(id), epoch) {
-                Verdict::Accept { persist } => {
-                    self.admit(epoch, persist);
-                    let answer = Answer::Tree(self.replica.tree.clone(), self.replica.drifts);
-                    self.reply(id, answer);
-                }
-                Verdict::Wait => self.at(self.now + MS, Event::ToReceiver(id, Request::Compare(epoch))),
-                Verdict::Refuse(nack) => self.reply(id, Answer::Nack(nack)),
-            },
-            Request::ChangeSet { epoch, number, ops, approved } => {
-                match self.replica.machine.handle_change_set(SessionId(id), epoch) {
-                    Verdict::Accept { persist } => {
-                        self.admit(epoch, persist);
-                        let generation = Generation { epoch, number, root: None };
-                        self.replica.stages.insert(id, Stage { generation, ops, approved });
-                        self.soon(60, Event::Staged(id));
-                    }
-                    Verdict::Wait => {
-                        let again = Request::ChangeSet { epoch, number, ops, approved };
-                        self.at(self.now + MS, Event::ToReceiver(id, again));
-                    }
-                    Verdict::Refuse(nack) => self.reply(id, Answer::Nack(nack)),
-                }
-            }
-        }
-    }
-
-    fn admit(&mut self, epoch: Epoch, persist: Option<Epoch>) {
-        assert!(epoch >= self.admitted, "{epoch} was admitted after {}", self.admitted);
-        self.admitted = epoch;
-        self.replica.durable.0 = persist.unwrap_or(self.replica.durable.0);
-    }
-
-    fn staged(&mut self, id: u64) {
-        if !self.replica.stages.contains_key(&id) {
-            return;
-        }
-        let room = self.now >= self.full;
-        let nack = match self.replica.machine.commit(SessionId(id)) {
-            Ok(()) if room => return self.soon(10, Event::Committed(id)),
-            Ok(()) => self.nack(NackCode::Local, Vec::new()),
-            Err(nack) => nack,
-        };
-        self.drop_stage(id, nack);
-    }
-
-    fn nack(&self, code: NackCode, paths: Vec<RelPath>) -> Nack {
-        Nack { code, newest: self.replica.machine.newest(), paths, cause: "simulated".to_owned() }
-    }
-
-    fn drop_stage(&mut self, id: u64, nack: Nack) {
-        self.replica.stages.remove(&id);
-        self.replica.machine.handle_dropped(SessionId(id));
-        self.reply(id, Answer::Nack(nack));
-    }
-
-    fn committed(&mut self, id: u64) {
-        let Some(stage) = self.replica.stages.get(&id) else { return };
-        let removes = stage.ops.iter().filter(|op| matches!(op, Op::Remove { .. })).count();
-        let hold = self.hold_deletions && removes > 1 && !stage.approved;
-        match apply(&self.replica.tree, &stage.ops, &self.replica.broken, hold) {
-            Ok(applied) => {
-                let generation = stage.generation;
-                assert!(generation.epoch >= self.admitted, "{generation} went live after {}", self.admitted);
-                self.replica.stages.remove(&id);
-                self.replica.tree = applied.tree;
-                self.replica.durable.1 = generation;
-                self.replica.machine.handle_live(SessionId(id), generation);
-                let ack = Ack { generation, failed: applied.failed, deletions_held: applied.held, root_matches: None };
-                self.reply(id, Answer::Ack(ack));
-            }
-            Err(paths) => {
-                let nack = self.nack(NackCode::ContentNeeded, paths);
-                self.drop_stage(id, nack);
-            }
-        }
-    }
-
-    fn receiver_sees_closed(&mut self, id: u64) {
-        if let Some(conn) = self.conns.get_mut(&id) {
-            conn.receiver_open = false;
-        }
-        self.replica.machine.handle_closed(SessionId(id));
-        // A commit that has begun is completed.
-    }
-
-    // Faults.
-
-    fn fault(&mut self) {
-        let until = self.now + self.rng.below(2 * SECOND);
-        let s = self.rng.below(self.sources.len() as u64) as usize;
-        match self.rng.below(12) {
-            0..=2 => self.cut(s),
-            3 => {
-                self.unreachable = until;
-                (0..self.sources.len()).for_each(|s| self.cut(s));
-            }
-            4 | 5 if self.sources[s].running => self.kill_source(s),
-            6 => self.kill_replica(),
-            7 => self.refusing = until,
-            8 => self.full = until,
-            9 => self.replica.broken = (0..self.rng.below(3)).map(|_| any_path(&mut self.rng)).collect(),
-            10 if self.full_compare => {
-                edit(&mut self.replica.tree, &mut self.rng);
-                self.replica.drifts += 1;
-                let open: Vec<_> = self.conns.iter().filter(|(_, c)| c.receiver_open).map(|(id, _)| *id).collect();
-                open.into_iter().for_each(|id| self.reply(id, Answer::Drifted));
-            }
-            _ => {
-                self.sources[s].peer.replay_now();
-                self.sources[s].channel.replay_now();
-            }
-        }
-    }
-
-    /// Cuts the connection of a source: what is on its way may still arrive, and the two ends
-    /// notice at different times.
-    fn cut(&mut self, s: usize) {
-        if let Some(id) = self.sources[s].conn {
-            let dead_at = self.now + self.rng.below(100 * MS);
-            if let Some(conn) = self.conns.get_mut(&id) {
-                conn.dead_at = dead_at;
-            }
-            self.soon(500, Event::SourceSeesClosed(id));
-            self.soon(3000, Event::ReceiverSeesClosed(id));
-        }
-    }
-
-    fn kill_source(&mut self, s: usize) {
-        self.hang_up(s);
-        let (lost, seed) = (self.full_compare && self.rng.percent(30), self.rng.next());
-        let now = self.instant();
-        self.sources[s].restart(now, lost, seed);
-    }
-
-    fn kill_replica(&mut self) {
-        let open: Vec<_> = self.conns.iter().filter(|(_, c)| c.receiver_open).map(|(id, _)| *id).collect();
-        // A commit under way ends in the old generation or in the new one.
-        let staged: Vec<_> = self.replica.stages.keys().copied().collect();
-        for id in staged {
-            if self.rng.percent(50) && self.replica.machine.commit(SessionId(id)).is_ok() {
-                self.committed(id);
-            }
-        }
-        for id in open {
-            if let Some(conn) = self.conns.get_mut(&id) {
-                (conn.receiver_open, conn.dead_at) = (false, self.now);
-            }
-            self.soon(300, Event::SourceSeesClosed(id));
-        }
-        self.replica.stages.clear();
-        let (newest, live) = self.replica.durable;
-        self.replica.machine = Receiver::new(newest, live);
     }
 
     fn calm(&mut self) {
