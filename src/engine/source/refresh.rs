@@ -1,6 +1,7 @@
 //! Looks at names that may have changed and says what did.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::index::Index;
 use super::set::SharedIndex;
@@ -9,6 +10,9 @@ use crate::config::SetOptions;
 use crate::filter::Filter;
 use crate::fs::{Root, Scan, look, scan, xattrs};
 use crate::model::{Attrs, Entry, Kind, Record, RelPath};
+
+/// How old a change must be before equal timestamps prove that there was no other.
+const FRESH: Duration = Duration::from_millis(100);
 
 /// What a look at the disk showed to be unlike the index.
 #[derive(Debug, Default)]
@@ -104,7 +108,7 @@ impl Look<'_> {
         let known = index.manifest().get(path);
         match (&now, known) {
             (None, None) => return,
-            (Some(now), Some(known)) if known.is_current(now) => return,
+            (Some(now), Some(known)) if known.is_current(now) && !is_fresh(now) => return,
             _ => {}
         }
         for record in now.iter().chain(known) {
@@ -223,6 +227,15 @@ impl Look<'_> {
         };
         wanted && !self.filter.excludes(path, false)
     }
+}
+
+/// Whether the file changed so lately that a second change may hide behind the same timestamps:
+/// before Linux 6.13 they move in steps of up to 10 ms. It is read again then.
+fn is_fresh(now: &Record) -> bool {
+    let Some(ctime) = now.stamp.filter(|_| now.entry.kind() == Kind::File).map(|s| s.ctime) else { return false };
+    let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let ctime = Duration::new(u64::try_from(ctime.secs).unwrap_or(0), ctime.nanos);
+    wall.abs_diff(ctime) < FRESH
 }
 
 /// Names the leader of each hard-link group anew, since a name of it came, went or changed.
