@@ -13,6 +13,8 @@ use crate::span::Span;
 pub struct SourceText {
     file: PathBuf,
     text: String,
+    /// The offset of each line's first byte.
+    lines: Vec<usize>,
     charset: Charset,
 }
 
@@ -32,7 +34,8 @@ impl SourceText {
     #[must_use]
     pub fn decode(file: impl Into<PathBuf>, bytes: &[u8]) -> Self {
         let (text, charset) = decode(bytes);
-        Self { file: file.into(), text: text.into_owned(), charset }
+        let lines = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
+        Self { file: file.into(), text: text.into_owned(), lines, charset }
     }
 
     /// The decoded text, without byte-order mark.
@@ -61,10 +64,9 @@ impl SourceText {
     /// Line and column of `offset`, both counted from 1, the column in characters.
     #[must_use]
     pub fn position(&self, offset: usize) -> (usize, usize) {
-        let before = self.before(offset);
-        let line = before.bytes().filter(|b| *b == b'\n').count() + 1;
-        let line_start = before.rfind('\n').map_or(0, |at| at + 1);
-        (line, before.get(line_start..).unwrap_or("").chars().count() + 1)
+        let line = self.lines.partition_point(|start| *start <= offset);
+        let column = self.line(line).char_indices().take_while(|(at, _)| self.line_start(line) + at < offset).count();
+        (line, column + 1)
     }
 
     /// An error at `span`.
@@ -102,17 +104,19 @@ impl SourceText {
     #[must_use]
     pub fn place(&self, span: Span) -> Place {
         let (line, column) = self.position(span.start);
-        let excerpt = self.text.split('\n').nth(line - 1).unwrap_or("").trim_end_matches('\r').to_owned();
+        let excerpt = self.line(line).trim_end_matches(['\r', '\n']).to_owned();
         let marked = self.text.get(span.start..span.end).unwrap_or("").split('\n').next().unwrap_or("");
         Place { line, column, span, excerpt, marked: marked.trim_end().chars().count().max(1) }
     }
 
-    fn before(&self, offset: usize) -> &str {
-        let mut at = offset.min(self.text.len());
-        while !self.text.is_char_boundary(at) {
-            at -= 1;
-        }
-        self.text.get(..at).unwrap_or("")
+    /// The line of that number, with its end.
+    fn line(&self, number: usize) -> &str {
+        let end = self.lines.get(number).copied().unwrap_or(self.text.len());
+        self.text.get(self.line_start(number)..end).unwrap_or("")
+    }
+
+    fn line_start(&self, number: usize) -> usize {
+        number.checked_sub(1).and_then(|at| self.lines.get(at)).copied().unwrap_or(0)
     }
 }
 

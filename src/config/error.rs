@@ -33,8 +33,10 @@ impl ConfigError {
         }
     }
 
-    /// An error when one of `findings` is one.
-    pub(super) fn unless_usable(findings: Vec<Finding>) -> Result<Vec<Finding>, Self> {
+    /// An error when one of `findings` is one; else they, each once and in the order of the file.
+    pub(super) fn unless_usable(mut findings: Vec<Finding>) -> Result<Vec<Finding>, Self> {
+        findings.sort_by_key(|finding| finding.place.as_ref().map(|place| place.span.start));
+        findings.dedup();
         if findings.iter().any(|finding| finding.severity == Severity::Error) {
             return Err(Self::Faulty(findings));
         }

@@ -117,14 +117,10 @@ pub(super) fn translate(
         }
         (other, _) => Err(wrong_kind(source.file(), other, side)),
     };
-    let mut config = match config {
-        Ok(config) => config,
-        Err(finding) => {
-            cx.findings.push(finding);
-            return Err(ConfigError::Faulty(cx.findings));
-        }
-    };
+    let config = config.map_err(|finding| cx.findings.push(finding));
     let findings = ConfigError::unless_usable(cx.findings)?;
+    // Without a configuration there is an error among the findings.
+    let Ok(mut config) = config else { return Err(ConfigError::Faulty(findings)) };
     overrides.apply(&mut config)?;
     Ok(Loaded { config, findings, places: cx.places })
 }

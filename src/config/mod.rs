@@ -22,6 +22,8 @@ mod overrides;
 mod peer;
 mod rsync;
 mod source;
+#[cfg(test)]
+mod tests;
 mod value;
 
 pub use check::check_local;

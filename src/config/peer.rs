@@ -245,8 +245,22 @@ fn groups(cx: &mut Context<'_>, gid: Option<&Spanned<String>>, user: &User) -> V
         }
         match cx.machine.group(word) {
             Some(group) => groups.push(group),
+            // One purpose, two names: a file that came from another distribution keeps its meaning.
+            None if NOBODY_GROUPS.contains(&word) => {
+                let other = NOBODY_GROUPS.iter().find_map(|name| cx.machine.group(name));
+                let named = other.as_ref().map_or("none", |group| group.name.as_str());
+                let message = format!("there is no group `{word}` here: taken is `{named}`");
+                cx.findings
+                    .push(cx.source.warning("rsyncd-gid", gid.span, message).help(format!("write `gid = {named}`")));
+                groups.extend(other);
+            }
             None => {
-                fault(cx, gid.span, format!("there is no group `{word}` in /etc/group"), "create it, or write a number")
+                fault(
+                    cx,
+                    gid.span,
+                    format!("there is no group `{word}` in /etc/group"),
+                    "create it, or write a number",
+                );
             }
         }
     }

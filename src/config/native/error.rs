@@ -9,6 +9,9 @@ const LATER: [&str; 5] = ["hooks", "local", "profile", "validate", "vrrp"];
 pub(super) fn finding(source: &SourceText, error: &toml::de::Error) -> Finding {
     let span = error.span().map_or(Span::default(), Span::from);
     let message = error.message().trim();
+    if let Some(key) = message.strip_prefix("missing field ") {
+        return source.error("toml-missing-key", span, format!("{key} is missing in this table"));
+    }
     // serde's words: unknown field `lissten`, expected one of `name`, `listen`
     let Some(rest) = message.strip_prefix("unknown field ").or(message.strip_prefix("unknown variant ")) else {
         return source.error("toml-syntax", span, message.lines().collect::<Vec<_>>().join(" "));

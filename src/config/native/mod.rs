@@ -44,9 +44,9 @@ fn translate(cx: &mut Context<'_>, file: &File, side: Side) -> Config {
         }
     }
     if side == Side::Source {
-        replicas.clear()
+        replicas.clear();
     } else {
-        sources.clear()
+        sources.clear();
     }
     if sources.is_empty() && replicas.is_empty() {
         nothing_to_do(cx, side);
