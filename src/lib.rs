@@ -12,12 +12,14 @@
 //! | question | file |
 //! |---|---|
 //! | what is a path, an entry, a manifest, an epoch? | [`model`] |
+//! | how does a change set become live, and what if that is interrupted? | [`apply`] |
 //! | which bytes travel, and what are their limits? | [`wire`] |
 //!
 //! Layers, each depending only on those above it: [`model`]; the pure cores (`coalesce`, `plan`,
 //! `delta`, [`wire`], `session`); the IO around them (`fs`, `watch`, `store`, `link`); `engine`;
 //! `config`, `control`, `cli`. `tests/layering.rs` holds this list to its word.
 
+pub mod apply;
 pub mod config;
 pub mod fs;
 pub mod model;
