@@ -14,11 +14,11 @@ use tokio::task::JoinSet;
 use super::differences::{Found, describe};
 use super::pool::{Pool, PoolError};
 use super::receiver::{Receiver, ReplicaSet, ServeError};
-use super::source::{Difference, Index, Peer, Shared, SourceSet, Target, Watching};
+use super::source::{Difference, Index, Peer, Shared, SourceSet, Target, Watching, target_id};
 use crate::config::{self, Config};
 use crate::filter::Filter;
 use crate::fs::Root;
-use crate::link::{Endpoint, LinkError};
+use crate::link::{Endpoint, Limits, LinkError, Server};
 use crate::model::{Epoch, NodeKey, RelPath};
 use crate::observe::{FailLog, Monitor};
 use crate::session::{self, Channel};
@@ -178,9 +178,10 @@ impl Starting {
         let sets = self.config.replicas.iter().map(open).collect::<Result<_, _>>()?;
         let (name, trust) = (self.config.node.name.clone(), self.config.trust_first_use);
         let receiver = Arc::new(Receiver::new(self.key, name, sets, trust, self.store.clone(), self.monitor.clone()));
-        let endpoint = Endpoint::serve(listen, &self.identity, self.config.tuning.idle_timeout)?;
-        let listening = endpoint.local_addr()?;
-        self.tasks.spawn(receiver.clone().run(endpoint, self.stop.subscribe()));
+        let endpoint = Endpoint::serving(&self.identity, self.config.tuning.idle_timeout, listen)?;
+        let listening = endpoint.local_address()?;
+        let server = Server::new(endpoint, Limits::default());
+        self.tasks.spawn(receiver.clone().run(server, self.stop.subscribe()));
         Ok((Some(receiver), Some(listening)))
     }
 
@@ -225,6 +226,7 @@ impl Starting {
                 full_compare: source.options.full_compare,
                 retry_ceiling: self.config.tuning.retry_ceiling,
                 epoch,
+                acked: self.store.generation(&target_id(target))?,
                 seed: rand::random(),
             });
             let target = Target::new(target.clone(), channel, source.options.compression, wake);
@@ -253,7 +255,7 @@ impl Starting {
         let shared = Arc::new(Shared {
             key: self.key,
             name: self.config.node.name.clone(),
-            endpoint: Endpoint::dial_only(&self.identity, tuning.idle_timeout)?,
+            endpoint: Endpoint::dialling(&self.identity, tuning.idle_timeout, None)?,
             store: self.store.clone(),
             writer: self.writer.clone(),
             record_after: tuning.record_after,

@@ -1,12 +1,15 @@
 //! The local file system, always through directory descriptors beneath the root of a set.
 
 mod look;
+pub mod meta;
 mod read;
 #[cfg(test)]
 pub(crate) mod rerun;
 mod root;
 mod scan;
+pub mod write;
 mod xattr;
+pub mod xattr_fd;
 
 pub use look::{look, look_at};
 pub use read::{Chunk, Hashed, Opening, Read, Reader, hash_file, read_record, read_small};

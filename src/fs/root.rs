@@ -34,6 +34,12 @@ impl Root {
         Ok(Self { fd, path: path.to_owned() })
     }
 
+    /// Takes an open directory as the root of what lies below it; `path` is for messages.
+    #[must_use]
+    pub fn from_fd(fd: OwnedFd, path: PathBuf) -> Self {
+        Self { fd, path }
+    }
+
     /// Where it was opened, for messages only.
     #[must_use]
     pub fn path(&self) -> &Path {

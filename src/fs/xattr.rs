@@ -7,6 +7,7 @@ use rustix::fs::{lgetxattr, llistxattr};
 use rustix::io::Errno;
 
 use super::Root;
+use super::xattr_fd::is_replicated;
 use crate::model::{RelPath, Xattr};
 
 /// The kernel's own limit for a list of names and for a value (`XATTR_LIST_MAX`,
@@ -35,7 +36,7 @@ pub fn xattrs_at(dir: impl AsFd, name: &[u8]) -> io::Result<Vec<Xattr>> {
         names => names?,
     };
     let mut found = Vec::new();
-    for name in names.split(|b| *b == 0).filter(|name| is_replicable(name)) {
+    for name in names.split(|b| *b == 0).filter(|name| is_replicated(name)) {
         match value(&path, name) {
             Ok(value) => found.push(Xattr { name: name.into(), value: value.into() }),
             // Removed between the two calls.
@@ -45,10 +46,6 @@ pub fn xattrs_at(dir: impl AsFd, name: &[u8]) -> io::Result<Vec<Xattr>> {
     }
     found.sort_unstable();
     Ok(found)
-}
-
-fn is_replicable(name: &[u8]) -> bool {
-    name.starts_with(b"user.") || matches!(name, b"system.posix_acl_access" | b"system.posix_acl_default")
 }
 
 fn list(path: &[u8]) -> rustix::io::Result<Vec<u8>> {
@@ -92,7 +89,7 @@ mod tests {
         let names: Vec<&[u8]> = read.iter().map(|x| &*x.name).collect();
         assert_eq!(names, [&b"user.a"[..], b"user.z"]);
         assert_eq!(&*read[1].value, &long[..]);
-        assert!(!is_replicable(b"security.selinux") && !is_replicable(b"trusted.overlay.opaque"));
+        assert!(!is_replicated(b"security.selinux") && !is_replicated(b"trusted.overlay.opaque"));
     }
 
     #[test]

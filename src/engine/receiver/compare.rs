@@ -5,6 +5,7 @@ use std::sync::Arc;
 use rayon::prelude::*;
 use tokio::sync::mpsc;
 
+use super::connection::Ended;
 use super::set::{LookAll, ReplicaSet, Session};
 use crate::engine::pool::Panicked;
 use crate::fs::{read_record, scan};
@@ -35,22 +36,22 @@ enum CompareError {
 /// Serves the compare that `head` begins.
 ///
 /// # Errors
-/// [`LinkError`] when the link breaks or the peer breaks the protocol.
+/// [`Ended`] when the link breaks or the peer breaks the protocol.
 pub async fn serve(
     set: &Arc<ReplicaSet>,
     session: &Session,
     head: &Compare,
     reader: FrameReader,
     mut writer: FrameWriter,
-) -> Result<(), LinkError> {
+) -> Result<(), Ended> {
     if let Err(nack) = set.admit_compare(session.id, head.epoch).await {
         writer.write(&Message::Nack(nack)).await?;
-        return writer.finish();
+        return Ok(writer.finish()?);
     }
     match answer(set, session.attrs, head.deep, reader, writer).await {
         Ok(()) => Ok(()),
-        Err(CompareError::Link(e)) => Err(e),
-        Err(CompareError::Protocol) => Err(LinkError::Protocol("a frame that does not belong into a compare")),
+        Err(CompareError::Link(e)) => Err(e.into()),
+        Err(CompareError::Protocol) => Err(Ended::Protocol("a frame that does not belong into a compare")),
         Err(CompareError::Panicked(e)) => {
             tracing::error!(set = set.config.name, "{e}");
             Ok(())

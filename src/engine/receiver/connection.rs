@@ -27,6 +27,30 @@ struct Channel {
     session: Session,
 }
 
+/// Why a connection or a stream of it is at an end.
+#[derive(Debug, thiserror::Error)]
+pub enum Ended {
+    /// The link is gone.
+    #[error(transparent)]
+    Link(#[from] LinkError),
+    /// It broke the protocol.
+    #[error("it broke the protocol: {0}")]
+    Protocol(&'static str),
+    /// It did not prove its right to any set in time.
+    #[error("it was not authorised within {} s", PATIENCE.as_secs())]
+    Slow,
+}
+
+impl Ended {
+    /// Whether the peer did what no honest one does.
+    fn is_hostile(&self) -> bool {
+        match self {
+            Self::Link(e) => matches!(e, LinkError::Frame { .. } | LinkError::Budget { .. }),
+            Self::Protocol(_) | Self::Slow => true,
+        }
+    }
+}
+
 /// An authorisation that waits for the peer's confirmation.
 struct Asked {
     open: Open,
@@ -40,9 +64,13 @@ pub async fn serve(node: Arc<Receiver>, link: Link, number: u64) {
     let address = link.remote_address();
     let channels = Channels::default();
     let ended = Connection { node: &node, link: &link, channels: &channels, number, asked: BTreeMap::new() }.run().await;
+    let cause = match &ended {
+        Ok(()) => "it closed the connection".to_owned(),
+        Err(e) => e.to_string(),
+    };
     for (channel, open) in std::mem::take(&mut *lock(&channels)) {
         open.set.close_for((number, channel));
-        tracing::info!(set = open.set.config.name, source = open.session.name, %address, "source gone: {}", link.closed_cause());
+        tracing::info!(set = open.set.config.name, source = open.session.name, %address, "source gone: {}", cause);
     }
     if let Err(e) = ended {
         if e.is_hostile() {
@@ -62,29 +90,27 @@ struct Connection<'a> {
 }
 
 impl Connection<'_> {
-    async fn run(mut self) -> Result<(), LinkError> {
+    async fn run(mut self) -> Result<(), Ended> {
         let deadline = tokio::time::Instant::now() + PATIENCE;
-        let (mut writer, mut reader) = tokio::time::timeout_at(deadline, self.link.accept_stream()).await.map_err(|_| LinkError::Silent)??;
-        reader.limit(wire::UNAUTHORISED_FRAMES, wire::UNAUTHORISED_BYTES);
-        let name = match tokio::time::timeout_at(deadline, reader.read()).await.map_err(|_| LinkError::Silent)?? {
+        let (mut writer, mut reader) = tokio::time::timeout_at(deadline, self.link.accept_stream()).await.map_err(|_| Ended::Slow)??;
+        let name = match tokio::time::timeout_at(deadline, reader.read()).await.map_err(|_| Ended::Slow)?? {
             Some(Message::Hello(hello)) if hello.version == wire::VERSION => hello.name,
             Some(Message::Hello(hello)) => {
                 tracing::warn!(address = %self.link.remote_address(), "refused: it speaks protocol {}, this node {}; upgrade the older one", hello.version, wire::VERSION);
                 self.node.monitor.count(Counter::Refused, 1);
                 writer.write(&Message::Hello(self.hello())).await?;
-                return writer.write(&Message::Refused(Refused { channel: None, code: Refusal::Version })).await;
+                return Ok(writer.write(&Message::Refused(Refused { channel: None, code: Refusal::Version })).await?);
             }
-            _ => return Err(LinkError::Protocol("the first frame is no hello")),
+            _ => return Err(Ended::Protocol("the first frame is no hello")),
         };
         writer.write(&Message::Hello(self.hello())).await?;
         while lock(self.channels).is_empty() {
-            match tokio::time::timeout_at(deadline, reader.read()).await.map_err(|_| LinkError::Silent)?? {
+            match tokio::time::timeout_at(deadline, reader.read()).await.map_err(|_| Ended::Slow)?? {
                 Some(message) => self.control(message, &name, &mut writer).await?,
                 None => return Ok(()),
             }
         }
         self.link.authorised();
-        reader.unlimit();
         loop {
             tokio::select! {
                 message = reader.read() => match message? {
@@ -117,12 +143,12 @@ impl Connection<'_> {
         }
     }
 
-    async fn control(&mut self, message: Message, name: &str, writer: &mut FrameWriter) -> Result<(), LinkError> {
+    async fn control(&mut self, message: Message, name: &str, writer: &mut FrameWriter) -> Result<(), Ended> {
         match message {
             Message::Open(open) => self.open(open, name, writer).await,
             Message::Confirm { channel, confirm } => {
                 let Some(asked) = self.asked.remove(&channel) else {
-                    return Err(LinkError::Protocol("a confirmation that nobody asked for"));
+                    return Err(Ended::Protocol("a confirmation that nobody asked for"));
                 };
                 let Asked { open, user, set, verifier } = asked;
                 match authorise::confirm(self.node, &set, self.link, &user, *verifier, &confirm) {
@@ -131,11 +157,11 @@ impl Connection<'_> {
                 }
             }
             Message::Unknown(_) => Ok(()),
-            _ => Err(LinkError::Protocol("a frame that does not belong on the control stream")),
+            _ => Err(Ended::Protocol("a frame that does not belong on the control stream")),
         }
     }
 
-    async fn open(&mut self, open: Open, name: &str, writer: &mut FrameWriter) -> Result<(), LinkError> {
+    async fn open(&mut self, open: Open, name: &str, writer: &mut FrameWriter) -> Result<(), Ended> {
         let Some(set) = self.node.set(&open.set).cloned() else {
             let modules: Vec<&str> = self.node.sets.iter().map(|s| s.config.name.as_str()).collect();
             let cause = format!("there is no such module here (there are: {})", modules.join(", "));
@@ -147,7 +173,7 @@ impl Connection<'_> {
                 let user = if let Proof::Password { user, .. } = &open.proof { user.clone() } else { String::new() };
                 let channel = open.channel;
                 self.asked.insert(channel, Asked { open, user, set, verifier });
-                writer.write(&Message::Challenge { channel, pake, confirm }).await
+                Ok(writer.write(&Message::Challenge { channel, pake, confirm }).await?)
             }
             Err(denied) => self.deny(&open, name, denied, writer).await,
         }
@@ -160,7 +186,7 @@ impl Connection<'_> {
         name: &str,
         proof: String,
         writer: &mut FrameWriter,
-    ) -> Result<(), LinkError> {
+    ) -> Result<(), Ended> {
         let session = Session {
             id: self.node.next_session(),
             since: Instant::now(),
@@ -173,7 +199,7 @@ impl Connection<'_> {
         tracing::info!(set = open.set, source = name, address = %session.address, "source connected, by {proof}");
         let (newest, generation) = set.open_for((self.number, open.channel), session.clone()).await;
         lock(self.channels).insert(open.channel, Channel { set, session });
-        writer.write(&Message::Opened(Opened { channel: open.channel, newest, generation, proof })).await
+        Ok(writer.write(&Message::Opened(Opened { channel: open.channel, newest, generation, proof })).await?)
     }
 
     async fn deny(
@@ -182,31 +208,31 @@ impl Connection<'_> {
         name: &str,
         denied: authorise::Denied,
         writer: &mut FrameWriter,
-    ) -> Result<(), LinkError> {
+    ) -> Result<(), Ended> {
         self.node.monitor.count(Counter::Refused, 1);
         let address = self.link.remote_address();
         tracing::warn!(set = open.set, source = name, %address, "refused: {}", denied.cause);
-        writer.write(&Message::Refused(Refused { channel: Some(open.channel), code: denied.code })).await
+        Ok(writer.write(&Message::Refused(Refused { channel: Some(open.channel), code: denied.code })).await?)
     }
 }
 
 /// A stream after authorisation: a compare or a change set of an open channel.
-async fn stream_of(channels: &Channels, mut reader: FrameReader, writer: FrameWriter) -> Result<(), LinkError> {
-    let head = timeout(PATIENCE, reader.read()).await.map_err(|_| LinkError::Silent)??;
+async fn stream_of(channels: &Channels, mut reader: FrameReader, writer: FrameWriter) -> Result<(), Ended> {
+    let head = timeout(PATIENCE, reader.read()).await.map_err(|_| Ended::Slow)??;
     match head {
         Some(Message::ChangeSet(head)) => {
             let Channel { set, session } = channel(channels, head.channel)?;
-            incoming::receive(&set, &session, head, reader, writer).await
+            Ok(incoming::receive(&set, &session, head, reader, writer).await?)
         }
         Some(Message::Compare(head)) => {
             let Channel { set, session } = channel(channels, head.channel)?;
             compare::serve(&set, &session, &head, reader, writer).await
         }
-        Some(_) => Err(LinkError::Protocol("a stream that begins with neither a compare nor a change set")),
+        Some(_) => Err(Ended::Protocol("a stream that begins with neither a compare nor a change set")),
         None => Ok(()),
     }
 }
 
-fn channel(channels: &Channels, number: u32) -> Result<Channel, LinkError> {
-    lock(channels).get(&number).cloned().ok_or(LinkError::Protocol("a channel that is not open"))
+fn channel(channels: &Channels, number: u32) -> Result<Channel, Ended> {
+    lock(channels).get(&number).cloned().ok_or(Ended::Protocol("a channel that is not open"))
 }

@@ -25,7 +25,7 @@ use tokio::sync::watch;
 
 pub use set::{ReplicaSet, ServeError};
 
-use crate::link::{Endpoint, Link};
+use crate::link::{Link, Server};
 use crate::engine::stopped;
 use crate::model::NodeKey;
 use crate::observe::Monitor;
@@ -87,12 +87,12 @@ impl Receiver {
     }
 
     /// Serves whoever comes until `stop` turns true.
-    pub async fn run(self: Arc<Self>, mut endpoint: Endpoint, mut stop: watch::Receiver<bool>) {
+    pub async fn run(self: Arc<Self>, mut server: Server, mut stop: watch::Receiver<bool>) {
         let mut save = tokio::time::interval(SAVE_EVERY);
         save.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             tokio::select! {
-                link = endpoint.accept() => match link {
+                link = server.accept() => match link {
                     Some(link) => self.clone().serve(link),
                     None => break,
                 },

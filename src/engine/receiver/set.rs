@@ -12,7 +12,7 @@ use super::verify::verify;
 use crate::apply::{Applier, ApplyError, Deletions, Outcome, Policy, Recovered, Staging};
 use crate::config::{self, DeletePolicy};
 use crate::engine::lock;
-use crate::engine::pool::{Panicked, Pool, PoolError};
+use crate::engine::pool::{Pool, PoolError};
 use crate::filter::Filter;
 use crate::fs::Root;
 use crate::model::{Attrs, Digest, Epoch, Generation, Manifest, NodeKey, Op, Record, RelPath};
@@ -170,9 +170,8 @@ impl ReplicaSet {
             store.generation(&set).map_err(stored)?,
         );
         let (applier, recovered) = pool.run_blocking(|| open_tree(&config, &mut manifest))?;
-        if recovered.changed() {
-            tracing::warn!(set, "{recovered}");
-        }
+        let changed = recovered.finished || recovered.taken_back;
+        tell_recovery(&set, &recovered);
         let filter = Filter::new(&[], &[]).map_err(|e| ServeError::Filter { set: set.clone(), cause: e.to_string() })?;
         Ok(Self {
             config,
@@ -183,7 +182,7 @@ impl ReplicaSet {
             filter,
             manifest: Mutex::new(manifest),
             fence: Mutex::new(fence),
-            touched: Mutex::new(Touched { all: recovered.changed(), ..Touched::default() }),
+            touched: Mutex::new(Touched { all: changed, ..Touched::default() }),
             approved: Mutex::new(false),
             counts: Mutex::default(),
             store,
@@ -390,8 +389,10 @@ impl ReplicaSet {
 
     /// Drops what is left of a stage.
     pub async fn discard(self: &Arc<Self>, staging: Arc<Staging>) {
-        if let Err(Panicked) = self.pool.run(move || staging.discard()).await {
-            tracing::error!(set = self.config.name, "cannot clear the stage");
+        match self.pool.run(move || staging.cleanup()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(e)) => tracing::warn!(set = self.config.name, "the stage is not cleared: {e}"),
+            Err(e) => tracing::error!(set = self.config.name, "{e}"),
         }
     }
 
@@ -428,6 +429,18 @@ impl ReplicaSet {
         if !changes.is_empty() {
             self.writer.send([Write::Index { set, changes }]);
         }
+    }
+}
+
+fn tell_recovery(set: &str, recovered: &Recovered) {
+    if recovered.finished {
+        tracing::warn!(set, "a change set that a crash cut short is live now, whole");
+    }
+    if recovered.taken_back {
+        tracing::warn!(set, "a change set that a crash cut short was taken back, whole");
+    }
+    for (path, cause) in &recovered.failed {
+        tracing::warn!(set, %path, "{cause}");
     }
 }
 

@@ -24,5 +24,5 @@ mod watching;
 pub use index::Index;
 pub use merge::Difference;
 pub use peer::{Peer, Shared};
-pub use set::{SourceSet, Target};
+pub use set::{SourceSet, Target, target_id};
 pub use watching::Watching;

@@ -21,7 +21,7 @@ use crate::link::{Endpoint, FrameReader, FrameWriter, Link, LinkError};
 use crate::model::{Epoch, NodeKey};
 use crate::observe::{FailLog, Failure};
 use crate::session::{self, Action, Fault, PeerAction, PeerState, Sending};
-use crate::store::{Store, Writer};
+use crate::store::{Store, Write, Writer};
 use crate::wire::{self, Hello, Message, Refusal};
 
 /// How soon the channels are looked at again at the latest, whatever their timers say.
@@ -90,7 +90,7 @@ pub struct Standing {
 /// Something that happened. The number names the link it happened on: what comes late from an
 /// earlier one counts for nothing.
 enum Event {
-    Dialled(Result<Link, LinkError>),
+    Dialled(Result<Link, String>),
     Control(u64, Result<Option<Message>, LinkError>),
     Compared(u64, usize, Result<Vec<Difference>, CompareError>),
     Sent(u64, usize, Result<(Outcome, Vec<Settled>), SendError>),
@@ -284,7 +284,7 @@ impl Task {
                 self.link = Some(link);
                 self.machine.handle_dialled(now);
             }
-            Event::Dialled(Err(e)) => self.down(now, &e.to_string()),
+            Event::Dialled(Err(cause)) => self.down(now, &cause),
             Event::Control(number, _) | Event::Compared(number, ..) | Event::Sent(number, ..)
                 if number != self.number => {}
             Event::Control(_, Ok(Some(message))) => self.control(now, message).await,
@@ -298,7 +298,7 @@ impl Task {
     fn dial(&mut self) {
         let (peer, tx) = (self.peer.clone(), self.tx.clone());
         self.dialling = Some(tokio::spawn(async move {
-            let dialled = peer.shared.endpoint.dial(&peer.host, peer.port).await;
+            let dialled = dial(&peer).await;
             // Whoever asked has ended.
             let _ = tx.send(Event::Dialled(dialled));
         }));
@@ -476,7 +476,6 @@ impl Task {
                     tracing::warn!(set = set.config.name, peer = %target, %path, "not sent: {cause}");
                     channel.handle_unsendable(now, &path, &cause);
                 }
-                Settled::Withheld(path) => channel.handle_withheld(&path),
             }
         }
         match outcome {
@@ -497,8 +496,9 @@ impl Task {
             }
             Outcome::Empty => channel.handle_empty(now),
         }
+        let acked = channel.acked();
         drop(channel);
-        peer.shared.writer.send(target.acknowledged());
+        peer.shared.writer.send(target.acknowledged().into_iter().chain([Write::Generation { set: target.id(), generation: acked }]));
         set.guard_settle();
     }
 
@@ -540,6 +540,20 @@ impl Task {
             }
         }
     }
+}
+
+/// Connects to the first address of the peer's name that answers; resolved anew each time.
+async fn dial(peer: &Peer) -> Result<Link, String> {
+    let name = format!("{}:{}", peer.host, peer.port);
+    let addresses = tokio::net::lookup_host(&name).await.map_err(|e| format!("{name}: cannot be resolved: {e}"))?;
+    let mut last = format!("{name}: has no address");
+    for address in addresses {
+        match peer.shared.endpoint.dial(address).await {
+            Ok(link) => return Ok(link),
+            Err(e) => last = e.to_string(),
+        }
+    }
+    Err(last)
 }
 
 async fn read_control(mut reader: FrameReader, number: u64, tx: mpsc::UnboundedSender<Event>) {

@@ -12,7 +12,7 @@ use super::set::{SourceSet, Target};
 use crate::engine::names::Names;
 use crate::link::{FrameReader, FrameWriter, Link, LinkError};
 use crate::model::{Change, Entry, RelPath};
-use crate::plan::{Step, plan};
+use crate::plan::{Plan, plan};
 use crate::session::Sending;
 use crate::wire::{Ack, ChangeSet, Message, Nack};
 
@@ -37,8 +37,6 @@ pub enum Settled {
     Sent(RelPath, Option<Entry>),
     /// It could not be read.
     Unsendable(RelPath, String),
-    /// Its deletion waits for an operator.
-    Withheld(RelPath),
 }
 
 /// Why it did not go at all.
@@ -78,7 +76,9 @@ pub async fn send(
         let set = set.clone();
         set.pool.clone().run(move || Planned::make(&set, sending)).await?
     };
-    let Planned { steps, mut settled, users, groups, number } = planned;
+    let Planned { plan, mut settled, users, groups, number } = planned;
+    target.channel().handle_planned(&plan);
+    let steps = plan.steps;
     if steps.is_empty() {
         return Ok((Outcome::Empty, settled.into_values().collect()));
     }
@@ -158,7 +158,7 @@ async fn answers(
 
 /// The plan of a change set and what its head says.
 struct Planned {
-    steps: Vec<Step>,
+    plan: Plan,
     /// What becomes of each name, as far as that can be said before anything was read.
     settled: BTreeMap<RelPath, Settled>,
     users: Vec<(u32, String)>,
@@ -186,15 +186,12 @@ impl Planned {
         let withheld: BTreeSet<&RelPath> = plan.withheld.iter().collect();
         let settled = changes
             .iter()
+            .filter(|(path, _)| !(halted && withheld.contains(path)))
             .map(|(path, change)| {
-                let what = if !withheld.contains(path) {
-                    Settled::Sent(path.clone(), change.now.clone())
-                } else if halted {
-                    Settled::Withheld(path.clone())
-                } else {
-                    Settled::Sent(path.clone(), change.base.entry().cloned())
-                };
-                (path.clone(), what)
+                // What the configuration never deletes stays there, and that is settled.
+                let stays = withheld.contains(path);
+                let entry = if stays { change.base.entry().cloned() } else { change.now.clone() };
+                (path.clone(), Settled::Sent(path.clone(), entry))
             })
             .collect();
         let (mut users, mut groups) = (Vec::new(), Vec::new());
@@ -203,6 +200,6 @@ impl Planned {
                 changes.values().filter_map(|c| c.now.as_ref()).map(|e| (e.meta.uid, e.meta.gid)).collect();
             (users, groups) = Names::read().of(&ids);
         }
-        Self { steps: plan.steps, settled, users, groups, number }
+        Self { plan, settled, users, groups, number }
     }
 }

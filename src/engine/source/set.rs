@@ -175,8 +175,14 @@ impl Target {
     /// What the store knows it by.
     #[must_use]
     pub fn id(&self) -> String {
-        format!("{}:{}::{}", self.config.host, self.config.port, self.config.set)
+        target_id(&self.config)
     }
+}
+
+/// What the store knows a target by.
+#[must_use]
+pub fn target_id(target: &config::Target) -> String {
+    format!("{}:{}::{}", target.host, target.port, target.set)
 }
 
 /// As people know it: `host::set`, as rsync writes it.
