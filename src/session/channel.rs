@@ -357,40 +357,37 @@ impl Channel {
     }
 
     fn settle(&mut self, now: Instant, flight: Flight, failed: &[Failed], held: bool) {
-        for Failed { path, .. } in failed.iter().filter(|failed| !flight.names.contains_key(&failed.path)) {
-            self.names.touch(path.clone(), Name::new(now, self.events, Base::Unknown));
+        // Names that failed together are due together: one change set, not one for each.
+        let mut dues = BTreeMap::new();
+        let mut due =
+            |retry: &mut Backoff, failures| *dues.entry(failures).or_insert_with(|| now + retry.delay(failures));
+        for Failed { path, cause } in failed.iter().filter(|failed| !flight.names.contains_key(&failed.path)) {
+            let (name, due) = (Name::new(now, self.events, Base::Unknown), due(&mut self.retry, 0));
+            self.fail_name(now, path.clone(), name, cause.clone(), due);
         }
-        // What was renamed and then left out is not where its base says.
-        let moved = !flight.moves.is_empty();
-        let left_out = LeftOut::new(failed, &flight);
-        self.names.doubt(|path| flight.takes(path));
         for path in flight.removed_besides().into_iter().filter(|_| held) {
             self.names.hold(path, Name::new(now, self.events, Base::Unknown));
         }
-        // Names that failed together are due together: one change set, not one for each.
-        let mut due = BTreeMap::new();
+        self.names.doubt(|path| flight.takes(path));
+        // What was renamed and then left out is not where its base says.
+        let moved = !flight.moves.is_empty();
+        let left_out = LeftOut::new(failed, &flight);
         let held: BTreeSet<_> = flight.names.keys().filter(|path| held && flight.removes(path)).cloned().collect();
         for (path, Flown { mut name, fate }) in flight.names {
-            let cause = left_out.cause(&path);
             let sent = matches!(fate, Fate::Sent(_));
-            if (cause.is_some() && sent) || (moved && !sent) {
+            let cause = left_out.cause(&path, &fate);
+            if (sent && cause.is_some()) || (!sent && moved) {
                 name.base = Base::Unknown;
             }
-            let cause = match fate {
-                _ if cause.is_some() => cause,
-                Fate::Unreported | Fate::Unsendable(_) => Some("was not sent"),
-                _ => None,
-            };
-            if let Some(cause) = cause {
-                let failures = name.failures;
-                let due = *due.entry(failures).or_insert_with(|| now + self.retry.delay(failures));
-                self.fail_name(now, path, name, cause.to_owned(), due);
-                continue;
-            }
-            match fate {
-                Fate::Sent(None) if held.contains(&path) => self.names.hold(path, name),
-                Fate::Sent(entry) => self.names.rebase(&path, Base::Known(entry)),
-                _ => self.names.hold(path, name),
+            match (cause, fate) {
+                (Some(cause), _) => {
+                    let due = due(&mut self.retry, name.failures);
+                    self.fail_name(now, path, name, cause.to_owned(), due);
+                }
+                (None, Fate::Sent(entry)) if entry.is_some() || !held.contains(&path) => {
+                    self.names.rebase(&path, Base::Known(entry));
+                }
+                (None, _) => self.names.hold(path, name),
             }
         }
     }

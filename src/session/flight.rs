@@ -81,10 +81,9 @@ impl LeftOut {
 
     /// Why `path` did not come about: because of itself, or of what stands above it. A file that
     /// was to replace a directory and could not leaves all that is below where it was.
-    pub(super) fn cause(&self, path: &RelPath) -> Option<&str> {
-        if self.0.is_empty() {
-            return None;
-        }
-        path.ancestors().find_map(|above| self.0.get(&above)).map(String::as_str)
+    pub(super) fn cause(&self, path: &RelPath, fate: &Fate) -> Option<&str> {
+        let above = if self.0.is_empty() { None } else { path.ancestors().find_map(|above| self.0.get(&above)) };
+        let unreported = matches!(fate, Fate::Unreported).then_some("was not sent");
+        above.map(String::as_str).or(unreported)
     }
 }

@@ -180,17 +180,22 @@ impl Names {
     }
 
     /// A compare that began at `started` found these `differences`, each with what the peer holds:
-    /// other names are equal, unless they were touched since.
+    /// other names are equal. Those touched since may be so only by what the index was or became
+    /// meanwhile: they stay, in doubt.
     pub(super) fn compared(&mut self, now: Instant, started: u64, differences: BTreeMap<RelPath, Option<Entry>>) {
-        let differs = |path: &RelPath, name: &Name| name.touched > started || differences.contains_key(path);
-        self.ready.retain(|path, name| differs(path, name));
-        self.waiting.retain(|path, (_, name)| differs(path, name));
-        self.held.retain(|path, name| differs(path, name));
+        let stays = |path: &RelPath, name: &mut Name| {
+            match differences.get(path) {
+                Some(entry) => name.base = Base::Known(entry.clone()),
+                None => name.base = Base::Unknown,
+            }
+            name.touched > started || differences.contains_key(path)
+        };
+        self.ready.retain(stays);
+        self.waiting.retain(|path, (_, name)| stays(path, name));
+        self.held.retain(stays);
         for (path, entry) in differences {
-            let base = Base::Known(entry);
-            match self.get_mut(&path) {
-                Some(name) => name.base = base,
-                None => _ = self.ready.insert(path, Name::new(now, started, base)),
+            if !self.contains(&path) {
+                self.ready.insert(path, Name::new(now, started, Base::Known(entry)));
             }
         }
     }

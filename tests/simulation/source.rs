@@ -42,6 +42,8 @@ pub(crate) struct Source {
     events: BTreeSet<RelPath>,
     moves: Vec<(RelPath, RelPath)>,
     store: Store,
+    /// The index when the compare that is under way began.
+    snapshot: Option<Tree>,
 }
 
 impl Store {
@@ -69,6 +71,7 @@ impl Source {
             events: BTreeSet::new(),
             moves: Vec::new(),
             store: Store::EMPTY,
+            snapshot: None,
         }
     }
 
@@ -155,11 +158,15 @@ impl Source {
         changed
     }
 
-    /// What differs between the index and the tree that the peer showed.
-    pub(crate) fn differences(&self, theirs: &Tree) -> Vec<(RelPath, Option<Entry>)> {
-        let all: BTreeSet<_> = self.index.keys().chain(theirs.keys()).collect();
-        let differs = all.into_iter().filter(|path| self.index.get(*path) != theirs.get(*path));
-        differs.map(|path| (path.clone(), theirs.get(path).cloned())).collect()
+    /// A compare begins; it may work on the index as it is now.
+    pub(crate) fn begin_compare(&mut self, rng: &mut Rng) {
+        self.snapshot = rng.percent(50).then(|| self.index.clone());
+    }
+
+    /// The peer showed its tree.
+    pub(crate) fn end_compare(&mut self, now: Instant, theirs: &Tree) {
+        let mine = self.snapshot.take().unwrap_or_else(|| self.index.clone());
+        self.channel.handle_compared(now, differences(&mine, theirs));
     }
 
     /// Plans and reads a change set, and tells the channel what became of each name.
@@ -206,6 +213,13 @@ impl Source {
         };
         Some(Op::Put(Put { path, entry, content, base }))
     }
+}
+
+/// What differs between two trees, with what the second one holds.
+pub(crate) fn differences(mine: &Tree, theirs: &Tree) -> Vec<(RelPath, Option<Entry>)> {
+    let all: BTreeSet<_> = mine.keys().chain(theirs.keys()).collect();
+    let differs = all.into_iter().filter(|path| mine.get(*path) != theirs.get(*path));
+    differs.map(|path| (path.clone(), theirs.get(path).cloned())).collect()
 }
 
 /// The ceilings are short, so that a run takes seconds.

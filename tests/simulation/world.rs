@@ -10,7 +10,7 @@ use syncd::model::{Epoch, Generation, NodeKey, Op, RelPath};
 use syncd::session::{Action, PeerAction, Receiver};
 use syncd::wire::{Ack, Hello, Nack, Refusal, VERSION};
 
-use crate::source::Source;
+use crate::source::{Source, differences};
 use crate::tree::{Rng, Tree, edit};
 
 const MS: u64 = 1000;
@@ -308,6 +308,7 @@ impl World {
         match action {
             Action::Open => self.send(s, Request::Open),
             Action::Compare { .. } => {
+                self.sources[s].begin_compare(&mut self.rng);
                 let epoch = self.sources[s].channel.epoch();
                 self.send(s, Request::Compare(epoch));
             }
@@ -387,8 +388,7 @@ impl World {
             Answer::Opened { newest, live } => source.channel.handle_opened(newest, live),
             Answer::Refused(code) => source.channel.handle_refused(now, code),
             Answer::Tree(tree, drifts) => {
-                let differences = source.differences(&tree);
-                source.channel.handle_compared(now, differences);
+                source.end_compare(now, &tree);
                 self.drift_seen = self.drift_seen.max(drifts);
             }
             Answer::Drifted => source.channel.handle_drifted(now),
@@ -421,7 +421,7 @@ impl World {
         let source = &self.sources[s];
         let primary = source.running && source.epoch == self.admitted && source.channel.is_settled();
         if primary && self.drift_seen == self.replica.drifts && source.is_current() {
-            let differences = source.differences(&self.replica.tree);
+            let differences = differences(&source.index, &self.replica.tree);
             assert!(differences.is_empty(), "source {s} has nothing pending, but these differ: {differences:?}");
         }
     }
@@ -434,7 +434,7 @@ impl World {
     fn describe(&self) -> String {
         let source = |s: &Source| {
             let (phase, pending, held) = (s.channel.phase(), s.channel.pending(), s.channel.held());
-            let differ = s.differences(&self.replica.tree).len();
+            let differ = differences(&s.index, &self.replica.tree).len();
             format!(
                 "[epoch {} {phase:?}, {pending} pending, {held} held, {differ} differ, peer {:?}, fault {:?}]",
                 s.epoch,

@@ -24,10 +24,7 @@ impl World {
             Request::Open if self.now < self.refusing => self.reply(id, Answer::Refused(Refusal::WrongPassword)),
             Request::Open => match self.replica.machine.handle_open(SessionId(id), key) {
                 Opening::Wait => self.at(self.now + MS, Event::ToReceiver(id, Request::Open)),
-                Opening::Opened { newest, live, superseded } => {
-                    superseded.iter().for_each(|old| _ = self.replica.stages.remove(&old.0));
-                    self.reply(id, Answer::Opened { newest, live });
-                }
+                Opening::Opened { newest, live, .. } => self.reply(id, Answer::Opened { newest, live }),
             },
             Request::Compare(epoch) => match self.replica.machine.handle_compare(SessionId(id), epoch) {
                 Verdict::Accept { persist } => {
@@ -44,7 +41,9 @@ impl World {
                         self.admit(epoch, persist);
                         let generation = Generation { epoch, number, root: None };
                         self.replica.stages.insert(id, Stage { generation, ops, approved });
-                        self.soon(60, Event::Staged(id));
+                        // What is large takes long: meanwhile its source may be back on another connection.
+                        let ms = if self.rng.percent(10) { 1500 } else { 60 };
+                        self.soon(ms, Event::Staged(id));
                     }
                     Verdict::Wait => {
                         let again = Request::ChangeSet { epoch, number, ops, approved };
