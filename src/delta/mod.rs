@@ -14,9 +14,10 @@
 //! verifies its BLAKE3 before using it, and asks for the whole file when it differs.
 //!
 //! Memory: 20 bytes for each block of base and new version (together at most 10 MiB, see
-//! [`MAX_BLOCKS`]), about 50 more for each block of the base once something moved, one window of
-//! at most 8 blocks or 256 KiB, and one unmatched region of at most 16 blocks or 4 MiB, twice
-//! while it is searched. It does not grow with the file.
+//! [`MAX_BLOCKS`]), about 70 more for each block of the base once something moved (twice that for
+//! a signature full of collisions), one window of at most 8 blocks or 256 KiB, and one unmatched
+//! region of at most 16 blocks or 4 MiB, three times while it is searched. The number of blocks is
+//! bounded, so all of it is.
 
 mod block;
 mod cache;

@@ -83,20 +83,22 @@ impl<'a> Search<'a> {
         self.diff(&sample).is_some_and(|ops| copied(&ops) * WORTH >= sample.len() as u64)
     }
 
-    /// `fast_rsync`'s delta of `region`, checked: nothing outside the base, nothing left out.
+    /// `fast_rsync`'s delta of `region`, checked as what comes from elsewhere is.
     fn diff(&mut self, region: &[u8]) -> Option<Vec<Op>> {
         let index = self.index.get_or_insert_with(|| self.base.full().index());
         let mut delta = Vec::new();
         fast_rsync::diff(index, region, &mut delta).ok()?;
-        let ops = librsync::parse(&delta)?;
-        let end = self.base.full_size();
-        let inside = ops.iter().all(|op| match *op {
-            Op::Copy { offset, len } => offset.checked_add(len).is_some_and(|to| to <= end),
-            Op::Literal { .. } => true,
-        });
-        let covered: u64 = ops.iter().map(|op| op.len()).sum();
-        (inside && covered == region.len() as u64).then_some(ops)
+        librsync::parse(&delta).filter(|ops| is_sound(ops, region.len() as u64, self.base.full_size()))
     }
+}
+
+/// Whether `ops` take nothing from outside a base of `base` bytes and make just `len` bytes.
+fn is_sound(ops: &[Op], len: u64, base: u64) -> bool {
+    let inside = |op: &Op| match *op {
+        Op::Copy { offset, len } => offset.checked_add(len).is_some_and(|end| end <= base),
+        Op::Literal { .. } => true,
+    };
+    ops.iter().all(inside) && ops.iter().try_fold(0, |sum: u64, op| sum.checked_add(op.len())) == Some(len)
 }
 
 fn copied(ops: &[Op]) -> u64 {
@@ -138,6 +140,17 @@ mod tests {
         assert!(looks.len() < 40, "{looks:?}");
         let gap = looks.windows(2).map(|w| w[1] - w[0]).max().expect("looks");
         assert!(gap <= 200 / 8 + 1, "{looks:?}");
+    }
+
+    #[test]
+    fn a_delta_that_leaves_the_base_or_the_region_is_not_believed() {
+        let copy = |offset, len| Op::Copy { offset, len };
+        let literal = |len| Op::Literal { len };
+        assert!(is_sound(&[literal(3), copy(5, 5)], 8, 10));
+        assert!(!is_sound(&[literal(3), copy(6, 5)], 8, 10));
+        assert!(!is_sound(&[copy(u64::MAX, 2)], 2, 10));
+        assert!(!is_sound(&[literal(3), copy(5, 5)], 9, 10));
+        assert!(!is_sound(&[literal(u64::MAX), literal(9)], 8, 10));
     }
 
     #[test]

@@ -100,12 +100,12 @@ impl Signature {
         self.size - self.size % u64::from(self.block.get())
     }
 
-    /// Whether block number `index` has this record and is `len` bytes long.
+    /// Whether block number `index` has this record and at least `len` bytes.
     pub(super) fn holds(&self, index: u64, record: &[u8], len: usize) -> bool {
         let Ok(start) = usize::try_from(index.saturating_mul(RECORD as u64)) else { return false };
         let full = self.records();
         if start < full.len() {
-            return len == self.block.len() && full.get(start..start + RECORD) == Some(record);
+            return full.get(start..start + RECORD) == Some(record);
         }
         start == full.len() && len as u64 == self.size - self.full_size() && self.tail.is_some_and(|t| t == record)
     }

@@ -82,11 +82,11 @@ fn travels(base: &[u8], new: &[u8], block: u32) -> usize {
 }
 
 #[test]
-fn one_byte_inserted_in_front_of_64_mib_moves_all_blocks_and_next_to_nothing_travels() {
+fn one_byte_inserted_in_front_of_64_mib_moves_all_blocks_and_travels_alone() {
     let base = noise(1, 64 << 20);
     let new = [b"!", &base[..]].concat();
     let sent = travels(&base, &new, BlockSize::for_base(base.len() as u64).get());
-    assert!(sent < 64 * 1024, "{sent}");
+    assert_eq!(sent, 1);
 }
 
 #[test]
