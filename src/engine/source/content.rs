@@ -34,6 +34,9 @@ pub struct Produced {
     pub sent: Vec<(RelPath, Option<Entry>)>,
     /// What could not be read, and why; it is not part of the change set.
     pub unsendable: Vec<(RelPath, String)>,
+    /// What changed between the last look and the reading, with what the index showed before: the
+    /// other targets have to be told.
+    pub overtaken: Vec<(RelPath, Entry)>,
 }
 
 /// The peer is gone, or sent what it must not.
@@ -142,6 +145,7 @@ impl Producer<'_> {
             done.ops += part.ops;
             done.sent.extend(part.sent);
             done.unsendable.extend(part.unsendable);
+            done.overtaken.extend(part.overtaken);
         }
         Ok(())
     }
@@ -161,7 +165,7 @@ impl Producer<'_> {
             };
             let entry = as_planned(file, &record);
             done.sent.push((file.path.clone(), Some(entry.clone())));
-            read.push((file.path.clone(), record));
+            read.push((file, record));
             let content = match file.settle(&entry, self.look.options.attrs) {
                 Settled::Nothing => continue,
                 Settled::Keep => Content::Keep,
@@ -178,8 +182,9 @@ impl Producer<'_> {
         }
         self.frames.send_ops(&mut ops)?;
         let mut index = self.index.lock();
-        for (path, record) in read {
-            index.fill(&path, &record);
+        for (file, record) in read {
+            let old = index.take_read(&file.path, &file.entry, &record);
+            done.overtaken.extend(old.map(|old| (file.path.clone(), old)));
         }
         Ok(done)
     }
@@ -220,7 +225,8 @@ impl Producer<'_> {
                 if let Some(signature) = signature {
                     lock(self.warm).put(hash, Arc::new(signature));
                 }
-                self.index.lock().fill(&file.path, &record);
+                let old = self.index.lock().take_read(&file.path, &file.entry, &record);
+                done.overtaken.extend(old.map(|old| (file.path.clone(), old)));
                 done.sent.push((file.path.clone(), Some(entry)));
             }
             Err(cause) => {

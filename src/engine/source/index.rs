@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use crate::model::{Attrs, Digest, Manifest, Record, RelPath};
+use crate::model::{Attrs, Digest, Entry, Manifest, Record, RelPath};
 
 /// The manifest of a source set together with what follows from it.
 #[derive(Debug, Default)]
@@ -95,6 +95,24 @@ impl Index {
             self.manifest.insert(path, record);
             self.unsaved.insert(path.clone());
         }
+    }
+
+    /// Takes what was read at `path`, for which the index showed `planned`: the hash when the file
+    /// is still that one, all of it when it changed before it was read.
+    ///
+    /// Returns what the index showed in the latter case, a change that the other targets need to
+    /// know. What a later look found stands: it is newer than what was read.
+    pub fn take_read(&mut self, path: &RelPath, planned: &Entry, read: &Record) -> Option<Entry> {
+        let known = self.manifest.get(path)?;
+        if known.is_current(read) {
+            self.fill(path, read);
+            return None;
+        }
+        if known.entry != *planned {
+            return None;
+        }
+        let entry = Entry { xattrs: planned.xattrs.clone(), link: planned.link.clone(), ..read.entry.clone() };
+        self.insert(path, Record { entry, stamp: read.stamp }).map(|old| old.entry)
     }
 
     /// What the store does not have: paths with their records, none where there is none any more.

@@ -340,6 +340,9 @@ impl Task {
             }
             Message::Challenge { channel, pake, confirm } => self.challenge(now, channel as usize, &pake, &confirm).await,
             Message::Opened(opened) => {
+                if let Some(up) = &self.up {
+                    up.link.authorised();
+                }
                 if let Some((set, target)) = self.peer.channels.get(opened.channel as usize) {
                     target.set_proof(Some(opened.proof.clone()));
                     tracing::info!(set = set.config.name, peer = %target, "connected; {}", opened.proof);

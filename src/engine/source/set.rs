@@ -15,7 +15,7 @@ use crate::engine::lock;
 use crate::engine::pool::Pool;
 use crate::filter::Filter;
 use crate::fs::Root;
-use crate::model::{Digest, Entry, Epoch, RelPath};
+use crate::model::{Base, Digest, Entry, Epoch, RelPath};
 use crate::observe::Monitor;
 use crate::plan::{Guard, Halt};
 use crate::session::{Channel, Fault};
@@ -325,6 +325,24 @@ impl SourceSet {
     /// Whether what is gone here goes at the peers.
     pub fn deletes(&self) -> bool {
         self.config.options.delete != DeletePolicy::Never
+    }
+
+    /// What was read for `target` was newer than the index, which has it now: the other targets
+    /// hold what it showed before.
+    pub fn overtaken(&self, target: &Target, old: Vec<(RelPath, Entry)>) {
+        if old.is_empty() {
+            return;
+        }
+        let number = self.index.lock().advance();
+        let now = Instant::now();
+        for other in self.targets.iter().filter(|t| !std::ptr::eq(&***t, target)) {
+            let mut channel = other.channel();
+            channel.handle_generation(number);
+            for (path, entry) in &old {
+                channel.handle_dirty(now, path.clone(), Base::Known(Some(entry.clone())));
+            }
+            other.wake.notify_one();
+        }
     }
 
     /// The Merkle root that a peer must have once it holds all that was `sent`, when that can be

@@ -181,7 +181,10 @@ impl Watching {
             // Before the first compare nobody knows what the peer holds: the compare will tell.
             if !(first && (self.set.config.options.full_compare || !self.resumed)) {
                 for (path, base) in &refreshed.changed {
-                    channel.handle_dirty(now, path.clone(), Base::Known(base.clone()));
+                    // What happened before the start happened to an index that may be older than
+                    // what the peer acknowledged.
+                    let base = if first { Base::Unknown } else { Base::Known(base.clone()) };
+                    channel.handle_dirty(now, path.clone(), base);
                 }
                 for (from, to) in &refreshed.moves {
                     channel.handle_moved(from.clone(), to.clone());
