@@ -13,6 +13,7 @@
 //! |---|---|
 //! | what is a path, an entry, a manifest, an epoch? | [`model`] |
 //! | which bytes travel, and what are their limits? | [`wire`] |
+//! | how does a node reach another, and who gets in? | [`link`] |
 //!
 //! Layers, each depending only on those above it: [`model`]; the pure cores (`coalesce`, `plan`,
 //! `delta`, [`wire`], `session`); the IO around them (`fs`, `watch`, `store`, `link`); `engine`;
@@ -20,5 +21,6 @@
 
 pub mod config;
 pub mod fs;
+pub mod link;
 pub mod model;
 pub mod wire;
