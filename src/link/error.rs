@@ -47,8 +47,10 @@ pub enum LinkError {
         /// How long was waited.
         after: Duration,
     },
-    /// The host answered that nobody listens.
-    #[error("{peer}: nobody listens on UDP port {} there; is `syncd peer` running?", .peer.port())]
+    /// The host, or a firewall in its name, answered that nobody listens.
+    #[error(
+        "{peer}: nobody listens on UDP port {} there, or a firewall rejects it; is `syncd peer` running?", .peer.port()
+    )]
     Refused {
         /// Who was called.
         peer: SocketAddr,

@@ -281,11 +281,8 @@ async fn our_own_key_is_left_alone() {
 #[tokio::test]
 async fn nobody_there_is_told_at_once_and_by_name() {
     let free = UdpSocket::bind(loopback()).await.expect("bind").local_addr().expect("address");
-    let error = client().dial(free).await.expect_err("nobody");
-    assert_eq!(
-        error.to_string(),
-        format!("{free}: nobody listens on UDP port {} there; is `syncd peer` running?", free.port())
-    );
+    let error = client().dial(free).await.expect_err("nobody").to_string();
+    assert!(error.starts_with(&format!("{free}: nobody listens on UDP port {} there", free.port())), "{error}");
 }
 
 #[tokio::test]
