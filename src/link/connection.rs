@@ -1,7 +1,7 @@
 //! A connection with a peer that has shown its key, and what it may do before it is authorised.
 
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -12,6 +12,7 @@ use syncd_certs::tls;
 use super::serve::Pass;
 use super::{FrameReader, FrameWriter, LinkError, tuning};
 use crate::model::NodeKey;
+use crate::wire::{UNAUTHORISED_BYTES, UNAUTHORISED_FRAMES};
 
 /// The code that a connection is closed with; the reason says the rest.
 const CLOSED: VarInt = VarInt::from_u32(0);
@@ -93,6 +94,23 @@ impl Link {
         self.0.admission.is_granted()
     }
 
+    /// Gives a stranger a new budget: it was refused one set, and may ask for the next.
+    ///
+    /// Until [`Link::authorised`] a peer may send [`UNAUTHORISED_FRAMES`] frames and
+    /// [`UNAUTHORISED_BYTES`] bytes in all; beyond that the link is closed.
+    pub fn renew_budget(&self) {
+        self.0.admission.renew();
+    }
+
+    /// Counts what the peer has sent; closes the link beyond the budget.
+    pub(super) fn spend(&self, frames: usize, bytes: usize) -> Result<(), LinkError> {
+        if self.0.admission.spend(frames, bytes) {
+            return Ok(());
+        }
+        self.close("too much before being authorised");
+        Err(LinkError::Budget { peer: self.remote_address() })
+    }
+
     /// Opens a stream; the first one of a connection, the control stream, goes before all others.
     /// The peer learns of it with the first message.
     ///
@@ -158,22 +176,25 @@ impl Link {
     }
 }
 
-/// Whether a connection is authorised; a stranger holds a place at the door until then.
-#[derive(Debug)]
+/// Whether a connection is authorised. A stranger holds a place at the door until then, and what
+/// it sends is counted.
+#[derive(Debug, Default)]
 pub(super) struct Admission {
     granted: AtomicBool,
     pass: Mutex<Option<Pass>>,
+    frames: AtomicUsize,
+    bytes: AtomicUsize,
 }
 
 impl Admission {
     /// For a connection that this node has dialled.
     pub(super) fn ours() -> Self {
-        Self { granted: AtomicBool::new(false), pass: Mutex::new(None) }
+        Self::default()
     }
 
     /// For a connection that came in.
     pub(super) fn stranger(pass: Pass) -> Self {
-        Self { granted: AtomicBool::new(false), pass: Mutex::new(Some(pass)) }
+        Self { pass: Mutex::new(Some(pass)), ..Self::default() }
     }
 
     fn grant(&self) {
@@ -183,6 +204,18 @@ impl Admission {
 
     fn is_granted(&self) -> bool {
         self.granted.load(Ordering::Acquire)
+    }
+
+    fn renew(&self) {
+        self.frames.store(0, Ordering::Relaxed);
+        self.bytes.store(0, Ordering::Relaxed);
+    }
+
+    /// Whether what was sent, with this, is within the budget, or none holds any more.
+    fn spend(&self, frames: usize, bytes: usize) -> bool {
+        self.is_granted()
+            || (self.frames.fetch_add(frames, Ordering::Relaxed) + frames <= UNAUTHORISED_FRAMES
+                && self.bytes.fetch_add(bytes, Ordering::Relaxed) + bytes <= UNAUTHORISED_BYTES)
     }
 }
 

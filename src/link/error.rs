@@ -11,7 +11,7 @@ use crate::wire::FrameError;
 /// `no_application_protocol` (RFC 7301, section 3.2).
 const NO_APPLICATION_PROTOCOL: u8 = 120;
 
-/// The longest cause in bytes that a peer may put into our log.
+/// The longest cause in characters that a peer may put into our log.
 const MAX_CAUSE: usize = 200;
 
 /// Why a link could not be made, or is no more.
@@ -47,8 +47,10 @@ pub enum LinkError {
         /// How long was waited.
         after: Duration,
     },
-    /// The host answered that nobody listens.
-    #[error("{peer}: nobody listens on UDP port {} there; is `syncd peer` running?", .peer.port())]
+    /// The host, or a firewall in its name, answered that nobody listens.
+    #[error(
+        "{peer}: nobody listens on UDP port {} there, or a firewall rejects it; is `syncd peer` running?", .peer.port()
+    )]
     Refused {
         /// Who was called.
         peer: SocketAddr,
@@ -192,9 +194,8 @@ impl LinkError {
 
 /// What a peer said, so that it can neither forge a log line nor flood the log.
 fn shown(cause: &str) -> String {
-    let end = cause.floor_char_boundary(MAX_CAUSE);
-    let cause = &cause[..end];
-    if cause.is_empty() { "no reason given".to_owned() } else { cause.escape_debug().to_string() }
+    let shown: String = cause.chars().take(MAX_CAUSE).flat_map(char::escape_debug).collect();
+    if shown.is_empty() { "no reason given".to_owned() } else { shown }
 }
 
 fn bind_remedy(source: &io::Error) -> &'static str {
@@ -221,7 +222,7 @@ mod tests {
     #[test]
     fn a_peers_words_are_escaped_and_short() {
         assert_eq!(shown("bye\n\x1b[31m"), r"bye\n\u{1b}[31m");
-        assert_eq!(shown(&"ä".repeat(500)).chars().count(), MAX_CAUSE / 2);
+        assert_eq!(shown(&"ä".repeat(500)).chars().count(), MAX_CAUSE);
         assert_eq!(shown(""), "no reason given");
     }
 }

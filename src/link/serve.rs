@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use quinn::Incoming;
 use tokio::task::JoinSet;
@@ -61,6 +62,12 @@ impl Server {
         }
     }
 
+    /// What is served.
+    #[must_use]
+    pub fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
+    }
+
     /// What became of those who came.
     #[must_use]
     pub fn stats(&self) -> ServeStats {
@@ -105,17 +112,23 @@ async fn handshake(incoming: Incoming, pass: Pass, own: NodeKey, limits: Limits)
             Some(link)
         }
         Err(error) => {
-            door.failed.fetch_add(1, Ordering::Relaxed);
-            tracing::info!("a handshake failed: {error}");
+            let failed = door.failed.fetch_add(1, Ordering::Relaxed) + 1;
+            if door.may_log(Instant::now()) {
+                tracing::info!("{error} ({failed} handshakes failed so far)");
+            }
             None
         }
     }
 }
 
+/// How often strangers may cause a line in the log.
+const LOG_EVERY: Duration = Duration::from_secs(1);
+
 /// The gate, and what came through.
 #[derive(Debug)]
 pub(super) struct Door {
     gate: Mutex<Gate>,
+    logged: Mutex<Option<Instant>>,
     connected: AtomicU64,
     failed: AtomicU64,
     refused: AtomicU64,
@@ -124,14 +137,18 @@ pub(super) struct Door {
 
 impl Door {
     fn new(limits: Limits) -> Self {
-        let zero = AtomicU64::default;
-        Self {
-            gate: Mutex::new(Gate::new(limits)),
-            connected: zero(),
-            failed: zero(),
-            refused: zero(),
-            retried: zero(),
+        let (gate, logged, zero) = (Mutex::new(Gate::new(limits)), Mutex::new(None), AtomicU64::default);
+        Self { gate, logged, connected: zero(), failed: zero(), refused: zero(), retried: zero() }
+    }
+
+    /// Whether a failure at `now` gets a line: else whoever reaches the port fills the disk.
+    fn may_log(&self, now: Instant) -> bool {
+        let mut last = self.logged.lock().unwrap_or_else(PoisonError::into_inner);
+        let due = last.is_none_or(|last| now.saturating_duration_since(last) >= LOG_EVERY);
+        if due {
+            *last = Some(now);
         }
+        due
     }
 
     fn gate(&self) -> MutexGuard<'_, Gate> {
@@ -170,5 +187,17 @@ pub(super) struct Pass {
 impl Drop for Pass {
     fn drop(&mut self) {
         self.door.gate().leave(self.address);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn strangers_cause_one_line_a_second() {
+        let (door, start) = (Door::new(Limits::default()), Instant::now());
+        let lines = (0u64..30).filter(|i| door.may_log(start + Duration::from_millis(100 * i))).count();
+        assert_eq!(lines, 3);
     }
 }

@@ -8,22 +8,19 @@ use tokio::io::AsyncReadExt;
 use tokio::time::timeout;
 
 use super::{Link, LinkError};
-use crate::wire::{Decoder, FrameError, Message, UNAUTHORISED_BYTES, UNAUTHORISED_FRAMES, encode_uncopied};
+use crate::wire::{Decoder, FrameError, Message, encode_uncopied};
 
-/// Reads messages. Until the link is authorised it takes [`UNAUTHORISED_FRAMES`] frames and
-/// [`UNAUTHORISED_BYTES`] bytes, and closes the link beyond that.
+/// Reads messages, of a stranger no more than [`Link::renew_budget`] says.
 #[derive(Debug)]
 pub struct FrameReader {
     stream: RecvStream,
     decoder: Decoder,
     link: Link,
-    frames: usize,
-    bytes: usize,
 }
 
 impl FrameReader {
     pub(super) fn new(stream: RecvStream, link: Link) -> Self {
-        Self { stream, decoder: Decoder::new(), link, frames: 0, bytes: 0 }
+        Self { stream, decoder: Decoder::new(), link }
     }
 
     /// The next message, none at the end of the stream. Cancel safe.
@@ -34,16 +31,14 @@ impl FrameReader {
     pub async fn read(&mut self) -> Result<Option<Message>, LinkError> {
         loop {
             if let Some(message) = self.decoder.poll().map_err(|e| self.broken(e))? {
-                self.frames += 1;
-                self.check_budget()?;
+                self.link.spend(1, 0)?;
                 return Ok(Some(message));
             }
             let read = self.stream.read_buf(self.decoder.room()).await;
             match read.map_err(|e| self.lost(e))? {
                 0 => return self.decoder.finish().map(|()| None).map_err(|e| self.broken(e)),
-                read => self.bytes += read,
+                read => self.link.spend(0, read)?,
             }
-            self.check_budget()?;
         }
     }
 
@@ -58,24 +53,10 @@ impl FrameReader {
         }
     }
 
-    /// Gives a stranger a new budget: it was refused one set, and may ask for the next.
-    pub fn renew_budget(&mut self) {
-        (self.frames, self.bytes) = (0, 0);
-    }
-
     /// Tells the peer to stop sending on this stream; it sees [`LinkError::StreamReset`].
     pub fn stop(&mut self, code: u32) {
         // Fails only where the stream is at its end already.
         let _ = self.stream.stop(VarInt::from_u32(code));
-    }
-
-    fn check_budget(&self) -> Result<(), LinkError> {
-        let beyond = self.frames > UNAUTHORISED_FRAMES || self.bytes > UNAUTHORISED_BYTES;
-        if !beyond || self.link.is_authorised() {
-            return Ok(());
-        }
-        self.link.close("too much before being authorised");
-        Err(LinkError::Budget { peer: self.link.remote_address() })
     }
 
     fn broken(&self, source: FrameError) -> LinkError {

@@ -66,7 +66,7 @@ pub fn begin(node: &Receiver, set: &ReplicaSet, link: &Link, open: &Open, now: I
     match (&set.config.auth, &open.proof) {
         (ReplicaAuth::Key, _) => by_key(node, set, link).map(Step::Granted),
         (ReplicaAuth::Password { users, file, strict }, Proof::Password { user, pake }) => {
-            if lock(&node.throttle).attempt(now, network_of(address.ip())).is_err() {
+            if lock(&node.throttle).attempt(now, (network_of(address.ip()), &set.config.name)).is_err() {
                 return Err(denied(Refusal::Busy, "too many wrong passwords came from there; try again in a while"));
             }
             let context = context(node.key, set, link, user);
@@ -101,7 +101,7 @@ pub fn confirm(
     confirm: &[u8],
 ) -> Result<String, Denied> {
     verifier.check(confirm).map_err(|_| denied(Refusal::WrongPassword, format!("user {user:?}: wrong password")))?;
-    lock(&node.throttle).succeeded(network_of(link.remote_address().ip()));
+    lock(&node.throttle).succeeded((network_of(link.remote_address().ip()), &set.config.name));
     match pinned(node, set, user)? {
         None => {
             pin(node, set, user, link.node_key())?;

@@ -212,6 +212,7 @@ impl Connection<'_> {
         self.node.monitor.count(Counter::Refused, 1);
         let address = self.link.remote_address();
         tracing::warn!(set = open.set, source = name, %address, "refused: {}", denied.cause);
+        self.link.renew_budget();
         Ok(writer.write(&Message::Refused(Refused { channel: Some(open.channel), code: denied.code })).await?)
     }
 }

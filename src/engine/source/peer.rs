@@ -237,7 +237,10 @@ impl Task {
 
     async fn drive_channel(&mut self, number: usize) {
         let peer = self.peer.clone();
-        let (set, target) = &peer.channels[number];
+        let Some((set, target)) = peer.channels.get(number) else { return };
+        if self.must_wait(number) {
+            return;
+        }
         loop {
             let action = target.channel().poll_action(Instant::now());
             match action {
@@ -253,6 +256,14 @@ impl Task {
                 }
             }
         }
+    }
+
+    /// Until one set is open the peer takes only a few frames: sets are asked for one by one.
+    fn must_wait(&self, number: usize) -> bool {
+        let authorised = self.up.as_ref().is_some_and(|up| up.link.is_authorised());
+        let opening = |(_, target): &(_, Arc<Target>)| target.channel().phase() == session::Phase::Opening;
+        let others = self.peer.channels.iter().enumerate().filter(|(n, _)| *n != number);
+        !authorised && others.map(|(_, channel)| channel).any(opening)
     }
 
     /// When to look again.
