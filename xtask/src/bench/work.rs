@@ -183,7 +183,7 @@ impl Bench<'_> {
         let end = self.lab.wait(&marks)?;
         self.subject.settle()?;
         stop::sleep(Duration::from_millis(200))?;
-        let wire = measure::loopback_bytes()? - before;
+        let wire = (measure::loopback_bytes()? - before) / self.subject.hops();
         self.lab.require_equal()?;
         Ok((end - start, wire))
     }

@@ -90,6 +90,11 @@ pub(crate) trait Subject {
     /// Ends the source's side.
     fn end_source(&mut self);
 
+    /// How many times its traffic passes the loopback device, since a tunnel's ends are on this machine too.
+    fn hops(&self) -> u64 {
+        1
+    }
+
     /// The standing process of the source, where there is one.
     fn source_pid(&self) -> Option<u32> {
         None

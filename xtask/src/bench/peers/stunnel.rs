@@ -46,6 +46,11 @@ impl Subject for Stunnel {
     fn end_source(&mut self) {
         self.clients.clear();
     }
+
+    /// To the tunnel, through it, and from it.
+    fn hops(&self) -> u64 {
+        3
+    }
 }
 
 /// client → TLS → server → the daemon, as two services of one stunnel; returns the port of the client's end.
