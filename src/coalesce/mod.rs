@@ -119,6 +119,9 @@ impl Coalescer {
             next.first = swallowed.iter().map(|p| p.first).fold(next.first, Instant::min);
             next.due = next.due.min(next.first + self.rules.bound);
             self.put(event.path.clone(), next);
+        } else if let Some(dir) = event.path.parent().filter(|dir| !self.pending.contains_key(dir)) {
+            // The name came and went without a trace, but for the mtime of its directory.
+            self.put(dir, Pending::touched(now, &self.rules));
         }
         if self.pending.len() > MAX_PENDING {
             self.handle_overflow(now);

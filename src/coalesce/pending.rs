@@ -40,6 +40,12 @@ impl Pending {
         Self { state: State::Whole, first, due, scope: Scope::Tree, cookie: 0, known: true, born: false }
     }
 
+    /// A directory whose mtime moved.
+    pub(super) fn touched(now: Instant, rules: &Coalesce) -> Self {
+        let due = (now + rules.gone).min(now + rules.bound);
+        Self { state: State::Whole, first: now, due, scope: Scope::Name, cookie: 0, known: true, born: false }
+    }
+
     /// Whether this is the half of a rename that something left behind.
     pub(super) fn is_gone(&self) -> bool {
         self.state == State::Gone
