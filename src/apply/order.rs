@@ -131,6 +131,9 @@ impl<D: Disk> Sorter<'_, D> {
             return Ok(());
         }
         let in_place = InPlace { path: to.clone(), origin, ino: there.ino };
+        for (_, _, earlier) in self.out.renamed.iter_mut().filter(|(_, _, earlier)| earlier.path.is_within(from)) {
+            earlier.path = earlier.path.moved(from, to);
+        }
         self.out.renamed.push((from.clone(), to.clone(), in_place));
         self.touch(from);
         match self.now(to)? {
