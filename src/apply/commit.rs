@@ -227,7 +227,7 @@ impl Inner {
         };
         let same = wanted
             .is_some_and(|(kind, hash)| kind == now.entry.kind() && (hash.is_none() || hash == record.entry.hash()));
-        let drift = Drift { shared: &self.shared, held, ids: &self.ids };
+        let drift = Drift { policy: &self.policy, shared: &self.shared, held, ids: &self.ids };
         if !same || drift.is_drift(ground, &origin, &now).map_err(local)? {
             return Ok(None);
         }

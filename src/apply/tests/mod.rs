@@ -95,7 +95,7 @@ fn diff(held: &Manifest, want: &Manifest, top: &Path) -> Vec<Op> {
     for (path, record) in held.iter() {
         let goes = |p: &RelPath| want.get(p).is_none();
         if goes(&path) && !path.parent().is_some_and(|p| goes(&p)) {
-            ops.push(Op::Remove { path, kind: record.entry.kind() });
+            ops.push(Op::Remove { path, kind: Some(record.entry.kind()) });
         }
     }
     ops

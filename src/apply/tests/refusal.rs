@@ -96,7 +96,7 @@ fn what_no_honest_peer_sends_is_refused() {
     circle[0].content = Content::Link(path("y"));
     circle[1].content = Content::Link(path("x"));
     let [x, y] = circle;
-    let remove = |p: &str| Op::Remove { path: path(p), kind: Kind::Dir };
+    let remove = |p: &str| Op::Remove { path: path(p), kind: Some(Kind::Dir) };
     let cases = [
         vec![Op::Put(file(".syncd/stage/1/journal", b""))],
         vec![Op::Put(file(".syncd", b""))],
@@ -150,7 +150,7 @@ fn a_set_that_never_deletes_keeps_everything() {
     }
     pair.sync();
     let remove = |p: &str, kind| Op::Remove { path: path(p), kind };
-    let outcome = pair.apply(vec![remove("a", Kind::File), remove("d", Kind::Dir)]).expect("apply");
+    let outcome = pair.apply(vec![remove("a", Some(Kind::File)), remove("d", Some(Kind::Dir))]).expect("apply");
     assert_eq!(outcome, Outcome::default());
     assert_eq!(needed(pair.apply(vec![Op::Rename { from: path("a"), to: path("c") }])), [path("c")]);
     let outcome = pair.apply(vec![Op::Put(file("d", b"a file"))]).expect("apply");
@@ -253,7 +253,7 @@ fn a_symlink_race_on_a_parent_leads_nowhere() {
         });
         for n in 0..400 {
             let content = format!("{n}");
-            let removes = Op::Remove { path: path("d/g"), kind: Kind::File };
+            let removes = Op::Remove { path: path("d/g"), kind: Some(Kind::File) };
             let renames = Op::Rename { from: path("d/f"), to: path("d/h") };
             let ops = [vec![Op::Put(file("d/f", content.as_bytes()))], vec![removes], vec![renames]];
             won += usize::from(pair.apply(ops[n % 3].clone()).is_ok());

@@ -235,7 +235,7 @@ fn extended_attributes_are_replaced_as_a_whole() {
     put.entry.meta.mode = 0o444;
     put.entry.xattrs = vec![xattr("user.a", "1"), xattr("user.b", "2")];
     pair.apply(vec![Op::Put(put.clone())]).expect("apply");
-    let read = |pair: &Pair| crate::fs::xattr::read(fs::File::open(pair.there("f")).expect("open")).expect("xattrs");
+    let read = |pair: &Pair| crate::fs::xattr_fd::read(fs::File::open(pair.there("f")).expect("open")).expect("xattrs");
     assert_eq!(read(&pair), put.entry.xattrs);
     put.entry.xattrs = vec![xattr("user.b", "3")];
     put.content = Content::Keep;
