@@ -48,8 +48,16 @@ impl Desk {
         self.coalescer.handle_event(self.at(at), &event, known);
     }
 
-    /// All batches up to `end` in ms, each with its time.
+    /// All batches up to `end` in ms, each with its time; without the root, whose mtime moves with
+    /// names that came and went.
     fn run(&mut self, end: u64) -> Vec<(u64, Vec<String>)> {
+        let mut out = self.run_all(end);
+        out.iter_mut().for_each(|(_, names)| names.retain(|name| name != "."));
+        out.retain(|(_, names)| !names.is_empty());
+        out
+    }
+
+    fn run_all(&mut self, end: u64) -> Vec<(u64, Vec<String>)> {
         let mut out = Vec::new();
         while let Some(at) = self.coalescer.poll_timeout().filter(|at| *at <= self.at(end)) {
             let batch = self.coalescer.poll_batch(at).expect("due");
@@ -83,6 +91,14 @@ fn a_new_name_settles_and_a_short_lived_one_never_was() {
     desk.event(1, "f", What::Closed);
     desk.event(9, "4913", What::Removed);
     assert_eq!(desk.run(5000), [(10, names(&["f"]))]);
+}
+
+#[test]
+fn a_name_that_came_and_went_leaves_the_mtime_of_its_directory() {
+    let mut desk = Desk::new(&[]);
+    desk.event(0, "d/4913", What::Created);
+    desk.event(1, "d/4913", What::Removed);
+    assert_eq!(desk.run_all(5000), [(51, names(&["d"]))]);
 }
 
 #[test]

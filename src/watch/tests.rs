@@ -642,7 +642,9 @@ mod patterns {
         fn out(&mut self) -> Vec<String> {
             self.pass(Duration::from_secs(10));
             assert!(self.coalescer.is_empty());
-            std::mem::take(&mut self.out).keys().map(ToString::to_string).collect()
+            // The mtime of a directory moves with names that came and went.
+            let out = std::mem::take(&mut self.out);
+            out.keys().filter(|path| !path.is_root()).map(ToString::to_string).collect()
         }
     }
 

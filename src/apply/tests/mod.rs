@@ -155,7 +155,7 @@ impl Pair {
     }
 
     fn apply(&mut self, ops: Vec<Op>) -> Result<Outcome, ApplyError> {
-        let staging = self.applier.begin(Attrs::ARCHIVE, &[], &[])?;
+        let staging = self.applier.begin(self.applier.policy().attrs, &[], &[])?;
         staging.stage_ops(ops)?;
         let outcome = staging.commit(&mut self.held, false)?;
         staging.cleanup()?;

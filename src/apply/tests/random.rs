@@ -114,7 +114,7 @@ fn act(pair: &Pair, act: &Act, believed: &mut Manifest, renames: &mut Vec<Op>) {
 /// Sends `renames` and what else differs, in chunks on two threads as the engine does.
 fn send(pair: &mut Pair, believed: &Manifest, renames: Vec<Op>) {
     let rest = diff(believed, &scan(pair.source.path()), pair.source.path());
-    let staging = pair.applier.begin(Attrs::ARCHIVE, &[], &[]).expect("begin");
+    let staging = pair.applier.begin(pair.applier.policy().attrs, &[], &[]).expect("begin");
     staging.stage_ops(renames).expect("stage the renames");
     let (first, second) = rest.split_at(rest.len() / 2);
     std::thread::scope(|scope| {

@@ -59,7 +59,7 @@ fn a_stream_must_be_what_was_announced() {
     let begin = |pair: &Pair, base: Option<&[u8]>| {
         let mut put = file("f", b"0123456789");
         put.content = Content::Stream(1);
-        let staging = pair.applier.begin(Attrs::ARCHIVE, &[], &[]).expect("begin");
+        let staging = pair.applier.begin(pair.applier.policy().attrs, &[], &[]).expect("begin");
         staging.stage_ops(vec![Op::Put(put.clone())]).expect("stage");
         let opened = staging.open_file(&pair.held, 1, base.map(Digest::of));
         (staging, opened, put.entry)
@@ -135,7 +135,7 @@ fn mass_deletion_waits_for_an_operator() {
     assert_eq!(outcome.deletions_held, 31);
     assert!(pair.there("d/29").exists() && pair.there("new").exists());
     assert!(pair.held.get(&path("d/29")).is_some());
-    let staging = pair.applier.begin(Attrs::ARCHIVE, &[], &[]).expect("begin");
+    let staging = pair.applier.begin(pair.applier.policy().attrs, &[], &[]).expect("begin");
     staging.stage_ops(ops).expect("stage");
     assert_eq!(staging.commit(&mut pair.held, true).expect("commit").deletions_held, 0);
     staging.cleanup().expect("cleanup");
@@ -204,7 +204,7 @@ fn what_may_not_be_changed_is_left_and_named_and_all_else_is_done() {
     }
     fs::remove_file(pair.at("d/frozen")).expect("rm");
     let ops = pair.ops();
-    let staging = pair.applier.begin(Attrs::ARCHIVE, &[], &[]).expect("begin");
+    let staging = pair.applier.begin(pair.applier.policy().attrs, &[], &[]).expect("begin");
     staging.stage_ops(ops).expect("stage");
     let result = staging.commit(&mut pair.held, false);
     let freeze_off = ["frozen", "d/frozen"].map(|name| fs::File::open(pair.there(name)));
@@ -279,7 +279,7 @@ fn a_journal_whose_content_was_damaged_is_not_taken_up() {
     pair.sync();
     let before = shape(&scan(pair.replica.path()));
     for damaged in [true, false] {
-        let staging = pair.applier.begin(Attrs::ARCHIVE, &[], &[]).expect("begin");
+        let staging = pair.applier.begin(pair.applier.policy().attrs, &[], &[]).expect("begin");
         staging.stage_ops(vec![Op::Put(file("f", b"new")), Op::Put(file("n", b"n"))]).expect("stage");
         let (seq, steps, puts) = {
             let state = staging.inner.state();

@@ -260,7 +260,7 @@ fn content_that_comes_in_pieces() {
     let mut put = file("big", b"");
     put.entry = entry.clone();
     put.content = Content::Stream(7);
-    let staging = pair.applier.begin(Attrs::ARCHIVE, &[], &[]).expect("begin");
+    let staging = pair.applier.begin(pair.applier.policy().attrs, &[], &[]).expect("begin");
     staging.stage_ops(vec![Op::Put(put)]).expect("stage");
     let mut file = staging.open_file(&pair.held, 7, Some(Digest::of(&old))).expect("open");
     file.data(b"head").expect("data");
@@ -280,7 +280,7 @@ fn a_file_that_was_aborted_is_left_out() {
     let mut put = file("d/f", b"123");
     put.content = Content::Stream(1);
     let dir = special("d", Node::Dir, 0o755);
-    let staging = pair.applier.begin(Attrs::ARCHIVE, &[], &[]).expect("begin");
+    let staging = pair.applier.begin(pair.applier.policy().attrs, &[], &[]).expect("begin");
     staging.stage_ops(vec![Op::Put(dir), Op::Put(put), Op::Put(file("d/g", b"g"))]).expect("stage");
     let mut piece = staging.open_file(&pair.held, 1, None).expect("open");
     piece.data(b"1").expect("data");
