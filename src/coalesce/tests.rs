@@ -135,7 +135,7 @@ fn vim_leaves_one_change() {
         desk.event(25, "f", What::Closed);
         assert_eq!(desk.run(25), [(25, names(&["f"]))]);
         if kept {
-            assert_eq!(desk.run(5000), [(51, names(&["f~"]))]);
+            assert_eq!(desk.run(5000), [(55, names(&["f~"]))]);
         } else {
             desk.event(26, "f~", What::Removed);
             assert!(desk.run(5000).is_empty());
