@@ -15,7 +15,15 @@ const LAYERS: [&[&str]; 6] = [
 
 /// What a pure core must not name: IO, the clock, the scheduler.
 const IMPURE: [&str; 9] = [
-    "tokio::", "quinn::", "std::fs", "std::net::Udp", "std::process", "std::thread", "Instant::now", "SystemTime::now", "rustix::",
+    "tokio::",
+    "quinn::",
+    "std::fs",
+    "std::net::Udp",
+    "std::process",
+    "std::thread",
+    "Instant::now",
+    "SystemTime::now",
+    "rustix::",
 ];
 
 fn sources(dir: &Path) -> Vec<PathBuf> {
@@ -43,7 +51,11 @@ fn module(path: &Path) -> String {
     if relative == Path::new("config/model.rs") {
         return "config::model".to_owned();
     }
-    relative.components().next().map(|c| c.as_os_str().to_string_lossy().trim_end_matches(".rs").to_owned()).unwrap_or_default()
+    relative
+        .components()
+        .next()
+        .map(|c| c.as_os_str().to_string_lossy().trim_end_matches(".rs").to_owned())
+        .unwrap_or_default()
 }
 
 fn layer(module: &str) -> Option<usize> {

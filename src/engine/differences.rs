@@ -25,7 +25,9 @@ pub fn describe(here: Option<&Entry>, there: Option<&Entry>, attrs: Attrs) -> St
     }
     let mut what = Vec::new();
     match (&here.node, &there.node) {
-        (Node::File { hash: None, .. }, _) | (_, Node::File { hash: None, .. }) => what.push("content, unread".to_owned()),
+        (Node::File { hash: None, .. }, _) | (_, Node::File { hash: None, .. }) => {
+            what.push("content, unread".to_owned())
+        }
         (a, b) if a != b => what.push("content".to_owned()),
         _ => {}
     }

@@ -11,8 +11,8 @@ use super::Receiver;
 use super::set::ReplicaSet;
 use crate::config::{HostPattern, ReplicaAuth};
 use crate::engine::lock;
-use crate::link::Link;
 use crate::fs::look;
+use crate::link::Link;
 use crate::model::{NodeKey, RelPath};
 use crate::wire::{Open, Proof, Refusal};
 
@@ -133,7 +133,10 @@ fn by_key(node: &Receiver, set: &ReplicaSet, link: &Link) -> Result<String, Deni
         Some(pinned) if pinned == key => Ok(format!("pinned key {key}")),
         Some(pinned) => Err(denied(
             Refusal::KeyChanged,
-            format!("it came with key {key}, but {pinned} is pinned; to trust the new one, run: syncd certs forget {}", set.config.name),
+            format!(
+                "it came with key {key}, but {pinned} is pinned; to trust the new one, run: syncd certs forget {}",
+                set.config.name
+            ),
         )),
         None if node.trust_first_use => {
             pin(node, set, "", key)?;

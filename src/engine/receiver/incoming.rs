@@ -98,11 +98,8 @@ async fn make(
         Some(root) => set.root_digest(session.attrs).await.map(|ours| ours == root),
         None => None,
     };
-    let generation = Generation {
-        epoch: head.epoch,
-        number: head.number,
-        root: root.filter(|_| root_matches == Some(true)),
-    };
+    let generation =
+        Generation { epoch: head.epoch, number: head.number, root: root.filter(|_| root_matches == Some(true)) };
     set.live(session.id, generation);
     let failed = outcome.failed.into_iter().map(|(path, cause)| Failed { path, cause }).collect();
     Ok(Ack { generation, failed, deletions_held: outcome.deletions_held, root_matches })

@@ -1,8 +1,8 @@
 //! Turns the steps of a plan into frames: reads content once, hashes it on the way.
 
 use std::io;
-use std::sync::{Arc, Mutex};
 use std::sync::mpsc::Receiver;
+use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use rayon::prelude::*;
@@ -11,13 +11,13 @@ use tokio::sync::mpsc::Sender;
 use super::refresh::Look;
 use super::set::SharedIndex;
 use crate::config::Compression;
-use crate::engine::lock;
 use crate::delta::{BlockSize, Builder, Cache, Differ, Parser, Piece, Signature, worth_delta};
+use crate::engine::lock;
 use crate::fs::{Chunk, Opening, Read, Reader, read_small};
 use crate::model::{Content, Entry, Node, Op, Put, Record, RelPath};
 use crate::plan::{self, Need, Settled, Step};
-use crate::wire::{FileBegin, INLINE_MAX, MAX_BODY, Message};
 use crate::wire;
+use crate::wire::{FileBegin, INLINE_MAX, MAX_BODY, Message};
 
 /// How many small files one task reads and packs into frames of their own.
 const CHUNK: usize = 64;
@@ -354,4 +354,3 @@ fn op_size(op: &Op) -> usize {
         Op::Rename { from, to } => from.as_bytes().len() + to.as_bytes().len() + 16,
     }
 }
-

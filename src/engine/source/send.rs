@@ -87,8 +87,7 @@ pub async fn send(
     writer.write(&Message::ChangeSet(head)).await?;
     let (frames_tx, mut frames_rx) = mpsc::channel::<Bytes>(QUEUE);
     let (signature_tx, signature_rx) = std_mpsc::channel();
-    let frames =
-        Frames { out: frames_tx, compression: target.compression, signatures: Mutex::new(signature_rx) };
+    let frames = Frames { out: frames_tx, compression: target.compression, signatures: Mutex::new(signature_rx) };
     let producing = {
         let (set, warm) = (set.clone(), target.warm.clone());
         let pool = set.pool.clone();
@@ -122,10 +121,12 @@ pub async fn send(
     let (produced, mut writer) = match (produced, writer) {
         (Ok(produced), Ok(writer)) => (produced, writer),
         // The peer stopped the stream: it has said why, or the link is gone.
-        _ => return match answers.await? {
-            Message::Nack(nack) => Ok((Outcome::Refused(nack), Vec::new())),
-            _ => Err(SendError::Unexpected("a closed stream")),
-        },
+        _ => {
+            return match answers.await? {
+                Message::Nack(nack) => Ok((Outcome::Refused(nack), Vec::new())),
+                _ => Err(SendError::Unexpected("a closed stream")),
+            };
+        }
     };
     set.overtaken(target, produced.overtaken);
     let root = if produced.unsendable.is_empty() { set.provable_root(number, &produced.sent) } else { None };
@@ -142,10 +143,7 @@ pub async fn send(
 }
 
 /// Reads what comes back until the change set is decided; signatures go to the producer.
-async fn answers(
-    mut reader: FrameReader,
-    signatures: std_mpsc::Sender<Option<Bytes>>,
-) -> Result<Message, SendError> {
+async fn answers(mut reader: FrameReader, signatures: std_mpsc::Sender<Option<Bytes>>) -> Result<Message, SendError> {
     loop {
         match reader.read().await? {
             Some(Message::Signature(part)) => drop(signatures.send(Some(part))),

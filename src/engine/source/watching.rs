@@ -9,8 +9,8 @@ use tokio::time::{Interval, MissedTickBehavior, interval, sleep_until};
 
 use super::refresh::Refreshed;
 use super::set::SourceSet;
-use crate::engine::stopped;
 use crate::coalesce::{Batch, Coalescer, Dirty, Scope};
+use crate::engine::stopped;
 use crate::fs::{Root, look};
 use crate::model::{Base, Kind, RelPath};
 use crate::store::{Write, Writer};
