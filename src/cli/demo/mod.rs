@@ -144,6 +144,9 @@ fn write_site(root: &Path, files: usize) -> io::Result<()> {
     })
 }
 
+/// Every name below a root with its content, or link target.
+type Listing = Vec<(PathBuf, Vec<u8>)>;
+
 /// Whether both trees hold the same names, types, link targets and contents.
 fn same(here: &Path, there: &Path) -> io::Result<bool> {
     let (here, there) = (listing(here)?, listing(there)?);
@@ -151,7 +154,7 @@ fn same(here: &Path, there: &Path) -> io::Result<bool> {
 }
 
 /// Everything below `root`; none when it changed while it was listed.
-fn listing(root: &Path) -> io::Result<Option<Vec<(PathBuf, Vec<u8>)>>> {
+fn listing(root: &Path) -> io::Result<Option<Listing>> {
     let mut list = Vec::new();
     let mut dirs = vec![root.to_owned()];
     while let Some(dir) = dirs.pop() {

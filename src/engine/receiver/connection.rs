@@ -29,7 +29,7 @@ struct Channel {
 
 /// Why a connection or a stream of it is at an end.
 #[derive(Debug, thiserror::Error)]
-pub enum Ended {
+pub(crate) enum Ended {
     /// The link is gone.
     #[error(transparent)]
     Link(#[from] LinkError),
@@ -60,7 +60,7 @@ struct Asked {
 }
 
 /// Serves `link` until it closes.
-pub async fn serve(node: Arc<Receiver>, link: Link, number: u64) {
+pub(crate) async fn serve(node: Arc<Receiver>, link: Link, number: u64) {
     let address = link.remote_address();
     let channels = Channels::default();
     let ended =

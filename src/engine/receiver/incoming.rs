@@ -48,7 +48,7 @@ pub enum IncomingError {
 ///
 /// # Errors
 /// [`LinkError`] when the link breaks; whatever else goes wrong is told to the peer as a nack.
-pub async fn receive(
+pub(crate) async fn receive(
     set: &Arc<ReplicaSet>,
     session: &Session,
     head: ChangeSet,
@@ -257,7 +257,7 @@ async fn send_signature(
 }
 
 /// What the peer is told about `error`.
-pub fn nack(newest: Epoch, error: &IncomingError) -> Nack {
+pub(crate) fn nack(newest: Epoch, error: &IncomingError) -> Nack {
     let (code, paths) = match error {
         IncomingError::Over(nack) => return nack.clone(),
         IncomingError::Apply(ApplyError::ContentNeeded(paths)) => (NackCode::ContentNeeded, paths.clone()),

@@ -43,7 +43,7 @@ pub struct ReplicaSet {
 }
 
 /// A connection, and the channel on it.
-pub type ChannelId = (u64, u32);
+pub(crate) type ChannelId = (u64, u32);
 
 /// A source that has the set open.
 #[derive(Clone, Debug)]
@@ -138,7 +138,7 @@ pub enum ServeError {
 
 /// What a look at the whole tree needs.
 #[derive(Clone, Copy, Debug)]
-pub struct LookAll<'a> {
+pub(crate) struct LookAll<'a> {
     /// The root.
     pub root: &'a Root,
     /// Keeps the stage out.

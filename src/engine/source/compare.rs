@@ -18,7 +18,7 @@ const MERGE_AT: usize = 8192;
 
 /// What ends a compare.
 #[derive(Debug, thiserror::Error)]
-pub enum CompareError {
+pub(crate) enum CompareError {
     /// The link broke.
     #[error(transparent)]
     Link(#[from] LinkError),
@@ -39,7 +39,7 @@ pub enum CompareError {
 ///
 /// # Errors
 /// [`CompareError`].
-pub async fn compare(
+pub(crate) async fn compare(
     set: &Arc<SourceSet>,
     link: &Link,
     channel: u32,

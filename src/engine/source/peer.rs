@@ -350,7 +350,7 @@ impl Task {
                 }
             }
             Message::Challenge { channel, pake, confirm } => {
-                self.challenge(now, channel as usize, &pake, &confirm).await
+                self.challenge(now, channel as usize, &pake, &confirm).await;
             }
             Message::Opened(opened) => {
                 if let Some(up) = &self.up {

@@ -21,7 +21,7 @@ const QUEUE: usize = 16;
 
 /// How it went.
 #[derive(Debug)]
-pub enum Outcome {
+pub(crate) enum Outcome {
     /// Live at the peer.
     Acknowledged(Ack),
     /// There was nothing to send: the peer holds all of it already.
@@ -32,7 +32,7 @@ pub enum Outcome {
 
 /// What became of one name.
 #[derive(Debug)]
-pub enum Settled {
+pub(crate) enum Settled {
     /// Once the change set is live the peer holds this there.
     Sent(RelPath, Option<Entry>),
     /// It could not be read.
@@ -41,7 +41,7 @@ pub enum Settled {
 
 /// Why it did not go at all.
 #[derive(Debug, thiserror::Error)]
-pub enum SendError {
+pub(crate) enum SendError {
     /// The link broke.
     #[error(transparent)]
     Link(#[from] LinkError),
@@ -57,7 +57,7 @@ pub enum SendError {
 ///
 /// # Errors
 /// [`SendError`]: nothing is known about what became of the change set then.
-pub async fn send(
+pub(crate) async fn send(
     set: &Arc<SourceSet>,
     target: &Target,
     link: &Link,
@@ -118,15 +118,12 @@ pub async fn send(
             _ => Err(SendError::Unexpected("an early acknowledgement")),
         },
     };
-    let (produced, mut writer) = match (produced, writer) {
-        (Ok(produced), Ok(writer)) => (produced, writer),
+    let (Ok(produced), Ok(mut writer)) = (produced, writer) else {
         // The peer stopped the stream: it has said why, or the link is gone.
-        _ => {
-            return match answers.await? {
-                Message::Nack(nack) => Ok((Outcome::Refused(nack), Vec::new())),
-                _ => Err(SendError::Unexpected("a closed stream")),
-            };
-        }
+        return match answers.await? {
+            Message::Nack(nack) => Ok((Outcome::Refused(nack), Vec::new())),
+            _ => Err(SendError::Unexpected("a closed stream")),
+        };
     };
     set.overtaken(target, produced.overtaken);
     let root = if produced.unsendable.is_empty() { set.provable_root(number, &produced.sent) } else { None };

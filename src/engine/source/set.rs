@@ -204,6 +204,7 @@ impl std::fmt::Display for Target {
 impl SourceSet {
     /// A set whose root is open.
     #[must_use]
+    #[expect(clippy::too_many_arguments, reason = "each is a part of the set, and it is called once")]
     pub fn new(
         config: config::SourceSet,
         root: Root,
@@ -277,14 +278,18 @@ impl SourceSet {
     pub fn release(&self, with_deletions: bool) {
         {
             let mut guard = lock(&self.guard);
-            if with_deletions { guard.approve() } else { guard.resume() }
+            if with_deletions {
+                guard.approve();
+            } else {
+                guard.resume();
+            }
         }
         for target in &self.targets {
             let mut channel = target.channel();
             if with_deletions {
-                channel.approve()
+                channel.approve();
             } else {
-                channel.resume()
+                channel.resume();
             }
             target.wake.notify_one();
         }
