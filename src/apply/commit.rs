@@ -9,7 +9,7 @@ use rustix::fs::{AtFlags, fsync, linkat, syncfs};
 
 use super::ApplyError;
 use super::area::is_absent;
-use super::drift;
+use super::drift::{self, Drift};
 use super::error::is_fatal;
 use super::ground::Ground;
 use super::journal::{self, Journal};
@@ -21,7 +21,7 @@ use super::stage::{FEW, Inner, Item, Source, Staging, State};
 use super::step::Step;
 use crate::fs::meta::Object;
 use crate::fs::{look_at, write};
-use crate::model::{Kind, Manifest, RelPath};
+use crate::model::{Digest, Kind, Manifest, RelPath};
 
 /// What a change set that is live did not do, or found.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -183,15 +183,10 @@ impl Inner {
         let from = match state.items.get(target) {
             Some(item) if item.entry.is_dir() => return Ok(false),
             Some(Item { place: Some(place), ino, .. }) => Some((place.clone(), *ino)),
-            _ => state.view.find(target).and_then(|origin| {
-                let record = held.get(&origin)?;
-                let now = ground.look(&origin).ok().flatten()?;
-                let same = record.is_current(&now)
-                    && wanted.is_some_and(|(kind, hash)| {
-                        kind == now.entry.kind() && (hash.is_none() || hash == record.entry.hash())
-                    });
-                Some((origin, now.stamp?.ino)).filter(|_| same)
-            }),
+            _ => match state.view.find(target) {
+                Some(origin) => self.linkable(held, ground, origin, wanted)?,
+                None => None,
+            },
         };
         let Some((from, ino)) = from else { return Ok(false) };
         let parent = path.parent().and_then(|p| state.items.get(&p)?.place.clone());
@@ -216,6 +211,27 @@ impl Inner {
             item.ino = ino;
         }
         Ok(true)
+    }
+
+    /// The object at `origin` of the tree, when it is as recorded and what the link is to be.
+    fn linkable(
+        &self,
+        held: &Manifest,
+        ground: &mut Ground<'_>,
+        origin: RelPath,
+        wanted: Option<(Kind, Option<Digest>)>,
+    ) -> Result<Option<(RelPath, u64)>, ApplyError> {
+        let local = |e| ApplyError::local(&origin, "look at the target of a link", e);
+        let (Some(record), Some(now)) = (held.get(&origin), ground.look(&origin).map_err(local)?) else {
+            return Ok(None);
+        };
+        let same = wanted
+            .is_some_and(|(kind, hash)| kind == now.entry.kind() && (hash.is_none() || hash == record.entry.hash()));
+        let drift = Drift { shared: &self.shared, held, ids: &self.ids };
+        if !same || drift.is_drift(ground, &origin, &now).map_err(local)? {
+            return Ok(None);
+        }
+        Ok(now.stamp.map(|s| (origin.clone(), s.ino)))
     }
 
     fn make_link(&self, ground: &mut Ground<'_>, from: &RelPath, to: &RelPath, ino: u64) -> io::Result<bool> {

@@ -80,7 +80,7 @@ impl Ledger<'_, '_> {
 
 /// Moves records; not when the record at `from` is of another inode, because then they moved already.
 fn rename(manifest: &mut Manifest, from: &RelPath, to: &RelPath, ino: u64) {
-    if !manifest.get(from).is_some_and(|r| r.stamp.is_none_or(|s| s.ino == ino)) {
+    if manifest.get(from).is_none_or(|r| r.stamp.is_some_and(|s| s.ino != ino)) {
         return;
     }
     if !from.is_below(to) {

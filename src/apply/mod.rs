@@ -41,3 +41,6 @@ pub use policy::{Deletions, Policy};
 pub use recover::Recovered;
 pub use stage::Staging;
 pub use stream::StagedFile;
+
+#[cfg(test)]
+mod tests;

@@ -131,6 +131,9 @@ impl<D: Disk> Sorter<'_, D> {
             return Ok(());
         }
         let in_place = InPlace { path: to.clone(), origin, ino: there.ino };
+        for (_, _, earlier) in self.out.renamed.iter_mut().filter(|(_, _, earlier)| earlier.path.is_within(from)) {
+            earlier.path = earlier.path.moved(from, to);
+        }
         self.out.renamed.push((from.clone(), to.clone(), in_place));
         self.touch(from);
         match self.now(to)? {
@@ -281,5 +284,219 @@ impl<D: Disk> Sorter<'_, D> {
             }
         }
         Ok(self.out)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::apply::applier::{own_path, stage_path};
+
+    /// A file system in memory, stage included.
+    #[derive(Clone, Debug, Default)]
+    struct Mem {
+        objects: BTreeMap<RelPath, There>,
+        next: u64,
+    }
+
+    impl Mem {
+        fn add(&mut self, path: &RelPath, dir: bool) -> u64 {
+            self.next += 1;
+            self.objects.insert(path.clone(), There { ino: self.next, dir });
+            self.next
+        }
+
+        fn is_dir(&self, path: &RelPath) -> bool {
+            path.is_root() || *path == stage_path(1) || self.objects.get(path).is_some_and(|o| o.dir)
+        }
+
+        fn take(&mut self, path: &RelPath) -> BTreeMap<RelPath, There> {
+            let all = std::mem::take(&mut self.objects);
+            let (gone, left) = all.into_iter().partition(|(p, _)| p.is_within(path));
+            self.objects = left;
+            gone
+        }
+
+        fn put(&mut self, objects: BTreeMap<RelPath, There>, from: &RelPath, to: &RelPath) {
+            assert!(self.is_dir(&to.parent().expect("not the root")), "{to} has no parent");
+            assert!(!self.objects.contains_key(to), "{to} is taken");
+            self.objects.extend(objects.into_iter().map(|(p, o)| (p.moved(from, to), o)));
+        }
+
+        fn rename(&mut self, from: &RelPath, to: &RelPath) {
+            let moving = self.take(from);
+            assert!(!moving.is_empty(), "{from} is not there");
+            self.put(moving, from, to);
+        }
+
+        fn do_step(&mut self, step: &Step) {
+            match step {
+                Step::Move { from, to, ino } => {
+                    assert_eq!(self.objects.get(from).map(|o| o.ino), Some(*ino), "{from}");
+                    self.rename(from, to);
+                }
+                Step::Swap { a, b, ino_a, ino_b } => {
+                    assert_eq!(self.objects.get(a).map(|o| o.ino), Some(*ino_a), "{a}");
+                    assert_eq!(self.objects.get(b).map(|o| o.ino), Some(*ino_b), "{b}");
+                    let (at_a, at_b) = (self.take(a), self.take(b));
+                    self.put(at_a, a, b);
+                    self.put(at_b, b, a);
+                }
+                Step::Keep { .. } | Step::Meta { .. } => panic!("the order only moves"),
+            }
+        }
+
+        fn tree(&self) -> BTreeMap<RelPath, There> {
+            let own = own_path(&[]);
+            self.objects.iter().filter(|(p, _)| !p.is_within(&own)).map(|(p, o)| (p.clone(), *o)).collect()
+        }
+    }
+
+    impl Disk for Mem {
+        fn there(&mut self, place: &RelPath) -> io::Result<Option<There>> {
+            if place.is_root() {
+                return Ok(Some(There { ino: 0, dir: true }));
+            }
+            Ok(self.objects.get(place).copied())
+        }
+
+        fn make_dir(&mut self, place: &RelPath) -> io::Result<u64> {
+            Ok(self.add(place, true))
+        }
+
+        fn fresh(&mut self) -> RelPath {
+            self.next += 1;
+            stage_path(1).join(format!("{}", self.next).as_bytes()).expect("valid")
+        }
+    }
+
+    fn paths() -> impl Strategy<Value = RelPath> {
+        prop::collection::vec(prop::sample::select(vec!["a", "b", "c", "a-"]), 1..4)
+            .prop_map(|names| RelPath::parse(names.join("/").as_bytes()).expect("valid"))
+    }
+
+    /// A tree in which every object has a parent: what lacks one, or has a file above it, is left out.
+    fn trees() -> impl Strategy<Value = BTreeMap<RelPath, bool>> {
+        prop::collection::btree_map(paths(), any::<bool>(), 0..16).prop_map(|all| {
+            let mut tree: BTreeMap<RelPath, bool> = BTreeMap::new();
+            for (path, dir) in all {
+                let parent = path.parent().expect("below the root");
+                if parent.is_root() || tree.get(&parent) == Some(&true) {
+                    tree.insert(path, dir);
+                }
+            }
+            tree
+        })
+    }
+
+    /// Renames in `mid` as a sender would find them, each on top of those before.
+    fn renamed(mid: &mut Mem, tried: Vec<(RelPath, RelPath)>) -> Vec<(RelPath, RelPath)> {
+        let mut renames = Vec::new();
+        for (from, to) in tried {
+            let parent = to.parent().expect("below the root");
+            let possible = mid.objects.contains_key(&from) && !to.is_within(&from) && mid.is_dir(&parent);
+            if possible {
+                let moving = mid.take(&from);
+                mid.take(&to);
+                // What was moved out of a directory may have taken its place.
+                mid.put(moving, &from, &to);
+                renames.push((from, to));
+            }
+        }
+        renames
+    }
+
+    /// Builds what is wanted in the stage, as `stage` does: new directories whole.
+    fn stage(disk: &mut Mem, mid: &Mem, want: &BTreeMap<RelPath, bool>, again: &[bool]) -> Vec<Wanted> {
+        let mut wanted: Vec<Wanted> = Vec::new();
+        for (at, (path, dir)) in want.iter().enumerate() {
+            let before = mid.objects.get(path);
+            let stays = before.is_some_and(|o| o.dir == *dir) && !(again[at % again.len()] && !dir);
+            let parent = path.parent().expect("below the root");
+            let within = wanted.iter().find(|w| w.path == parent).and_then(|w| w.staged.clone());
+            let staged = if stays {
+                None
+            } else {
+                let place = within.map_or_else(|| disk.fresh(), |p| p.join(path.name()).expect("valid"));
+                disk.add(&place, *dir);
+                Some(place)
+            };
+            if staged.is_some() || again[(at + 1) % again.len()] {
+                wanted.push(Wanted { path: path.clone(), dir: *dir, staged });
+            }
+        }
+        wanted
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2000))]
+
+        #[test]
+        fn the_steps_lead_to_the_tree_that_is_wanted(
+            old in trees(),
+            tried in prop::collection::vec((paths(), paths()), 0..6),
+            want in trees(),
+            again in prop::collection::vec(any::<bool>(), 1..8),
+        ) {
+            let mut disk = Mem::default();
+            for (path, dir) in &old {
+                disk.add(path, *dir);
+            }
+            let mut mid = disk.clone();
+            let renames = renamed(&mut mid, tried);
+            let removes: Vec<_> = mid.objects.keys().filter(|p| !want.contains_key(*p)).cloned().collect();
+            let wanted = stage(&mut disk, &mid, &want, &again);
+            let ordered = order(&mut disk, &renames, &wanted, &removes).expect("memory does not fail");
+            prop_assert_eq!(&ordered.missing, &Vec::<RelPath>::new());
+            let expected: BTreeMap<RelPath, There> = want
+                .iter()
+                .map(|(path, dir)| {
+                    let place = wanted.iter().find(|w| w.path == *path).and_then(|w| w.staged.clone());
+                    let ino = place.map_or_else(|| mid.objects[path].ino, |p| disk.objects[&p].ino);
+                    (path.clone(), There { ino, dir: *dir })
+                })
+                .collect();
+            for step in &ordered.steps {
+                disk.do_step(step);
+            }
+            prop_assert_eq!(disk.tree(), expected);
+            for gone in &ordered.gone {
+                prop_assert_eq!(disk.objects.get(&gone.place).map(|o| o.ino), Some(gone.ino));
+            }
+            for dir in &ordered.touched {
+                prop_assert!(disk.is_dir(&dir.path));
+            }
+        }
+    }
+
+    #[test]
+    fn a_new_directory_is_one_step_whatever_is_in_it() {
+        let mut disk = Mem::default();
+        let want: BTreeMap<_, _> = [("d", true), ("d/e", true), ("d/e/f", false), ("d/g", false)]
+            .map(|(p, dir)| (RelPath::parse(p.as_bytes()).expect("valid"), dir))
+            .into();
+        let wanted = stage(&mut disk, &Mem::default(), &want, &[true]);
+        let ordered = order(&mut disk, &[], &wanted, &[]).expect("memory does not fail");
+        assert_eq!(ordered.steps.len(), 1);
+    }
+
+    #[test]
+    fn a_rename_into_a_new_directory_waits_for_it() {
+        let path = |p: &str| RelPath::parse(p.as_bytes()).expect("valid");
+        let mut disk = Mem::default();
+        let ino = disk.add(&path("a"), false);
+        let place = disk.fresh();
+        disk.add(&place, true);
+        let wanted = [Wanted { path: path("new"), dir: true, staged: Some(place) }];
+        let ordered = order(&mut disk, &[(path("a"), path("new/a"))], &wanted, &[]).expect("memory does not fail");
+        for step in &ordered.steps {
+            disk.do_step(step);
+        }
+        assert_eq!(disk.objects[&path("new/a")].ino, ino);
+        assert!(ordered.missing.is_empty());
     }
 }

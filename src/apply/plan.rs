@@ -16,7 +16,7 @@ use super::view::View;
 use super::{ApplyError, Deletions};
 use crate::fs::meta::{Fix, Object};
 use crate::fs::xattr;
-use crate::model::{Attrs, Entry, Kind, Manifest, Record, RelPath, Stamp, Timestamp};
+use crate::model::{Attrs, Digest, Entry, Kind, Manifest, Record, RelPath, Stamp, Timestamp};
 
 /// A commit, ready to be written down.
 #[derive(Debug, Default)]
@@ -192,11 +192,16 @@ impl Planner<'_, '_> {
     /// Notes what somebody else made or changed and what now goes, and steps that keep it.
     fn find_drift(&mut self, ordered: &Ordered, steps: &mut Vec<Step>) -> io::Result<()> {
         let elsewhere: HashSet<_> = ordered.renamed.iter().map(|(_, _, o)| o.origin.clone()).collect();
+        let believed: HashMap<RelPath, Digest> = self
+            .state
+            .items
+            .iter()
+            .filter_map(|(path, item)| Some((self.state.view.find(path)?, item.base?)))
+            .collect();
         for gone in &ordered.gone {
             let Some(now) = self.ground.look(&gone.origin)? else { continue };
-            let unexpected = self.state.items.get(&gone.origin).and_then(|i| i.base).is_some_and(|base| {
-                self.held.get(&gone.origin).and_then(|r| r.entry.hash()).is_some_and(|hash| hash != base)
-            });
+            let recorded = self.held.get(&gone.origin).and_then(|r| r.entry.hash());
+            let unexpected = recorded.is_some_and(|hash| believed.get(&gone.origin).is_some_and(|base| *base != hash));
             if unexpected || self.drift.is_drift(self.ground, &gone.origin, &now)? {
                 self.keep(&gone.origin, gone.place.clone(), gone.ino, steps);
             } else if gone.dir {
@@ -350,7 +355,7 @@ impl Planner<'_, '_> {
     /// Paths whose entry stays and whose stamp moves: directories, what was renamed, what was linked to.
     fn restamp(&self, ordered: &Ordered) -> Vec<RelPath> {
         let dirs = ordered.touched.iter().map(|t| t.path.clone());
-        let renamed = ordered.renamed.iter().map(|(_, to, _)| to.clone());
+        let renamed = ordered.renamed.iter().map(|(_, _, object)| object.path.clone());
         let linked = self.state.items.values().filter_map(|item| match &item.source {
             Source::Link(target) => Some(target.clone()),
             _ => None,

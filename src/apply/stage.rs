@@ -219,10 +219,14 @@ impl Inner {
     fn new_dir_place(&self, dirs: &mut Dirs<'_>, path: &RelPath) -> Result<Option<RelPath>, ApplyError> {
         let origin = {
             let state = self.state();
-            if let Some(place) = staged_parent(&state, path) {
+            let origin = state.view.find(path);
+            // In a new directory there is nothing but what is moved there.
+            if let Some(place) = staged_parent(&state, path)
+                && origin.as_ref() == Some(path)
+            {
                 return Ok(place.join(path.name()).ok());
             }
-            state.view.find(path)
+            origin
         };
         let Some(origin) = origin else {
             return Ok(Some(self.fresh()));

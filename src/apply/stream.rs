@@ -139,7 +139,7 @@ impl StagedFile {
     /// # Errors
     /// As [`StagedFile::data`].
     pub fn hole(&mut self, len: u64) -> Result<(), ApplyError> {
-        const ZEROS: [u8; 64 * 1024] = [0; 64 * 1024];
+        static ZEROS: [u8; 64 * 1024] = [0; 64 * 1024];
         self.grow(len)?;
         let mut left = len;
         while left > 0 {

@@ -17,7 +17,7 @@ pub(super) struct View {
 #[derive(Debug)]
 pub(super) struct Node {
     at: Option<RelPath>,
-    over: HashMap<Box<[u8]>, Node>,
+    over: HashMap<Box<[u8]>, Self>,
 }
 
 impl Node {
