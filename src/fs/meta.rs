@@ -2,6 +2,7 @@
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
 
 use rustix::fs::{
     AtFlags, CWD, Gid, Mode, OFlags, Timespec, Timestamps, UTIME_OMIT, Uid, chmodat, chownat, fchmod, fchown, fstat,
@@ -48,7 +49,7 @@ impl Fix {
 /// An object that is held open, so that no name can be exchanged under a change of it.
 #[derive(Debug)]
 pub struct Object {
-    fd: OwnedFd,
+    fd: Arc<OwnedFd>,
     /// Opened by `O_PATH`: for types whose open has effects, and for what may not be read.
     path_only: bool,
 }
@@ -63,19 +64,19 @@ impl Object {
         if matches!(kind, Kind::File | Kind::Dir) {
             let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
             match openat(&dir, name, flags, Mode::empty()) {
-                Ok(fd) => return Ok(Self { fd, path_only: false }),
+                Ok(fd) => return Ok(Self::from_fd(fd)),
                 Err(Errno::ACCESS) => {}
                 Err(e) => return Err(e.into()),
             }
         }
         let fd = openat(dir, name, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())?;
-        Ok(Self { fd, path_only: true })
+        Ok(Self { fd: Arc::new(fd), path_only: true })
     }
 
     /// Takes a descriptor that was opened for reading or writing.
     #[must_use]
-    pub fn from_fd(fd: OwnedFd) -> Self {
-        Self { fd, path_only: false }
+    pub fn from_fd(fd: impl Into<Arc<OwnedFd>>) -> Self {
+        Self { fd: fd.into(), path_only: false }
     }
 
     /// What it is now; the target of a symlink is left empty.
@@ -172,12 +173,6 @@ impl Object {
 impl AsFd for Object {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
-    }
-}
-
-impl From<Object> for OwnedFd {
-    fn from(object: Object) -> Self {
-        object.fd
     }
 }
 

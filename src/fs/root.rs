@@ -52,7 +52,8 @@ impl Root {
     /// As openat2(2): `ELOOP` or `EXDEV` when a parent is a symlink or leads outside, `ENOTDIR`.
     pub fn dir(&self, dir: &RelPath) -> io::Result<OwnedFd> {
         if dir.is_root() {
-            return Ok(rustix::io::dup(&self.fd)?);
+            // Not dup(2): the place in a directory belongs to the open description.
+            return beneath(self.fd.as_fd(), b".", OFlags::DIRECTORY | OFlags::RDONLY);
         }
         self.resolve(dir, OFlags::DIRECTORY | OFlags::RDONLY)
     }
