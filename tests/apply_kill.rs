@@ -3,6 +3,9 @@
 //!
 //! The test runs itself again as the process that is killed, under strace(1).
 
+// A test, though one without libtest, by which clippy would know it.
+#![allow(clippy::expect_used)]
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::fd::AsFd;

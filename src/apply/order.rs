@@ -415,7 +415,8 @@ mod tests {
         let mut wanted: Vec<Wanted> = Vec::new();
         for (at, (path, dir)) in want.iter().enumerate() {
             let before = mid.objects.get(path);
-            let stays = before.is_some_and(|o| o.dir == *dir) && !(again[at % again.len()] && !dir);
+            let rewritten = again[at % again.len()] && !dir;
+            let stays = before.is_some_and(|o| o.dir == *dir) && !rewritten;
             let parent = path.parent().expect("below the root");
             let within = wanted.iter().find(|w| w.path == parent).and_then(|w| w.staged.clone());
             let staged = if stays {

@@ -149,7 +149,7 @@ impl Object {
     }
 
     fn set_mtime(&self, mtime: Timestamp) -> io::Result<()> {
-        let times = times(mtime);
+        let times = times(mtime)?;
         if self.path_only {
             return Ok(utimensat(&self.fd, "", &times, AtFlags::EMPTY_PATH)?);
         }
@@ -189,14 +189,18 @@ pub fn look_fd(fd: impl AsFd) -> io::Result<Record> {
 /// # Errors
 /// As futimens(3).
 pub fn set_mtime(fd: impl AsFd, mtime: Timestamp) -> io::Result<()> {
-    Ok(futimens(fd, &times(mtime))?)
+    Ok(futimens(fd, &times(mtime)?)?)
 }
 
-fn times(mtime: Timestamp) -> Timestamps {
-    Timestamps {
+fn times(mtime: Timestamp) -> io::Result<Timestamps> {
+    if mtime.nanos >= 1_000_000_000 {
+        // Among those numbers are UTIME_NOW and UTIME_OMIT, which mean something else.
+        return Err(Errno::INVAL.into());
+    }
+    Ok(Timestamps {
         last_access: Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT },
         last_modification: Timespec { tv_sec: mtime.secs, tv_nsec: mtime.nanos.into() },
-    }
+    })
 }
 
 /// -1 means *leave it* to chown(2), and is nobody.
@@ -229,11 +233,13 @@ mod tests {
     }
 
     #[test]
-    fn the_id_that_means_nobody_is_refused() {
+    fn numbers_that_mean_something_else_are_refused() {
         let dir = tempfile::tempdir().expect("tempdir");
         let at = rustix::fs::open(dir.path(), OFlags::DIRECTORY, Mode::empty()).expect("open");
         let object = Object::from_fd(at);
         let now = object.look().expect("look");
         assert!(object.fix(&Fix { uid: Some(u32::MAX), ..Fix::default() }, &now).is_err());
+        let utime_now = Timestamp { secs: 0, nanos: (1 << 30) - 1 };
+        assert!(object.fix(&Fix { mtime: Some(utime_now), ..Fix::default() }, &now).is_err());
     }
 }
