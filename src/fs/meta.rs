@@ -100,14 +100,14 @@ impl Object {
         if owned {
             self.chown(uid, gid)?;
         }
-        let mut labelled = false;
-        if let (Some(wanted), false) = (&fix.xattrs, now.entry.kind() == Kind::Symlink) {
-            labelled = self.set_xattrs(wanted)?;
-        }
-        if let Some(mode) = fix.mode
-            && now.entry.kind() != Kind::Symlink
-            && (owned || labelled || mode != meta.mode)
-        {
+        let labelled = match &fix.xattrs {
+            Some(wanted) if now.entry.kind() != Kind::Symlink => self.set_xattrs(wanted, meta.mode)?,
+            _ => false,
+        };
+        // chown(2) and an ACL change the mode as well.
+        let mode = fix.mode.unwrap_or(meta.mode);
+        let moved = (owned && fix.mode.is_some()) || labelled;
+        if (moved || mode != meta.mode) && now.entry.kind() != Kind::Symlink {
             self.chmod(mode)?;
         }
         match fix.mtime {
@@ -156,13 +156,24 @@ impl Object {
         Ok(futimens(&self.fd, &times)?)
     }
 
-    /// Whether anything had to change.
-    fn set_xattrs(&self, wanted: &[Xattr]) -> io::Result<bool> {
+    /// Whether anything had to change; then the mode may have changed too.
+    fn set_xattrs(&self, wanted: &[Xattr], mode: u32) -> io::Result<bool> {
         if self.path_only {
             // Special files carry none that are replicated.
             return if wanted.is_empty() { Ok(false) } else { Err(Errno::OPNOTSUPP.into()) };
         }
-        xattr::replace(&self.fd, wanted)
+        match xattr::replace(&self.fd, wanted) {
+            // Even the owner sets them only on what may be written.
+            Err(e) if e.kind() == io::ErrorKind::PermissionDenied && mode & 0o200 == 0 => {
+                self.chmod(mode | 0o200)?;
+                let result = xattr::replace(&self.fd, wanted);
+                if result.is_err() {
+                    self.chmod(mode)?;
+                }
+                result.map(|_| true)
+            }
+            other => other,
+        }
     }
 
     fn own_name(&self) -> String {
