@@ -9,16 +9,48 @@
 //!             └───── retry log ◁───────┴───────────── acknowledgement ◁───────────┘
 //! ```
 //!
-//! | question | file |
+//! | question | module |
 //! |---|---|
 //! | what is a path, an entry, a manifest, an epoch? | [`model`] |
+//! | when is a dirty name looked at? | [`coalesce`] |
+//! | what never travels? | [`filter`] |
+//! | what has to be done so that a peer holds what is on disk? | [`plan`] |
+//! | which parts of a large file have to travel? | [`delta`] |
 //! | which bytes travel, and what are their limits? | [`wire`] |
+//! | who is connected, what is pending, what is sent next, who may write? | [`session`] |
+//! | what is on disk? | [`fs`] |
+//! | what happened on disk? | [`watch`] |
+//! | how does a change set become live? | [`apply`] |
+//! | what survives a restart? | [`store`] |
+//! | how do two nodes talk? | [`link`] |
+//! | who drives all that? | [`engine`] |
+//! | what does an operator write and see? | [`config`], [`control`], [`observe`], [`cli`] |
 //!
-//! Layers, each depending only on those above it: [`model`]; the pure cores (`coalesce`, `plan`,
-//! `delta`, [`wire`], `session`); the IO around them (`fs`, `watch`, `store`, `link`); `engine`;
-//! `config`, `control`, `cli`. `tests/layering.rs` holds this list to its word.
+//! Layers, each depending only on those above it: [`model`]; the pure cores ([`filter`],
+//! [`coalesce`], [`plan`], [`delta`], [`wire`], [`session`]); the IO around them ([`fs`],
+//! [`apply`], [`watch`], [`store`], [`link`]); [`engine`]; [`config`], [`control`], [`observe`],
+//! [`cli`]. `tests/layering.rs` holds this list to its word.
 
+// Nothing that input, disk or network can influence may end the program.
+#![warn(clippy::unwrap_used, clippy::expect_used)]
+
+pub mod apply;
+pub mod cli;
+pub mod coalesce;
 pub mod config;
+pub mod control;
+pub mod delta;
+pub mod engine;
+pub mod filter;
 pub mod fs;
+pub mod link;
 pub mod model;
+pub mod observe;
+pub mod plan;
+pub mod session;
+pub mod store;
+pub mod watch;
 pub mod wire;
+
+/// What this program calls itself to others.
+pub const AGENT: &str = concat!("syncd ", env!("CARGO_PKG_VERSION"));

@@ -1,2 +1,9 @@
-//! Placeholder binary entry.
-fn main() {}
+//! syncd: see the library's documentation for the map.
+
+use std::process::ExitCode;
+
+use syncd::cli::{self, Wiring, run};
+
+fn main() -> ExitCode {
+    cli::main(std::env::args_os(), &Wiring { start: run::start, check: run::check })
+}

@@ -1,8 +1,42 @@
 //! The one configuration that everything else sees, and its translation from each kind of file.
+//!
+//! | question | file |
+//! |---|---|
+//! | what can a node be told? | `model.rs` |
+//! | which kind of file is this, and what does it say? | `load.rs`, `kind.rs` |
+//! | `syncd.toml` | `native.rs` |
+//! | sersync2's `confxml.xml` | `source.rs`, `rsync.rs` |
+//! | `rsyncd.conf` | `peer.rs`, `hosts.rs`, `machine.rs` |
+//! | `--set KEY=VALUE` | `overrides.rs` |
+//! | is all that it names there? | `check.rs` |
 
+mod check;
+mod error;
+mod hosts;
+mod kind;
+mod load;
+mod machine;
 mod model;
+mod native;
+mod overrides;
+mod peer;
+mod rsync;
+mod source;
+#[cfg(test)]
+mod tests;
+mod value;
 
+pub use check::check_local;
+pub use error::ConfigError;
+pub use load::{Loaded, load_peer, load_source};
 pub use model::{
     Coalesce, Compression, Config, DeletePolicy, FailLog, HostPattern, NodeConfig, Owner, ReplicaAuth, ReplicaSet,
     SetOptions, SourceAuth, SourceSet, Target, Tuning,
 };
+pub use overrides::{OVERRIDES, Override};
+
+/// What is said about a configuration file; its [`std::fmt::Display`] shows the line with a caret.
+pub use syncd_compat::{Finding, Severity};
+
+/// The UDP port of a listener and of a peer that names none: rsync's number.
+pub const DEFAULT_PORT: u16 = 873;

@@ -34,6 +34,12 @@ impl Root {
         Ok(Self { fd, path: path.to_owned() })
     }
 
+    /// Takes an open directory as the root of what lies below it; `path` is for messages.
+    #[must_use]
+    pub fn from_fd(fd: OwnedFd, path: PathBuf) -> Self {
+        Self { fd, path }
+    }
+
     /// Where it was opened, for messages only.
     #[must_use]
     pub fn path(&self) -> &Path {
@@ -45,9 +51,7 @@ impl Root {
     /// # Errors
     /// As openat2(2): `ELOOP` or `EXDEV` when a parent is a symlink or leads outside, `ENOTDIR`.
     pub fn dir(&self, dir: &RelPath) -> io::Result<OwnedFd> {
-        if dir.is_root() {
-            return Ok(rustix::io::dup(&self.fd)?);
-        }
+        // The root is opened anew as well (`.`): a duplicate would share the offset of getdents64(2).
         self.resolve(dir, OFlags::DIRECTORY | OFlags::RDONLY)
     }
 

@@ -4,14 +4,32 @@ use serde::{Deserialize, Serialize};
 
 use super::{Digest, Entry, Kind, RelPath};
 
-/// A path whose state differs from what a peer acknowledged.
+/// What a peer holds at a path, as far as the sender knows.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Base {
+    /// It acknowledged this, or showed it in a compare.
+    Known(Option<Entry>),
+    /// Nobody knows, as after a restart: what is sent must be right whatever the peer holds.
+    Unknown,
+}
+
+impl Base {
+    /// The entry that the peer is known to hold.
+    #[must_use]
+    pub fn entry(&self) -> Option<&Entry> {
+        match self {
+            Self::Known(entry) => entry.as_ref(),
+            Self::Unknown => None,
+        }
+    }
+}
+
+/// A path whose state may differ from what a peer holds.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Change {
-    /// The path.
-    pub path: RelPath,
     /// What the peer holds there.
-    pub base: Option<Entry>,
-    /// What is on disk now.
+    pub base: Base,
+    /// What is on disk now; the hash of a file may be unread.
     pub now: Option<Entry>,
 }
 
@@ -51,8 +69,8 @@ pub enum Op {
     Remove {
         /// The path.
         path: RelPath,
-        /// What the sender believes it to be.
-        kind: Kind,
+        /// What the sender believes it to be; none when it does not know.
+        kind: Option<Kind>,
     },
     /// Move `from`, a file or a whole directory, to `to`; what follows speaks of the new names.
     Rename {

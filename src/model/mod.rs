@@ -9,7 +9,7 @@ mod manifest;
 mod path;
 
 pub use attrs::Attrs;
-pub use change::{Change, Content, Op, Put};
+pub use change::{Base, Change, Content, Op, Put};
 pub use digest::Digest;
 pub use entry::{Entry, Kind, Meta, Node, Record, Stamp, Timestamp, Xattr};
 pub use epoch::{Epoch, Generation, NodeKey};

@@ -98,6 +98,11 @@ impl RelPath {
         }
     }
 
+    /// This path and every directory above it, the root last.
+    pub fn ancestors(&self) -> impl Iterator<Item = Self> {
+        std::iter::successors(Some(self.clone()), Self::parent)
+    }
+
     /// The last component; `.` for the root.
     #[must_use]
     pub fn name(&self) -> &[u8] {
@@ -181,7 +186,10 @@ impl fmt::Display for RelPath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for chunk in self.0.utf8_chunks() {
             for c in chunk.valid().chars() {
-                if c.is_control() || c == '\\' || matches!(c, '\u{200e}'..='\u{202e}' | '\u{2066}'..='\u{2069}') {
+                if c.is_control()
+                    || c == '\\'
+                    || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+                {
                     let mut buf = [0; 4];
                     for b in c.encode_utf8(&mut buf).bytes() {
                         write!(f, "\\x{b:02x}")?;
@@ -275,6 +283,7 @@ mod tests {
         assert_eq!(path("a").parent(), Some(root.clone()));
         assert_eq!(root.parent(), None);
         assert!(path("a/b").is_below(&root) && !root.is_below(&root));
+        assert!(path("a/b").ancestors().eq([path("a/b"), path("a"), root.clone()]));
         assert_eq!(root.depth(), 0);
     }
 

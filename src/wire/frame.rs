@@ -19,6 +19,9 @@ const HEADER: usize = 8;
 const CRITICAL: u8 = 1;
 const ZSTD: u8 = 2;
 
+/// The least room in bytes that a stream is read into.
+const MIN_ROOM: usize = 16 * 1024;
+
 /// What is wrong with a frame. The connection that sent it cannot be trusted with another.
 #[derive(Debug, Eq, PartialEq, thiserror::Error)]
 pub enum FrameError {
@@ -71,13 +74,41 @@ mod kind {
     pub(super) const NACK: u16 = 44;
 }
 
-/// The frame of `message`, uncompressed.
+/// The frame of `message`, uncompressed, in one piece.
 ///
 /// # Errors
 /// [`FrameError::TooLong`] when the message is beyond the limits: the caller split it wrongly.
 pub fn encode(message: &Message) -> Result<Bytes, FrameError> {
+    let [head, content] = encode_uncopied(message)?;
+    Ok(if content.is_empty() { head } else { [head, content].concat().into() })
+}
+
+/// The frame of `message` in two pieces, which follow each other on the stream: the second is the
+/// content of [`Message::Data`] and [`Message::Signature`] as it is, and empty for all others.
+///
+/// # Errors
+/// As [`encode`].
+pub fn encode_uncopied(message: &Message) -> Result<[Bytes; 2], FrameError> {
     let (kind, body) = body(message)?;
-    frame(kind, 0, &body)
+    match body {
+        Body::Content(content) => Ok([Bytes::copy_from_slice(&header(kind, 0, content.len())?), content]),
+        Body::Encoded(mut frame) => {
+            let header = header(kind, 0, frame.len() - HEADER)?;
+            frame[..HEADER].copy_from_slice(&header);
+            Ok([frame.into(), Bytes::new()])
+        }
+    }
+}
+
+/// The frame of [`Message::Data`] with a copy of `content`.
+///
+/// # Errors
+/// [`FrameError::TooLong`] beyond [`MAX_DATA`].
+pub fn encode_data(content: &[u8]) -> Result<Bytes, FrameError> {
+    if content.len() > MAX_DATA {
+        return Err(FrameError::TooLong(content.len()));
+    }
+    Ok([&header(kind::DATA, 0, content.len())?[..], content].concat().into())
 }
 
 /// The frame of `message`, compressed at `level` (zstd's, 1 to 19) where that makes it smaller.
@@ -86,27 +117,43 @@ pub fn encode(message: &Message) -> Result<Bytes, FrameError> {
 /// As [`encode`].
 pub fn encode_compressed(message: &Message, level: i32) -> Result<Bytes, FrameError> {
     let (kind, body) = body(message)?;
-    match zstd::bulk::compress(&body, level) {
-        Ok(small) if small.len() < body.len() => frame(kind, ZSTD, &small),
-        _ => frame(kind, 0, &body),
+    match zstd::bulk::compress(body.bytes(), level) {
+        Ok(small) if small.len() < body.bytes().len() => {
+            Ok([&header(kind, ZSTD, small.len())?[..], &small].concat().into())
+        }
+        _ => Ok([&header(kind, 0, body.bytes().len())?[..], body.bytes()].concat().into()),
     }
 }
 
-fn frame(kind: u16, flags: u8, body: &[u8]) -> Result<Bytes, FrameError> {
-    let len = u32::try_from(body.len()).ok().filter(|len| *len as usize <= MAX_BODY);
-    let len = len.ok_or(FrameError::TooLong(body.len()))?;
-    let mut out = BytesMut::with_capacity(HEADER + body.len());
-    out.extend_from_slice(&kind.to_le_bytes());
-    out.extend_from_slice(&[CRITICAL | flags, 0]);
-    out.extend_from_slice(&len.to_le_bytes());
-    out.extend_from_slice(body);
-    Ok(out.freeze())
+fn header(kind: u16, flags: u8, body: usize) -> Result<[u8; HEADER], FrameError> {
+    let len = u32::try_from(body).ok().filter(|_| body <= MAX_BODY).ok_or(FrameError::TooLong(body))?;
+    let ([k0, k1], [l0, l1, l2, l3]) = (kind.to_le_bytes(), len.to_le_bytes());
+    Ok([k0, k1, CRITICAL | flags, 0, l0, l1, l2, l3])
 }
 
-fn body(message: &Message) -> Result<(u16, Vec<u8>), FrameError> {
-    fn post<T: Serialize>(kind: u16, value: &T) -> Result<(u16, Vec<u8>), FrameError> {
-        postcard::to_stdvec(value).map(|body| (kind, body)).map_err(|_| FrameError::Body(kind))
+/// The body of a frame.
+enum Body {
+    /// Encoded, behind as much room as the header takes.
+    Encoded(Vec<u8>),
+    /// The message's own bytes.
+    Content(Bytes),
+}
+
+impl Body {
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Content(bytes) => bytes,
+            Self::Encoded(frame) => &frame[HEADER..],
+        }
     }
+}
+
+fn body(message: &Message) -> Result<(u16, Body), FrameError> {
+    fn post<T: Serialize>(kind: u16, value: &T) -> Result<(u16, Body), FrameError> {
+        let frame = postcard::to_extend(value, vec![0; HEADER]).map_err(|_| FrameError::Body(kind))?;
+        Ok((kind, Body::Encoded(frame)))
+    }
+    let empty = |kind| Ok((kind, Body::Content(Bytes::new())));
     match message {
         Message::Ack(m) => post(kind::ACK, m),
         Message::Challenge { channel, pake, confirm } => post(kind::CHALLENGE, &(channel, pake, confirm)),
@@ -116,12 +163,12 @@ fn body(message: &Message) -> Result<(u16, Vec<u8>), FrameError> {
         Message::Confirm { channel, confirm } => post(kind::CONFIRM, &(channel, confirm)),
         Message::Copy { offset, len } => post(kind::COPY, &(offset, len)),
         Message::Data(bytes) if bytes.len() > MAX_DATA => Err(FrameError::TooLong(bytes.len())),
-        Message::Data(bytes) => Ok((kind::DATA, bytes.to_vec())),
+        Message::Data(bytes) => Ok((kind::DATA, Body::Content(bytes.clone()))),
         Message::DirDigests(m) => post(kind::DIR_DIGESTS, m),
         Message::Drifted { channel } => post(kind::DRIFTED, channel),
-        Message::End => Ok((kind::END, Vec::new())),
+        Message::End => empty(kind::END),
         Message::Entries { dir, entries } => post(kind::ENTRIES, &(dir, entries)),
-        Message::FileAbort => Ok((kind::FILE_ABORT, Vec::new())),
+        Message::FileAbort => empty(kind::FILE_ABORT),
         Message::FileBegin(m) => post(kind::FILE_BEGIN, m),
         Message::FileEnd { hash, entry } => post(kind::FILE_END, &(hash, entry)),
         Message::Hello(m) => post(kind::HELLO, m),
@@ -131,7 +178,7 @@ fn body(message: &Message) -> Result<(u16, Vec<u8>), FrameError> {
         Message::Opened(m) => post(kind::OPENED, m),
         Message::Ops(m) => post(kind::OPS, m),
         Message::Refused(m) => post(kind::REFUSED, m),
-        Message::Signature(bytes) => Ok((kind::SIGNATURE, bytes.to_vec())),
+        Message::Signature(bytes) => Ok((kind::SIGNATURE, Body::Content(bytes.clone()))),
         Message::Unknown(kind) => Err(FrameError::UnknownCritical(*kind)),
         Message::WantDirs(m) => post(kind::WANT_DIRS, m),
         Message::WantSignature { path, base, block } => post(kind::WANT_SIGNATURE, &(path, base, block)),
@@ -140,11 +187,14 @@ fn body(message: &Message) -> Result<(u16, Vec<u8>), FrameError> {
 
 /// Cuts a stream of bytes into messages.
 ///
-/// Feed it with [`Decoder::feed`], then call [`Decoder::poll`] until it has none; at the end of
-/// the stream call [`Decoder::finish`]. It holds at most one body and what was fed beyond it.
+/// Feed it with [`Decoder::feed`], or read into [`Decoder::room`]; then call [`Decoder::poll`]
+/// until it has none; at the end of the stream call [`Decoder::finish`]. It holds at most one body
+/// and what came beyond it.
 #[derive(Debug, Default)]
 pub struct Decoder {
     buffer: BytesMut,
+    /// Length of the last frame: content comes in many frames of one length.
+    last: usize,
 }
 
 impl Decoder {
@@ -157,6 +207,16 @@ impl Decoder {
     /// Adds bytes that came off the stream.
     pub fn feed(&mut self, bytes: &[u8]) {
         self.buffer.extend_from_slice(bytes);
+    }
+
+    /// The buffer, with room to read into at its end: what comes there is fed without a copy.
+    ///
+    /// The room grows with what has come, never by what a header announces alone.
+    pub fn room(&mut self) -> &mut BytesMut {
+        if self.buffer.capacity() == self.buffer.len() {
+            self.buffer.reserve(self.buffer.len().max(self.last).clamp(MIN_ROOM, HEADER + MAX_BODY));
+        }
+        &mut self.buffer
     }
 
     /// The next message, none while its frame is incomplete.
@@ -177,9 +237,9 @@ impl Decoder {
             return Err(FrameError::TooLong(len));
         }
         if self.buffer.len() < HEADER + len {
-            self.buffer.reserve(HEADER + len - self.buffer.len());
             return Ok(None);
         }
+        self.last = HEADER + len;
         self.buffer.advance(HEADER);
         let mut body = self.buffer.split_to(len).freeze();
         if flags & ZSTD != 0 {
@@ -279,6 +339,7 @@ mod tests {
         Message::Hello(Hello { version: VERSION, features: vec!["zstd".into()], name: "a".into(), agent: "t".into() })
     }
 
+    /// A header that nobody checked, unlike the one that is sent.
     fn header(kind: u16, flags: u8, len: u32) -> Vec<u8> {
         [&kind.to_le_bytes()[..], &[flags, 0], &len.to_le_bytes()].concat()
     }
@@ -325,6 +386,43 @@ mod tests {
         let mut bytes = header(kind::DRIFTED, CRITICAL, u32::try_from(body.len()).expect("small"));
         bytes.extend_from_slice(&body);
         assert_eq!(decode(&bytes), Err(FrameError::Body(kind::DRIFTED)));
+    }
+
+    #[test]
+    fn content_is_sent_without_a_copy_and_in_the_same_frame() {
+        let content = Bytes::from(vec![7; MAX_DATA]);
+        let [head, sent] = encode_uncopied(&Message::Data(content.clone())).expect("encode");
+        assert_eq!(sent.as_ptr(), content.as_ptr());
+        let whole = encode(&Message::Data(content.clone())).expect("encode");
+        assert_eq!([&head[..], &sent].concat(), whole);
+        assert_eq!(encode_data(&content), Ok(whole));
+        assert_eq!(encode_data(&[0; MAX_DATA + 1]), Err(FrameError::TooLong(MAX_DATA + 1)));
+    }
+
+    #[test]
+    fn room_grows_with_what_came_and_not_with_what_is_announced() {
+        let mut decoder = Decoder::new();
+        decoder.feed(&header(kind::OPS, CRITICAL, u32::try_from(MAX_BODY).expect("small")));
+        assert_eq!(decoder.poll(), Ok(None));
+        assert!(decoder.room().capacity() <= 2 * MIN_ROOM);
+        while decoder.buffer.len() < HEADER + MAX_BODY / 2 {
+            let len = decoder.buffer.len();
+            let room = decoder.room();
+            assert!(room.capacity() > len && room.capacity() <= 4 * len.max(MIN_ROOM), "{} for {len}", room.capacity());
+            let free = room.capacity() - len;
+            room.extend_from_slice(&vec![0; free]);
+            assert_eq!(decoder.poll(), Ok(None));
+        }
+    }
+
+    #[test]
+    fn frames_of_one_length_are_read_into_one_piece_each() {
+        let frame = encode_data(&[7; MAX_DATA]).expect("encode");
+        let mut decoder = Decoder::new();
+        decoder.feed(&frame);
+        assert!(matches!(decoder.poll(), Ok(Some(Message::Data(_)))));
+        let room = decoder.room();
+        assert!(room.capacity() - room.len() >= frame.len());
     }
 
     #[test]

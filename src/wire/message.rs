@@ -148,6 +148,9 @@ pub struct Open {
     pub attrs: Attrs,
     /// Ids are numbers: names are not looked up (`--numeric-ids`).
     pub numeric_ids: bool,
+    /// Device and inode of the source's root, told only to a node with the same key: on one host
+    /// a tree must not be mirrored onto itself.
+    pub root: Option<(u64, u64)>,
 }
 
 /// The set is open.
@@ -170,6 +173,8 @@ pub enum Refusal {
     Busy,
     /// The password was proven, but with another key than the one that is pinned for it.
     KeyChanged,
+    /// Source and receiver are the same directory of the same host.
+    Myself,
     /// The set has neither password nor pinned key, and first use is not trusted.
     NoProofConfigured,
     /// The host is not allowed.

@@ -32,7 +32,7 @@ mod frame;
 mod limits;
 mod message;
 
-pub use frame::{Decoder, FrameError, encode, encode_compressed};
+pub use frame::{Decoder, FrameError, encode, encode_compressed, encode_data, encode_uncopied};
 pub use limits::{INLINE_MAX, MAX_BODY, MAX_DATA, UNAUTHORISED_BYTES, UNAUTHORISED_FRAMES};
 pub use message::{
     Ack, ChangeSet, Compare, Failed, FileBegin, Hello, Message, Nack, NackCode, Open, Opened, Proof, Refusal, Refused,

@@ -1,1 +1,54 @@
-fn main() {}
+//! The project's own commands: `cargo xtask demo`, `test`, `bench`, `planted`.
+
+mod bench;
+mod cargo;
+mod demo;
+mod fuzz;
+mod planted;
+mod skips;
+mod stop;
+mod test;
+mod tools;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(about = "What a developer of syncd runs", version)]
+struct Cli {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Build the release and run `syncd demo`: two nodes over real QUIC, without root
+    Demo(demo::Args),
+    /// Run every test; installs or names what is missing
+    Test(test::Args),
+    /// Measure syncd beside others on this machine
+    Bench(bench::Args),
+    /// Plant each fault of tests/planted/ and require that its test fails
+    Planted(planted::Args),
+    /// The bench's own minimal mirror, which the others are measured against
+    #[command(hide = true)]
+    Floor(bench::FloorArgs),
+}
+
+fn main() -> ExitCode {
+    let done = match Cli::parse().task {
+        Task::Demo(args) => demo::run(&args),
+        Task::Test(args) => test::run(&args),
+        Task::Bench(args) => bench::run(&args),
+        Task::Planted(args) => planted::run(&args),
+        Task::Floor(args) => bench::run_floor(&args),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(e) => {
+            eprintln!("xtask: {e:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

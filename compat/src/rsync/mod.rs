@@ -1,0 +1,227 @@
+//! Options of rsync(1) as `commonParams` holds them.
+
+mod table;
+
+use crate::diag::Finding;
+use crate::nearest;
+use crate::span::{Span, Spanned};
+use crate::standing::Standing;
+use crate::text::SourceText;
+
+pub use table::{Effect, OPTIONS, Spec};
+
+/// One option that rsync knows.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct RsyncOption {
+    /// Which it is.
+    pub spec: &'static Spec,
+    /// Whether it is switched on, which `--no-OPTION` does not.
+    pub on: bool,
+    /// Its argument.
+    pub value: Option<String>,
+    /// Where it stands: the word, or the letter's word.
+    pub span: Span,
+}
+
+/// The options in `params`; what is not one, or is not honoured, goes to `findings`.
+///
+/// sersync2 hands `params` to a shell. No shell runs here: quotes and blanks are taken as a shell
+/// takes them, and its other characters are named and refused.
+pub fn parse(source: &SourceText, params: &Spanned<String>, findings: &mut Vec<Finding>) -> Vec<RsyncOption> {
+    let mut parser = Parser { source, findings, options: Vec::new() };
+    let mut words = split(params).into_iter();
+    while let Some(word) = words.next() {
+        parser.word(&word, &mut words);
+    }
+    parser.options
+}
+
+struct Parser<'a> {
+    source: &'a SourceText,
+    findings: &'a mut Vec<Finding>,
+    options: Vec<RsyncOption>,
+}
+
+impl Parser<'_> {
+    fn word(&mut self, word: &Spanned<String>, words: &mut impl Iterator<Item = Spanned<String>>) {
+        if let Some(long) = word.value.strip_prefix("--").filter(|long| !long.is_empty()) {
+            self.long(long, word, words);
+        } else if let Some(letters) = word.value.strip_prefix('-').filter(|letters| !letters.is_empty()) {
+            self.letters(letters, word, words);
+        } else if word.value.contains([';', '&', '|', '`', '$', '>', '<']) {
+            let message = format!("`{}` is meant for a shell, and syncd runs none", word.value);
+            let finding = self.source.error("rsync-shell", word.span, message);
+            self.findings.push(finding.help("leave only options of rsync in commonParams"));
+        } else {
+            let message = format!("`{}` is no option of rsync and ignored", word.value);
+            self.findings.push(self.source.warning("rsync-unknown-option", word.span, message).help("remove it"));
+        }
+    }
+
+    fn long(&mut self, long: &str, word: &Spanned<String>, words: &mut impl Iterator<Item = Spanned<String>>) {
+        let (name, inline) = match long.split_once('=') {
+            Some((name, value)) => (name, Some(value.to_owned())),
+            None => (long, None),
+        };
+        // `--no-whole-file` is an off switch, `--no-motd` an option of that name.
+        let (spec, on) = match (find_long(name), name.strip_prefix("no-").or(name.strip_prefix("no_"))) {
+            (Some(spec), _) => (Some(spec), true),
+            (None, Some(rest)) => (find_long(rest).or_else(|| only_letter(rest).and_then(find_letter)), false),
+            (None, None) => (None, true),
+        };
+        let Some(spec) = spec else { return self.unknown(word, name) };
+        let value = match inline {
+            Some(value) => Some(value),
+            None if spec.argument && on => words.next().map(|word| word.value),
+            None => None,
+        };
+        self.push(spec, on, value, word.span, &format!("--{name}"));
+    }
+
+    fn letters(&mut self, letters: &str, word: &Spanned<String>, words: &mut impl Iterator<Item = Spanned<String>>) {
+        for (at, letter) in letters.char_indices() {
+            let Some(spec) = find_letter(letter) else {
+                self.unknown(word, &format!("-{letter}"));
+                continue;
+            };
+            let name = format!("-{letter}");
+            if !spec.argument {
+                self.push(spec, true, None, word.span, &name);
+                continue;
+            }
+            let rest = letters.get(at + letter.len_utf8()..).unwrap_or("");
+            let value = if rest.is_empty() { words.next().map(|word| word.value) } else { Some(rest.to_owned()) };
+            return self.push(spec, true, value, word.span, &name);
+        }
+    }
+
+    fn push(&mut self, spec: &'static Spec, on: bool, value: Option<String>, span: Span, name: &str) {
+        if spec.argument && on && value.is_none() {
+            let message = format!("`{name}` needs an argument");
+            self.findings.push(self.source.error("rsync-argument", span, message).help(format!("write {name}=VALUE")));
+            return;
+        }
+        let standing = match spec.effect {
+            Effect::Is(standing) if on => standing,
+            Effect::Is(_) => Standing::Harmless,
+            _ => Standing::Honoured,
+        };
+        self.findings.extend(standing.finding(self.source, span, name));
+        self.options.push(RsyncOption { spec, on, value, span });
+    }
+
+    fn unknown(&mut self, word: &Spanned<String>, name: &str) {
+        let message = format!("`{}` is no option of rsync and ignored", word.value);
+        let finding = self.source.warning("rsync-unknown-option", word.span, message);
+        let near = if name.starts_with('-') { None } else { nearest(name, OPTIONS.iter().map(|spec| spec.long)) };
+        self.findings.push(match near {
+            Some(near) => finding.help(format!("did you mean `--{near}`?")),
+            None => finding.help("remove it"),
+        });
+    }
+}
+
+fn find_long(name: &str) -> Option<&'static Spec> {
+    OPTIONS.iter().find(|spec| spec.long == name || spec.alias == Some(name))
+}
+
+fn find_letter(letter: char) -> Option<&'static Spec> {
+    OPTIONS.iter().find(|spec| spec.letter == Some(letter))
+}
+
+fn only_letter(text: &str) -> Option<char> {
+    let mut chars = text.chars();
+    chars.next().filter(|_| chars.next().is_none())
+}
+
+/// The words as a shell splits them. A word's span is exact where the attribute held no entities.
+fn split(params: &Spanned<String>) -> Vec<Spanned<String>> {
+    let mut words = Vec::new();
+    let mut word: Option<(String, usize)> = None;
+    let mut quote = None;
+    let mut escaped = false;
+    for (at, c) in params.value.char_indices().chain([(params.value.len(), ' ')]) {
+        let end = at == params.value.len();
+        if escaped && !end {
+            word.get_or_insert((String::new(), at)).0.push(c);
+            escaped = false;
+        } else if c == '\\' && quote != Some('\'') {
+            word.get_or_insert((String::new(), at));
+            escaped = true;
+        } else if quote == Some(c) {
+            quote = None;
+        } else if quote.is_none() && matches!(c, '"' | '\'') {
+            word.get_or_insert((String::new(), at));
+            quote = Some(c);
+        } else if end || (c.is_whitespace() && quote.is_none()) {
+            if let Some((text, start)) = word.take() {
+                words.push(Spanned::new(text, place(params.span, start, at)));
+            }
+        } else {
+            word.get_or_insert((String::new(), at)).0.push(c);
+        }
+    }
+    words
+}
+
+fn place(whole: Span, start: usize, end: usize) -> Span {
+    Span::new((whole.start + start).min(whole.end), (whole.start + end).min(whole.end))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn options(params: &str) -> (Vec<String>, Vec<String>) {
+        let source = SourceText::decode("c.xml", params.as_bytes());
+        let mut findings = Vec::new();
+        let options = parse(&source, &Spanned::new(params.to_owned(), Span::new(0, params.len())), &mut findings);
+        let shown = |o: &RsyncOption| {
+            let value = o.value.as_ref().map(|value| format!("={value}")).unwrap_or_default();
+            format!("{}{}{value}", if o.on { "" } else { "!" }, o.spec.long)
+        };
+        (options.iter().map(shown).collect(), findings.iter().map(Finding::summary).collect())
+    }
+
+    #[test]
+    fn letters_long_names_arguments_and_quotes() {
+        let (options, findings) = options("-avzP --no-o --exclude='a b' --exclude *.log -e\"x\" --no-whole-file -T /t");
+        assert_eq!(options[..6], ["archive", "verbose", "compress", "partial-progress", "!owner", "exclude=a b"]);
+        assert_eq!(options[6..], ["exclude=*.log", "rsh=x", "!whole-file", "temp-dir=/t"]);
+        assert_eq!(findings.len(), 2, "{findings:?}");
+    }
+
+    #[test]
+    fn what_is_no_option_is_named() {
+        let (_, findings) = options("-az --delte -Z x; --bwlimit");
+        insta::assert_debug_snapshot!(findings, @r#"
+        [
+            "c.xml:1:5: warning: `--delte` is no option of rsync and ignored — did you mean `--delete`?",
+            "c.xml:1:13: warning: `-Z` is no option of rsync and ignored — remove it",
+            "c.xml:1:16: error: `x;` is meant for a shell, and syncd runs none — leave only options of rsync in commonParams",
+            "c.xml:1:19: error: `--bwlimit` needs an argument — write --bwlimit=VALUE",
+        ]
+        "#);
+    }
+
+    #[test]
+    fn every_name_and_letter_is_there_once() {
+        for (at, spec) in OPTIONS.iter().enumerate() {
+            let mut others = OPTIONS[at + 1..].iter();
+            assert!(
+                !others.any(|o| o.long == spec.long || (o.letter.is_some() && o.letter == spec.letter)),
+                "{spec:?}"
+            );
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_words_panic(params in "[-a-zA-Z='\" \\\\é;]{0,40}") {
+            let (options, _) = options(&params);
+            prop_assert!(options.len() <= params.len());
+        }
+    }
+}

@@ -1,0 +1,277 @@
+//! sersync2's forgiving XML as a tree of elements with spans.
+//!
+//! Forgiven, because the parser inside sersync2 forgives it and files in use rely on it: names in
+//! any case, text anywhere, words without a value inside a tag, attributes without quotes or
+//! without blanks between them, `--` in comments, bare `&`, anything after the root. Not forgiven:
+//! what makes the structure doubtful, that is `<` in text or in a value and tags that do not match.
+
+mod tag;
+
+use quick_xml::Reader;
+use quick_xml::errors::{Error, SyntaxError};
+use quick_xml::events::Event;
+
+use crate::diag::Finding;
+use crate::nearest;
+use crate::span::{Span, Spanned};
+use crate::text::SourceText;
+
+/// Elements nest no deeper; a `confxml.xml` needs six levels.
+const MAX_DEPTH: usize = 64;
+
+/// The code of every finding about the structure.
+const CODE: &str = "xml-syntax";
+
+/// One element.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Element {
+    /// Its name as written.
+    pub name: Spanned<String>,
+    /// Its attributes in order, also repeated ones.
+    pub attributes: Vec<Attribute>,
+    /// Words in the tag that are no attributes and do not look like a comment.
+    pub stray: Vec<Spanned<String>>,
+    /// The elements in it.
+    pub children: Vec<Self>,
+    /// The whole start tag.
+    pub span: Span,
+}
+
+/// One attribute; entities in the value are resolved, and its span is inside the quotes.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Attribute {
+    /// Its name as written.
+    pub name: Spanned<String>,
+    /// Its value.
+    pub value: Spanned<String>,
+}
+
+impl Element {
+    /// Whether this element is called `name`, in any case.
+    #[must_use]
+    pub fn is(&self, name: &str) -> bool {
+        self.name.value.eq_ignore_ascii_case(name)
+    }
+
+    /// The first child called `name`: sersync2 sees no other.
+    #[must_use]
+    pub fn child(&self, name: &str) -> Option<&Self> {
+        self.children.iter().find(|child| child.is(name))
+    }
+
+    /// All children called `name`.
+    pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Self> {
+        self.children.iter().filter(move |child| child.is(name))
+    }
+
+    /// The value of the first attribute called `name`: sersync2 sees no other.
+    #[must_use]
+    pub fn attribute(&self, name: &str) -> Option<&Spanned<String>> {
+        self.attributes.iter().find(|a| a.name.value.eq_ignore_ascii_case(name)).map(|a| &a.value)
+    }
+}
+
+/// The top-level elements of the text.
+///
+/// # Errors
+/// The first place at which the structure is broken.
+pub fn read(source: &SourceText) -> Result<Vec<Element>, Finding> {
+    let mut reader = Reader::from_str(source.text());
+    let config = reader.config_mut();
+    config.allow_dangling_amp = true;
+    config.allow_unmatched_ends = true;
+    config.check_end_names = false;
+    let mut tree = Tree { source, top: Vec::new(), open: Vec::new() };
+    loop {
+        let start = offset(reader.buffer_position());
+        let event = reader.read_event();
+        let span = Span::new(start, offset(reader.buffer_position()));
+        match event {
+            Ok(Event::Start(_)) => tree.open(span)?,
+            Ok(Event::Empty(_)) => tree.empty(span)?,
+            Ok(Event::End(_)) => tree.close(span)?,
+            Ok(Event::Eof) => return tree.finish(),
+            Ok(_) => {}
+            Err(error) => return Err(syntax_error(source, offset(reader.error_position()), &error)),
+        }
+    }
+}
+
+/// The elements read so far, and those that are still open, outermost first.
+struct Tree<'a> {
+    source: &'a SourceText,
+    top: Vec<Element>,
+    open: Vec<Element>,
+}
+
+impl Tree<'_> {
+    fn open(&mut self, span: Span) -> Result<(), Finding> {
+        if self.open.len() >= MAX_DEPTH {
+            return Err(self.source.error(CODE, span, format!("elements are nested more than {MAX_DEPTH} deep")));
+        }
+        self.open.push(tag::read(self.source, span)?);
+        Ok(())
+    }
+
+    fn empty(&mut self, span: Span) -> Result<(), Finding> {
+        let element = tag::read(self.source, span)?;
+        self.add(element);
+        Ok(())
+    }
+
+    fn close(&mut self, span: Span) -> Result<(), Finding> {
+        let text = self.source.text().get(span.start..span.end).unwrap_or("");
+        let name = text.trim_start_matches("</").trim_end_matches('>').trim();
+        let Some(element) = self.open.pop() else {
+            return Err(self.source.error(CODE, span, format!("`</{name}>` closes nothing")).help("remove it"));
+        };
+        if !element.is(name) {
+            return Err(self.mismatch(span, name, &element));
+        }
+        self.add(element);
+        Ok(())
+    }
+
+    fn mismatch(&self, span: Span, name: &str, open: &Element) -> Finding {
+        let (line, _) = self.source.position(open.span.start);
+        let open = &open.name.value;
+        let message = format!("`</{name}>` stands where `</{open}>` is due: line {line} opened `<{open}>`");
+        let help = match nearest(name, [open.as_str()]) {
+            Some(_) => format!("write `</{open}>`"),
+            None => format!("close `<{open}>` first, or end its tag with `/>`"),
+        };
+        self.source.error(CODE, span, message).help(help)
+    }
+
+    fn add(&mut self, element: Element) {
+        match self.open.last_mut() {
+            Some(parent) => parent.children.push(element),
+            None => self.top.push(element),
+        }
+    }
+
+    fn finish(mut self) -> Result<Vec<Element>, Finding> {
+        match self.open.pop() {
+            None => Ok(self.top),
+            Some(left) => {
+                let name = &left.name.value;
+                let message = format!("`<{name}>` is never closed");
+                let help = format!("write `</{name}>` where it ends, or end its tag with `/>`");
+                Err(self.source.error(CODE, left.span, message).help(help))
+            }
+        }
+    }
+}
+
+fn syntax_error(source: &SourceText, at: usize, error: &Error) -> Finding {
+    let rest = source.text().get(at..).unwrap_or("");
+    let len = rest.char_indices().nth(4).map_or(rest.len(), |(len, _)| len);
+    let span = Span::new(at, at + len);
+    let Error::Syntax(what) = error else {
+        return source.error(CODE, span, error.to_string());
+    };
+    let quoted = matches!(
+        what,
+        SyntaxError::UnclosedSingleQuotedAttributeValue | SyntaxError::UnclosedDoubleQuotedAttributeValue
+    );
+    // A value without its end quote runs on into the next tags, where reading it stops.
+    if let Some(finding) = tag::read(source, Span::new(at, source.text().len())).err().filter(|_| quoted) {
+        return finding;
+    }
+    let (message, help) = match what {
+        SyntaxError::InvalidBangMarkup if rest.starts_with("<!—") || rest.starts_with("<!–") => {
+            ("this begins no comment: after `<!` stands a dash of a word processor", "write two plain hyphens: `<!--`")
+        }
+        SyntaxError::InvalidBangMarkup => ("`<!` begins neither a comment nor a DOCTYPE", "a comment is `<!-- … -->`"),
+        SyntaxError::UnclosedComment => ("this comment is never closed", "end it with `-->`"),
+        SyntaxError::UnclosedSingleQuotedAttributeValue | SyntaxError::UnclosedDoubleQuotedAttributeValue => {
+            ("a quote in this tag is never closed", "close the quote")
+        }
+        SyntaxError::UnclosedTag => ("this tag is never closed", "end it with `>`; a `<` in text is written `&lt;`"),
+        _ => return source.error(CODE, span, what.to_string()),
+    };
+    source.error(CODE, span, message).help(help)
+}
+
+fn offset(position: u64) -> usize {
+    usize::try_from(position).unwrap_or(usize::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn tree(text: &str) -> Vec<Element> {
+        read(&SourceText::decode("c.xml", text.as_bytes())).expect("well-formed")
+    }
+
+    fn fault(text: &str) -> String {
+        read(&SourceText::decode("c.xml", text.as_bytes())).expect_err("malformed").to_string()
+    }
+
+    #[test]
+    fn what_sersync2_forgives_is_forgiven() {
+        let text = "\n# 说明 it's \"fine\" & so > on\n<HEAD version=2.5><!-- a -- b -->\n\
+            <auth start = 'true'users=\"a&amp;b\" ##junk here passwordfile=/etc/p start=\"no\"/>##text\n</head> trailing <x/>";
+        let top = tree(text);
+        let head = &top[0];
+        assert!(head.is("head") && top.len() == 2);
+        let auth = head.child("AUTH").expect("there");
+        let value = |name| auth.attribute(name).map(|v| v.value.as_str());
+        assert_eq!(value("start"), Some("true"));
+        assert_eq!(value("users"), Some("a&b"));
+        assert_eq!(value("passwordfile"), Some("/etc/p"));
+        assert_eq!(&text[auth.attribute("users").expect("there").span.start..][..7], "a&amp;b");
+        assert!(text[auth.span.start..auth.span.end].starts_with("<auth") && auth.stray.is_empty());
+    }
+
+    #[test]
+    fn broken_structure_is_one_finding_with_its_place() {
+        insta::assert_snapshot!(fault("<head>\n <a>\n</head>"), @r"
+        c.xml:3:1: error: `</head>` stands where `</a>` is due: line 2 opened `<a>` — close `<a>` first, or end its tag with `/>`
+         3 | </head>
+           | ^^^^^^^
+        ");
+        insta::assert_snapshot!(fault("<head>\n <a start=\"true/>\n <b x=\"1\"/></head>"), @r#"
+        c.xml:2:12: error: `<` stands in the value of `start` — close the quote before it, or write `&lt;`
+         2 |  <a start="true/>
+           |            ^^^^^^
+        "#);
+        insta::assert_snapshot!(fault("<head><!—x--></head>"), @r"
+        c.xml:1:7: error: this begins no comment: after `<!` stands a dash of a word processor — write two plain hyphens: `<!--`
+         1 | <head><!—x--></head>
+           |       ^^^^
+        ");
+        insta::assert_snapshot!(fault("<head># a < b\n</head>"), @r"
+        c.xml:1:11: error: `<` stands in text — write `&lt;`
+         1 | <head># a < b
+           |           ^^^
+        ");
+        insta::assert_snapshot!(fault("<head><failLogpath=\"/x\"/></head>"), @r#"
+        c.xml:1:8: error: a blank is missing in `failLogpath="/x"` — separate the element's name from the attribute
+         1 | <head><failLogpath="/x"/></head>
+           |        ^^^^^^^^^^^^^^^^
+        "#);
+    }
+
+    #[test]
+    fn depth_is_bounded() {
+        assert!(fault(&"<a>".repeat(100_000)).contains("nested"));
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            let _ = read(&SourceText::decode("f", &bytes));
+        }
+
+        #[test]
+        fn no_markup_panics(text in "([<>/!=\"' a&#-]|<a|</a>|<!--|-->|é){0,40}") {
+            if let Err(finding) = read(&SourceText::decode("f", text.as_bytes())) {
+                prop_assert!(finding.place.is_some());
+            }
+        }
+    }
+}

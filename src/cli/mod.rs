@@ -1,0 +1,95 @@
+//! The command line: what is asked, who answers, and what the shell is told.
+//!
+//! `args` is the fixed grammar; each command has a file of its own; [`Fault`] is every way to fail.
+
+mod args;
+mod certs;
+mod check;
+mod demo;
+mod fault;
+mod find;
+mod render;
+mod replay;
+pub mod run;
+mod simple;
+mod start;
+mod status;
+mod unsupported;
+mod verify;
+
+use std::ffi::OsString;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{CommandFactory, FromArgMatches};
+
+pub use args::{Args, CertsCommand, Command};
+pub use check::Checked;
+pub use fault::Fault;
+pub use start::{NodeArgs, Start};
+
+use crate::observe::{Console, init_log};
+
+/// What the commands need of the rest of the program.
+#[derive(Clone, Copy, Debug)]
+pub struct Wiring {
+    /// Runs a node until it is told to end.
+    pub start: fn(Start, &Console) -> Result<(), Fault>,
+    /// Reads a configuration file and starts nothing.
+    pub check: fn(&Path) -> Checked,
+}
+
+/// Does what the command line `argv` asks for, with `argv[0]`.
+pub fn main(argv: impl IntoIterator<Item = OsString>, wiring: &Wiring) -> ExitCode {
+    let argv: Vec<OsString> = argv.into_iter().collect();
+    let args = match parse(&argv) {
+        Ok(args) => args,
+        Err(e) => {
+            // Nobody is left to hear of a failure to print.
+            let _ = e.print();
+            return ExitCode::from(u8::try_from(e.exit_code()).unwrap_or(2));
+        }
+    };
+    let console = Console::stderr();
+    init_log(&console);
+    match dispatch(args, start::called_sersync(&argv), wiring, &console, &mut std::io::stdout().lock()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(fault) => fault.report(console),
+    }
+}
+
+/// Parses `argv`, `argv[0]` included.
+///
+/// # Errors
+/// clap's, which also stands for `--help` and `--version`.
+pub fn parse(argv: &[OsString]) -> Result<Args, clap::Error> {
+    let mut matches = Args::command().try_get_matches_from(argv)?;
+    Args::from_arg_matches_mut(&mut matches)
+}
+
+fn dispatch(args: Args, sersync: bool, wiring: &Wiring, console: &Console, out: &mut impl Write) -> Result<(), Fault> {
+    let dir: Option<PathBuf> = args.state_dir;
+    let Some(command) = args.command else {
+        return (wiring.start)(start::source(args.source, dir, sersync)?, console);
+    };
+    start::refuse_before_command(&args.source)?;
+    let dir = dir.as_deref();
+    match command {
+        Command::Peer(peer) => (wiring.start)(start::peer(peer, dir)?, console),
+        Command::Demo => (wiring.start)(Start::Demo, console),
+        Command::Approve { set } => simple::approve(dir, set, out),
+        Command::Certs { command } => certs::run(dir, command, out),
+        Command::Check { files } => check::run(&files, wiring.check, out),
+        Command::Reload => simple::reload(dir, out),
+        Command::Replay { list: true } => replay::list(dir, out),
+        Command::Replay { list: false } => replay::now(dir, out),
+        Command::Resume { set } => simple::resume(dir, set, out),
+        Command::Status { json, watch } => status::run(dir, json, watch, out),
+        Command::Verify { set, json } => verify::run(dir, set, json, console, out),
+        Command::Unsupported(command) => Err(unsupported::command(&command)),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,228 @@
+//! Runs a node in the foreground: configuration, instance, engine, signals.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use sd_notify::NotifyState;
+use syncd_compat::Severity;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc;
+
+use super::start::{NodeArgs, Start};
+use super::{Checked, Fault, demo};
+use crate::config::{self, ConfigError, Loaded};
+use crate::control::{Responder, Response, Server, answers};
+use crate::engine::{self, Node};
+use crate::observe::Console;
+use crate::store::instance::{self, Instance, PATIENCE, Role};
+
+/// How many calls of the control socket wait for their answer.
+const CALLS: usize = 64;
+
+/// Runs what the command line asks for until it is told to end.
+///
+/// # Errors
+/// [`Fault`]: the node's own fault; nothing on any tree has changed then.
+pub fn start(start: Start, console: &Console) -> Result<(), Fault> {
+    let (args, role) = match start {
+        Start::Demo => return demo::run(),
+        Start::Source(args) => (args, Role::Source),
+        Start::Peer(args) => (args, Role::Peer),
+    };
+    let loaded = load(&args, role)?;
+    let (instance, key_dir) = claim(&args, role)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Fault::local)?;
+    let ended = runtime.block_on(run(&args, role, loaded, &instance, &key_dir, console));
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    ended
+}
+
+/// Reads `file` as `syncd check` does: for whichever side it is of.
+#[must_use]
+pub fn check(file: &Path) -> Checked {
+    let loaded = match config::load_source(file, &[]) {
+        // It is for the other side.
+        Err(e) if e.findings().iter().any(|f| f.code == "config-kind" || f.code == "config-role") => {
+            config::load_peer(file, &[])
+        }
+        loaded => loaded,
+    };
+    let mut checked = Checked::default();
+    match loaded {
+        Ok(loaded) => {
+            for finding in &loaded.findings {
+                let of = if finding.severity == Severity::Note { &mut checked.notes } else { &mut checked.warnings };
+                of.push(finding.to_string());
+            }
+            checked.errors.extend(loaded.check_local().err().map(|e| e.to_string()));
+        }
+        Err(e) => checked.errors.push(e.to_string()),
+    }
+    checked
+}
+
+fn load(args: &NodeArgs, role: Role) -> Result<Loaded, Fault> {
+    let mut loaded = match role {
+        Role::Peer => config::load_peer(&args.config, &args.settings)?,
+        Role::Source => config::load_source(&args.config, &args.settings)?,
+    };
+    for finding in &loaded.findings {
+        match finding.severity {
+            Severity::Note => tracing::info!("{}", finding.summary()),
+            _ => tracing::warn!("{}", finding.summary()),
+        }
+    }
+    loaded.check_local()?;
+    loaded.config.trust_first_use |= args.trust_first_use;
+    if let Some(threads) = args.threads.filter(|n| *n > 0) {
+        loaded.config.tuning.threads = threads.into();
+    }
+    Ok(loaded)
+}
+
+/// The instance's directory, locked, and where the node's key is: one for all instances of a host,
+/// unless the directory was named outright.
+fn claim(args: &NodeArgs, role: Role) -> Result<(Instance, PathBuf), Fault> {
+    if let Some(dir) = &args.state_dir {
+        let instance = Instance::claim(dir, PATIENCE)?;
+        return Ok((instance, dir.clone()));
+    }
+    let state = instance::state_dir()?;
+    let instance = Instance::claim(&instance::dir_of(&state, role, &args.config), PATIENCE)?;
+    Ok((instance, state))
+}
+
+async fn run(
+    args: &NodeArgs,
+    role: Role,
+    loaded: Loaded,
+    instance: &Instance,
+    key_dir: &Path,
+    console: &Console,
+) -> Result<(), Fault> {
+    let mut signals = Signals::new()?;
+    let server = Server::bind(instance.dir())
+        .map_err(|e| Fault::Local(format!("cannot make the control socket in {}: {e}", instance.dir().display())))?;
+    let starting = engine::start(loaded.config, instance.dir(), key_dir);
+    let mut node = tokio::select! {
+        node = starting => node?,
+        () = signals.end() => return Ok(()),
+    };
+    let _display = console.show(&node.monitor).map_err(Fault::local)?;
+    let (calls_tx, calls) = mpsc::channel(CALLS);
+    tokio::spawn(server.run(calls_tx));
+    let (reload_tx, mut reloads) = mpsc::channel(1);
+    let shared = Arc::new(std::sync::Mutex::new(node.clone()));
+    tokio::spawn(answers::run(shared.clone(), calls, reload_tx));
+    ready()?;
+    loop {
+        let reply: Option<Responder> = tokio::select! {
+            told = signals.told() => match told {
+                Told::End => break,
+                Told::Reload => None,
+            },
+            Some(reply) = reloads.recv() => Some(reply),
+        };
+        let told = match load(args, role) {
+            Ok(loaded) => {
+                let _ = sd_notify::notify(&[NotifyState::Reloading]);
+                node.stop().await;
+                node = engine::start(loaded.config, instance.dir(), key_dir).await?;
+                answers::replace(&shared, node.clone());
+                let _ = sd_notify::notify(&[NotifyState::Ready]);
+                Response::Done { message: format!("{} is in force", args.config.display()) }
+            }
+            Err(fault) => Response::Failed { message: format!("{fault}; what was in force before goes on") },
+        };
+        log_reload(&told);
+        if let Some(reply) = reply {
+            reply.finish(told);
+        }
+    }
+    let _ = sd_notify::notify(&[NotifyState::Stopping]);
+    stop(&node, &mut signals).await;
+    Ok(())
+}
+
+/// Ends the node; a second signal ends the waiting.
+async fn stop(node: &Node, signals: &mut Signals) {
+    tokio::select! {
+        () = node.stop() => {}
+        () = signals.end() => tracing::warn!("told twice: ending at once; what is pending is compared at the next start"),
+    }
+}
+
+fn log_reload(told: &Response) {
+    match told {
+        Response::Done { message } => tracing::info!("reload: {message}"),
+        Response::Failed { message } => tracing::error!("reload: {message}"),
+        _ => {}
+    }
+}
+
+/// Tells whoever started it that it watches or listens.
+fn ready() -> Result<(), Fault> {
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "ready")?;
+    out.flush()?;
+    // Not started by systemd: nobody to tell.
+    let _ = sd_notify::notify(&[NotifyState::Ready]);
+    Ok(())
+}
+
+/// What a signal asks for.
+enum Told {
+    /// SIGTERM, SIGINT.
+    End,
+    /// SIGHUP.
+    Reload,
+}
+
+/// The signals that a node obeys.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    reload: Signal,
+}
+
+impl Signals {
+    fn new() -> Result<Self, Fault> {
+        let listen = |kind| signal(kind).map_err(Fault::local);
+        Ok(Self {
+            terminate: listen(SignalKind::terminate())?,
+            interrupt: listen(SignalKind::interrupt())?,
+            reload: listen(SignalKind::hangup())?,
+        })
+    }
+
+    /// Any of them.
+    async fn told(&mut self) -> Told {
+        tokio::select! {
+            _ = self.terminate.recv() => Told::End,
+            _ = self.interrupt.recv() => Told::End,
+            _ = self.reload.recv() => Told::Reload,
+        }
+    }
+
+    /// SIGTERM or SIGINT.
+    async fn end(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+impl From<ConfigError> for Fault {
+    fn from(error: ConfigError) -> Self {
+        Self::Usage(error.to_string())
+    }
+}
+
+impl From<engine::StartError> for Fault {
+    fn from(error: engine::StartError) -> Self {
+        Self::Local(error.to_string())
+    }
+}

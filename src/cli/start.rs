@@ -1,0 +1,90 @@
+//! From the command line to a node that runs: the options of both sides, checked.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use super::Fault;
+use super::args::{CommonArgs, PeerArgs, SourceArgs};
+use super::unsupported::refusal;
+
+/// Where `syncd peer` looks when no file is named.
+const PEER_FILES: [&str; 2] = ["/etc/syncd/syncd.toml", "/etc/rsyncd.conf"];
+
+/// The name by which syncd is a drop-in for sersync2.
+const SERSYNC: &str = "sersync2";
+
+/// What is to run.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Start {
+    /// The primary side.
+    Source(NodeArgs),
+    /// The receiving side.
+    Peer(NodeArgs),
+    /// Both, for show.
+    Demo,
+}
+
+/// What a node is started with.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct NodeArgs {
+    /// The configuration file.
+    pub config: PathBuf,
+    /// The instance's directory, where it was named (`--state-dir`).
+    pub state_dir: Option<PathBuf>,
+    /// `--trust-first-use`.
+    pub trust_first_use: bool,
+    /// `--set KEY=VALUE`, each as it was written, in order.
+    pub settings: Vec<String>,
+    /// `-n`; none or 0 takes one for each core.
+    pub threads: Option<u16>,
+}
+
+impl NodeArgs {
+    fn new(config: PathBuf, state_dir: Option<PathBuf>, common: CommonArgs) -> Self {
+        let CommonArgs { trust_first_use, settings, .. } = common;
+        Self { config, state_dir, trust_first_use, settings, threads: None }
+    }
+}
+
+/// Whether the program was started by sersync2's name.
+pub(super) fn called_sersync(argv: &[OsString]) -> bool {
+    argv.first().is_some_and(|name| Path::new(name).file_name().is_some_and(|name| name == SERSYNC))
+}
+
+/// The primary side. sersync2 reads `confxml.xml` where it stands, unless told otherwise.
+pub(super) fn source(args: SourceArgs, state_dir: Option<PathBuf>, sersync: bool) -> Result<Start, Fault> {
+    args.common.check()?;
+    if args.daemon {
+        let reason = "syncd runs in the foreground; let systemd start it, or append `&`";
+        return Err(refusal("-d", reason));
+    }
+    if let Some(plugin) = args.plugin {
+        return Err(refusal(&format!("-m {plugin}"), "sersync2's plugins come with a later release"));
+    }
+    let default = sersync.then(|| PathBuf::from("confxml.xml"));
+    let config = args.config.or(default).ok_or_else(|| {
+        Fault::Usage("no configuration was named: `syncd --config confxml.xml`, or `syncd --help`".to_owned())
+    })?;
+    let threads = args.threads;
+    Ok(Start::Source(NodeArgs { threads, ..NodeArgs::new(config, state_dir, args.common) }))
+}
+
+/// The receiving side.
+pub(super) fn peer(args: PeerArgs, state_dir: Option<&Path>) -> Result<Start, Fault> {
+    args.common.check()?;
+    let standing = || PEER_FILES.iter().map(PathBuf::from).find(|file| file.exists());
+    let config = args.config.or_else(standing).ok_or_else(|| {
+        let [native, legacy] = PEER_FILES;
+        Fault::Usage(format!("there is neither {native} nor {legacy}: name one by `syncd peer --config FILE`"))
+    })?;
+    Ok(Start::Peer(NodeArgs::new(config, state_dir.map(Path::to_owned), args.common)))
+}
+
+/// Options of the primary side before a command that has nothing to do with it.
+pub(super) fn refuse_before_command(args: &SourceArgs) -> Result<(), Fault> {
+    if *args == SourceArgs::default() {
+        return Ok(());
+    }
+    let hint = "--state-dir alone may stand before a command; write the command's options behind it";
+    Err(Fault::Usage(format!("options of the primary side stand before a command: {hint}")))
+}

@@ -1,0 +1,124 @@
+//! The node's own faults, found before anything starts and without changing anything.
+
+use std::fs::File;
+use std::io::Read;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use syncd_compat::Finding;
+
+use super::{Config, ConfigError, ReplicaAuth, SourceAuth, SourceSet};
+
+/// Read or write for others: rsync's rule for files that hold a password.
+const OTHERS: u32 = 0o006;
+
+/// Whether what `config` names is there and usable: watched directories, module paths, password and
+/// secrets files; and whether its sets have names of their own and somewhere to go.
+///
+/// # Errors
+/// Everything that is wrong, each with what to do.
+pub fn check_local(config: &Config) -> Result<(), ConfigError> {
+    ConfigError::unless_usable(faults(config).into_iter().map(|(_, finding)| finding).collect()).map(|_| ())
+}
+
+/// What is wrong, each with the path that it is about.
+pub(super) fn faults(config: &Config) -> Vec<(PathBuf, Finding)> {
+    let is_root = rustix::process::geteuid().is_root();
+    let mut faults = Vec::new();
+    let mut say = |path: &Path, fault: Option<Fault>| {
+        if let Some((code, message, help)) = fault {
+            let known = faults.iter().any(|(_, finding): &(PathBuf, Finding)| finding.message == message);
+            if !known {
+                faults.push((path.to_owned(), Finding::of_file(&config.file, code, message).help(help)));
+            }
+        }
+    };
+    for set in &config.sources {
+        say(&set.path, directory(&set.path, "watched"));
+        say(&set.path, targets(set));
+        for file in set.targets.iter().filter_map(|target| password_file(&target.auth)) {
+            say(file, secret(file, "password file", true, is_root));
+        }
+    }
+    for set in &config.replicas {
+        say(&set.path, directory(&set.path, "received"));
+        if let ReplicaAuth::Password { file, strict, .. } = &set.auth {
+            say(file, secret(file, "secrets file", *strict, is_root));
+        }
+    }
+    say(&config.file, repeated(config.sources.iter().map(|set| set.name.as_str())));
+    say(&config.file, repeated(config.replicas.iter().map(|set| set.name.as_str())));
+    faults
+}
+
+/// Code, message and help.
+type Fault = (&'static str, String, String);
+
+fn password_file(auth: &SourceAuth) -> Option<&Path> {
+    match auth {
+        SourceAuth::Key => None,
+        SourceAuth::Password { file, .. } => Some(file),
+    }
+}
+
+fn directory(path: &Path, what: &str) -> Option<Fault> {
+    let shown = path.display();
+    let (problem, help) = match std::fs::read_dir(path) {
+        Ok(_) => return None,
+        Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => {
+            ("is not there".to_owned(), format!("create it: mkdir -p {shown}"))
+        }
+        Err(cause) if cause.kind() == std::io::ErrorKind::NotADirectory => {
+            ("is no directory".to_owned(), "name a directory".to_owned())
+        }
+        Err(cause) => (format!("cannot be read: {cause}"), "let the user that runs syncd read it".to_owned()),
+    };
+    Some(("directory", format!("the {what} directory `{shown}` {problem}"), help))
+}
+
+fn targets(set: &SourceSet) -> Option<Fault> {
+    let message = || format!("there are no remote servers for the set `{}`", set.name);
+    set.targets.is_empty().then(|| ("no-remotes", message(), "name at least one".to_owned()))
+}
+
+/// Checks a file that holds passwords by rsync's rules.
+fn secret(path: &Path, what: &str, strict: bool, is_root: bool) -> Option<Fault> {
+    let shown = path.display();
+    let fault = |problem: String, help: String| Some(("secret", format!("the {what} `{shown}` {problem}"), help));
+    let mut start = [0; 1];
+    if std::fs::metadata(path).is_ok_and(|meta| !meta.is_file()) {
+        // Opening a pipe would wait for its other end.
+        return fault("is no file".to_owned(), "name a file".to_owned());
+    }
+    let opened = File::open(path).and_then(|mut file| Ok((file.metadata()?, file.read(&mut start)?)));
+    let (meta, len) = match opened {
+        Ok(opened) => opened,
+        Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => {
+            return fault("is not there".to_owned(), format!("create it, and run: chmod 600 {shown}"));
+        }
+        Err(cause) => {
+            return fault(format!("cannot be read: {cause}"), "let the user that runs syncd read it".to_owned());
+        }
+    };
+    if strict && meta.mode() & OTHERS != 0 {
+        return fault("can be read or written by others".to_owned(), format!("run: chmod 600 {shown}"));
+    }
+    if strict && is_root && meta.uid() != 0 {
+        return fault("must belong to root when root runs syncd".to_owned(), format!("run: chown root {shown}"));
+    }
+    if len == 0 {
+        return fault("is empty".to_owned(), "write the password into it".to_owned());
+    }
+    None
+}
+
+fn repeated<'a>(names: impl Iterator<Item = &'a str>) -> Option<Fault> {
+    let mut seen = Vec::new();
+    for name in names {
+        if seen.contains(&name) {
+            return Some(("set-name", format!("there are two sets called `{name}`"), "rename one of them".to_owned()));
+        }
+        seen.push(name);
+    }
+    None
+}

@@ -1,0 +1,184 @@
+//! The grammar of `syncd.toml`. All durations are texts with a unit, as `"10s"`.
+
+use serde::Deserialize;
+use toml::Spanned;
+
+/// A text and its place.
+type Text = Spanned<String>;
+
+/// The whole file.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct File {
+    /// `[node]`
+    #[serde(default)]
+    pub(super) node: Node,
+    /// `[[peer]]`
+    #[serde(default)]
+    pub(super) peer: Vec<Peer>,
+    /// `[[set]]`
+    #[serde(default)]
+    pub(super) set: Vec<Set>,
+    /// `[tuning]`
+    #[serde(default)]
+    pub(super) tuning: TuningTable,
+}
+
+/// This node.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct Node {
+    /// The host's name by default.
+    pub(super) name: Option<String>,
+    /// `ADDRESS:PORT`, on UDP; `0.0.0.0:873` by default.
+    pub(super) listen: Option<Text>,
+    /// Pin the first key that comes for a set without `auth`.
+    #[serde(default)]
+    pub(super) trust_first_use: bool,
+}
+
+/// Another node.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct Peer {
+    /// The name that sets use for it.
+    pub(super) name: Text,
+    /// `HOST` or `HOST:PORT`.
+    pub(super) address: Text,
+}
+
+/// A replicated tree.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct Set {
+    /// The same on both sides.
+    pub(super) name: Text,
+    /// The root directory, absolute.
+    pub(super) path: Text,
+    /// `primary` or `replica`.
+    pub(super) role: Text,
+    /// Names of `[[peer]]`s: where a primary goes to (all by default), who may write a replica.
+    pub(super) peers: Option<Vec<Text>>,
+    /// A password; without it the nodes' keys count.
+    pub(super) auth: Option<Spanned<Auth>>,
+    /// `guarded`, `always` or `never`.
+    pub(super) delete: Option<Text>,
+    /// `in-place`.
+    pub(super) apply: Option<Text>,
+    /// Primary: globs of what is left alone.
+    #[serde(default)]
+    pub(super) exclude: Vec<Text>,
+    /// Primary: the same as regular expressions in sersync2's dialect.
+    #[serde(default)]
+    pub(super) exclude_regex: Vec<Text>,
+    /// Primary: what is kept equal, and how.
+    #[serde(default)]
+    pub(super) options: Options,
+    /// Primary: when changes are sent.
+    #[serde(default)]
+    pub(super) coalesce: Times,
+    /// Replica: refuse every write.
+    pub(super) read_only: Option<bool>,
+    /// Replica: addresses and networks that may write.
+    #[serde(default)]
+    pub(super) hosts_allow: Vec<Text>,
+    /// Replica: those that may not.
+    #[serde(default)]
+    pub(super) hosts_deny: Vec<Text>,
+    /// Replica: the user that files are written as, where root runs syncd.
+    pub(super) uid: Option<Text>,
+    /// Replica: the groups, the first being primary.
+    #[serde(default)]
+    pub(super) gid: Vec<Text>,
+    /// Replica: how many sources at once; 0, the default, has no limit.
+    pub(super) max_connections: Option<u32>,
+    /// Replica: owners are numbers even where names are sent.
+    pub(super) numeric_ids: Option<bool>,
+    /// Replica: let set-user-id, set-group-id and devices through.
+    pub(super) privileged: Option<bool>,
+}
+
+impl Set {
+    /// Keys that only a primary has, and whether they are there.
+    pub(super) fn primary_keys(&self) -> [(&'static str, bool); 4] {
+        [
+            ("exclude", !self.exclude.is_empty()),
+            ("exclude-regex", !self.exclude_regex.is_empty()),
+            ("options", self.options != Options::default()),
+            ("coalesce", self.coalesce != Times::default()),
+        ]
+    }
+
+    /// Keys that only a replica has, and whether they are there.
+    pub(super) fn replica_keys(&self) -> [(&'static str, bool); 8] {
+        [
+            ("read-only", self.read_only.is_some()),
+            ("hosts-allow", !self.hosts_allow.is_empty()),
+            ("hosts-deny", !self.hosts_deny.is_empty()),
+            ("uid", self.uid.is_some()),
+            ("gid", !self.gid.is_empty()),
+            ("max-connections", self.max_connections.is_some()),
+            ("numeric-ids", self.numeric_ids.is_some()),
+            ("privileged", self.privileged.is_some()),
+        ]
+    }
+}
+
+/// A password: of a primary one user with its file, of a replica users with the file of them all.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct Auth {
+    /// Primary.
+    pub(super) user: Option<String>,
+    /// Primary: its first line is the password.
+    pub(super) password_file: Option<Text>,
+    /// Replica.
+    pub(super) users: Option<Vec<String>>,
+    /// Replica: lines of `user:password`.
+    pub(super) secrets_file: Option<Text>,
+    /// Replica: refuse a secrets file that others can read; on by default.
+    pub(super) strict_modes: Option<bool>,
+}
+
+/// What is kept equal. What is not named has the value of [`super::SetOptions`]'s default.
+#[derive(Debug, Default, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct Options {
+    pub(super) mode: Option<bool>,
+    pub(super) owner: Option<bool>,
+    pub(super) group: Option<bool>,
+    pub(super) mtime: Option<bool>,
+    pub(super) xattrs: Option<bool>,
+    pub(super) hard_links: Option<bool>,
+    pub(super) symlinks: Option<bool>,
+    pub(super) devices: Option<bool>,
+    pub(super) specials: Option<bool>,
+    pub(super) numeric_ids: Option<bool>,
+    pub(super) whole_file: Option<bool>,
+    pub(super) full_compare: Option<bool>,
+    /// `off`, `zstd` or `zstd:LEVEL`.
+    pub(super) compression: Option<Text>,
+    pub(super) scan_interval: Option<Text>,
+}
+
+/// When changes are sent: see [`super::Coalesce`].
+#[derive(Debug, Default, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct Times {
+    pub(super) quiet: Option<Text>,
+    pub(super) settle: Option<Text>,
+    pub(super) gone: Option<Text>,
+    pub(super) open_quiet: Option<Text>,
+    pub(super) linger: Option<Text>,
+    pub(super) bound: Option<Text>,
+}
+
+/// What hardly anybody changes: see [`super::Tuning`].
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct TuningTable {
+    pub(super) retry_ceiling: Option<Text>,
+    pub(super) idle_timeout: Option<Text>,
+    pub(super) record_after: Option<Text>,
+    pub(super) threads: Option<usize>,
+}

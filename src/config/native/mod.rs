@@ -1,0 +1,350 @@
+//! `syncd.toml` as the configuration.
+
+mod error;
+mod file;
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+
+use syncd_compat::{Finding, Span};
+use toml::Spanned;
+
+use file::{Auth, File, Options, Peer, Set, Times, TuningTable};
+
+use super::hosts;
+use super::load::Context;
+use super::overrides::{MAX_RETRY_CEILING, Side, positive, within};
+use super::value::{compression, delete_policy, duration, host_port, listen};
+use super::{
+    Coalesce, Config, DEFAULT_PORT, HostPattern, NodeConfig, Owner, ReplicaAuth, ReplicaSet, SetOptions, SourceAuth,
+    SourceSet, Target, Tuning,
+};
+use crate::filter::Filter;
+use crate::model::Attrs;
+
+/// Reads the file for one side of its sets.
+///
+/// # Errors
+/// It is no TOML, or has a key or type that the grammar does not know. Other faults are findings.
+pub(super) fn read(cx: &mut Context<'_>, side: Side) -> Result<Config, Finding> {
+    let file: File = toml::from_str(cx.source.text()).map_err(|error| error::finding(cx.source, &error))?;
+    Ok(translate(cx, &file, side))
+}
+
+fn translate(cx: &mut Context<'_>, file: &File, side: Side) -> Config {
+    let name = file.node.name.clone().unwrap_or_else(|| cx.machine.name.clone());
+    let mut sources = Vec::new();
+    let mut replicas = Vec::new();
+    for set in &file.set {
+        check_names(cx, set);
+        match set.role.get_ref().as_str() {
+            "primary" => sources.extend(source(cx, file, set, &name)),
+            "replica" => replicas.extend(replica(cx, file, set)),
+            role => unknown_role(cx, &set.role, role),
+        }
+    }
+    if side == Side::Source {
+        replicas.clear();
+    } else {
+        sources.clear();
+    }
+    if sources.is_empty() && replicas.is_empty() {
+        nothing_to_do(cx, side);
+    }
+    Config {
+        file: cx.source.file().to_owned(),
+        node: NodeConfig { name, listen: (side == Side::Peer).then(|| listen_address(cx, file)) },
+        sources,
+        replicas,
+        trust_first_use: file.node.trust_first_use,
+        fail_log: None,
+        tuning: tuning(cx, &file.tuning),
+    }
+}
+
+fn source(cx: &mut Context<'_>, file: &File, set: &Set, own_name: &str) -> Option<SourceSet> {
+    refuse_keys(cx, set, "primary", &set.replica_keys());
+    let auth = set.auth.as_ref().map_or(Some(SourceAuth::Key), |auth| source_auth(cx, auth))?;
+    let mut targets = Vec::new();
+    let default_port = cx.default_port;
+    for peer in peers(cx, file, set, own_name) {
+        if let Some((host, port)) = value(cx, &peer.address, |text| host_port(text, default_port)) {
+            targets.push(Target { host, port, set: set.name.get_ref().clone(), auth: auth.clone() });
+        }
+    }
+    let mut options = options(cx, &set.options);
+    if let Some(delete) = &set.delete {
+        options.delete = value(cx, delete, delete_policy).unwrap_or(options.delete);
+    }
+    for pattern in &set.exclude {
+        value(cx, pattern, |glob| Filter::new(&[], &[glob.to_owned()]).map_err(|why| why.to_string()));
+    }
+    for pattern in &set.exclude_regex {
+        value(cx, pattern, |regex| Filter::new(&[regex.to_owned()], &[]).map_err(|why| why.to_string()));
+    }
+    Some(SourceSet {
+        name: set.name.get_ref().clone(),
+        path: path(cx, &set.path),
+        options,
+        coalesce: coalesce(cx, &set.coalesce),
+        exclude_regex: set.exclude_regex.iter().map(|s| s.get_ref().clone()).collect(),
+        exclude_glob: set.exclude.iter().map(|s| s.get_ref().clone()).collect(),
+        targets,
+    })
+}
+
+fn replica(cx: &mut Context<'_>, file: &File, set: &Set) -> Option<ReplicaSet> {
+    refuse_keys(cx, set, "replica", &set.primary_keys());
+    let auth = set.auth.as_ref().map_or(Some(ReplicaAuth::Key), |auth| replica_auth(cx, auth))?;
+    let mut hosts_allow = host_list(cx, &set.hosts_allow);
+    hosts_allow.extend(peer_hosts(cx, file, set));
+    let uid = set.uid.as_ref().and_then(|uid| user(cx, uid));
+    let gid: Vec<Owner> = set.gid.iter().filter_map(|gid| group(cx, gid)).collect();
+    let defaults = SetOptions::default();
+    Some(ReplicaSet {
+        name: set.name.get_ref().clone(),
+        path: path(cx, &set.path),
+        read_only: set.read_only.unwrap_or(false),
+        auth,
+        hosts_allow,
+        hosts_deny: host_list(cx, &set.hosts_deny),
+        uid,
+        gid,
+        max_connections: set.max_connections.unwrap_or(0),
+        numeric_ids: set.numeric_ids.unwrap_or(false),
+        privileged: set.privileged.unwrap_or(false),
+        delete: set.delete.as_ref().and_then(|delete| value(cx, delete, delete_policy)).unwrap_or(defaults.delete),
+    })
+}
+
+/// The peers that a primary set goes to: those that it names, else all but the node itself.
+fn peers<'a>(cx: &mut Context<'_>, file: &'a File, set: &Set, own_name: &str) -> Vec<&'a Peer> {
+    let peers: Vec<&Peer> = match &set.peers {
+        None => file.peer.iter().filter(|peer| peer.name.get_ref() != own_name).collect(),
+        Some(names) => names.iter().filter_map(|name| peer(cx, file, name)).collect(),
+    };
+    if peers.is_empty() {
+        let message = format!("the set `{}` has no peer to go to", set.name.get_ref());
+        let help = "write `[[peer]]` with `name` and `address`";
+        fault(cx, set.name.span(), "toml-peer", message, help);
+    }
+    peers
+}
+
+fn peer<'a>(cx: &mut Context<'_>, file: &'a File, name: &Spanned<String>) -> Option<&'a Peer> {
+    let found = file.peer.iter().find(|peer| peer.name.get_ref() == name.get_ref());
+    if found.is_none() {
+        let known = file.peer.iter().map(|peer| peer.name.get_ref().as_str());
+        let help = match syncd_compat::nearest(name.get_ref(), known) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => "write a `[[peer]]` of that name".to_owned(),
+        };
+        fault(cx, name.span(), "toml-peer", format!("there is no peer `{}`", name.get_ref()), &help);
+    }
+    found
+}
+
+/// The addresses of the peers that a replica set names: only they may write it.
+fn peer_hosts(cx: &mut Context<'_>, file: &File, set: &Set) -> Vec<HostPattern> {
+    let mut patterns = Vec::new();
+    for name in set.peers.iter().flatten() {
+        let Some(peer) = peer(cx, file, name) else { continue };
+        let ip = host_port(peer.address.get_ref(), DEFAULT_PORT).ok().and_then(|(host, _)| host.parse::<IpAddr>().ok());
+        match ip {
+            Some(ip) => patterns.push(HostPattern::Net(ip, if ip.is_ipv4() { 32 } else { 128 })),
+            None => {
+                let message = format!("`{}` has no numeric address", name.get_ref());
+                let help = "write its address in `[[peer]]`: who may write must not depend on a resolver";
+                fault(cx, name.span(), "toml-peer", message, help);
+            }
+        }
+    }
+    patterns
+}
+
+fn source_auth(cx: &mut Context<'_>, auth: &Spanned<Auth>) -> Option<SourceAuth> {
+    match auth.get_ref() {
+        Auth { user: Some(user), password_file: Some(file), users: None, secrets_file: None, strict_modes: None } => {
+            Some(SourceAuth::Password { user: user.clone(), file: path(cx, file) })
+        }
+        _ => {
+            let message = "the `auth` of a primary is a user and a password file".to_owned();
+            let help = "write auth = { user = \"USER\", password-file = \"/FILE\" }";
+            fault(cx, auth.span(), "toml-auth", message, help);
+            None
+        }
+    }
+}
+
+fn replica_auth(cx: &mut Context<'_>, auth: &Spanned<Auth>) -> Option<ReplicaAuth> {
+    match auth.get_ref() {
+        Auth { user: None, password_file: None, users: Some(users), secrets_file: Some(file), strict_modes }
+            if !users.is_empty() =>
+        {
+            let (users, file) = (users.clone(), path(cx, file));
+            Some(ReplicaAuth::Password { users, file, strict: strict_modes.unwrap_or(true) })
+        }
+        _ => {
+            let message = "the `auth` of a replica is a list of users and a secrets file".to_owned();
+            let help = "write auth = { users = [\"USER\"], secrets-file = \"/FILE\" }";
+            fault(cx, auth.span(), "toml-auth", message, help);
+            None
+        }
+    }
+}
+
+fn check_names(cx: &mut Context<'_>, set: &Set) {
+    if set.name.get_ref().is_empty() || set.name.get_ref().contains('/') {
+        let message = format!("`{}` is no name of a set", set.name.get_ref());
+        fault(cx, set.name.span(), "toml-value", message, "it has at least one character and no slash");
+    }
+    if !set.path.get_ref().starts_with('/') {
+        let message = format!("`{}` is no absolute path", set.path.get_ref());
+        fault(cx, set.path.span(), "toml-value", message, "write it from `/` on");
+    }
+    let Some(apply) = set.apply.as_ref().filter(|apply| apply.get_ref() != "in-place") else { return };
+    let message = match apply.get_ref().as_str() {
+        mode @ ("swap" | "manual") => format!("apply = \"{mode}\" is not supported yet"),
+        mode => format!("`{mode}` is no way to apply"),
+    };
+    fault(cx, apply.span(), "toml-value", message, "write apply = \"in-place\"");
+}
+
+fn unknown_role(cx: &mut Context<'_>, at: &Spanned<String>, role: &str) {
+    let (message, help) = if role.starts_with("follow:") {
+        (
+            format!("role = \"{role}\" is not supported yet: it needs the VRRP module"),
+            "write \"primary\" or \"replica\"",
+        )
+    } else {
+        (format!("`{role}` is no role"), "there are \"primary\" and \"replica\"")
+    };
+    fault(cx, at.span(), "toml-role", message, help);
+}
+
+/// Names each key that only means something in the other role.
+fn refuse_keys(cx: &mut Context<'_>, set: &Set, role: &str, present: &[(&str, bool)]) {
+    for (key, _) in present.iter().filter(|(_, present)| *present) {
+        let message = format!("`{key}` has no meaning for the set `{}`, a {role}", set.name.get_ref());
+        fault(cx, set.name.span(), "toml-role", message, "remove it, or put it into the file of the other side");
+    }
+}
+
+fn nothing_to_do(cx: &mut Context<'_>, side: Side) {
+    let (role, help) = match side {
+        Side::Source => ("primary", "write role = \"primary\" in a `[[set]]`; for its replicas run `syncd peer`"),
+        Side::Peer => ("replica", "write role = \"replica\" in a `[[set]]`; for its primaries run `syncd`"),
+    };
+    let finding = Finding::of_file(cx.source.file(), "toml-nothing-to-do", format!("no set has the role {role}"));
+    // Where a set was refused, that says it all.
+    if !cx.findings.iter().any(|finding| finding.severity == syncd_compat::Severity::Error) {
+        cx.findings.push(finding.help(help));
+    }
+}
+
+fn options(cx: &mut Context<'_>, table: &Options) -> SetOptions {
+    let mut options = SetOptions::default();
+    let attrs = [
+        (table.mode, Attrs::MODE),
+        (table.owner, Attrs::OWNER),
+        (table.group, Attrs::GROUP),
+        (table.mtime, Attrs::MTIME),
+        (table.xattrs, Attrs::XATTRS),
+        (table.hard_links, Attrs::HARD_LINKS),
+    ];
+    for (on, which) in attrs {
+        options.attrs = match on {
+            Some(true) => options.attrs.with(which),
+            Some(false) => options.attrs.without(which),
+            None => options.attrs,
+        };
+    }
+    let switches = [
+        (table.symlinks, &mut options.symlinks),
+        (table.devices, &mut options.devices),
+        (table.specials, &mut options.specials),
+        (table.numeric_ids, &mut options.numeric_ids),
+        (table.whole_file, &mut options.whole_file),
+        (table.full_compare, &mut options.full_compare),
+    ];
+    for (said, switch) in switches {
+        *switch = said.unwrap_or(*switch);
+    }
+    let said = table.compression.as_ref().and_then(|said| value(cx, said, compression));
+    options.compression = said.unwrap_or(options.compression);
+    set_time(cx, &table.scan_interval, &mut options.scan_interval);
+    options
+}
+
+fn coalesce(cx: &mut Context<'_>, table: &Times) -> Coalesce {
+    let mut coalesce = Coalesce::default();
+    set_time(cx, &table.quiet, &mut coalesce.quiet);
+    set_time(cx, &table.settle, &mut coalesce.settle);
+    set_time(cx, &table.gone, &mut coalesce.gone);
+    set_time(cx, &table.open_quiet, &mut coalesce.open_quiet);
+    set_time(cx, &table.linger, &mut coalesce.linger);
+    set_time(cx, &table.bound, &mut coalesce.bound);
+    coalesce
+}
+
+fn tuning(cx: &mut Context<'_>, table: &TuningTable) -> Tuning {
+    let mut tuning = Tuning { threads: table.threads.unwrap_or(0), ..Tuning::default() };
+    set_time(cx, &table.record_after, &mut tuning.record_after);
+    if let Some(said) = &table.retry_ceiling {
+        let ceiling = |text: &str| within(duration(text)?, MAX_RETRY_CEILING);
+        tuning.retry_ceiling = value(cx, said, ceiling).unwrap_or(tuning.retry_ceiling);
+    }
+    if let Some(said) = &table.idle_timeout {
+        tuning.idle_timeout = value(cx, said, |text| positive(duration(text)?)).unwrap_or(tuning.idle_timeout);
+    }
+    tuning
+}
+
+fn set_time(cx: &mut Context<'_>, said: &Option<Spanned<String>>, time: &mut std::time::Duration) {
+    if let Some(said) = said {
+        *time = value(cx, said, duration).unwrap_or(*time);
+    }
+}
+
+fn listen_address(cx: &mut Context<'_>, file: &File) -> SocketAddr {
+    let everywhere = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), DEFAULT_PORT);
+    file.node.listen.as_ref().and_then(|said| value(cx, said, listen)).unwrap_or(everywhere)
+}
+
+fn host_list(cx: &mut Context<'_>, list: &[Spanned<String>]) -> Vec<HostPattern> {
+    list.iter().filter_map(|said| value(cx, said, hosts::parse)).flatten().collect()
+}
+
+fn user(cx: &mut Context<'_>, said: &Spanned<String>) -> Option<Owner> {
+    let machine = cx.machine;
+    value(cx, said, |name| {
+        machine.user(name).map(|user| user.owner).ok_or_else(|| format!("there is no user `{name}` in /etc/passwd"))
+    })
+}
+
+fn group(cx: &mut Context<'_>, said: &Spanned<String>) -> Option<Owner> {
+    let machine = cx.machine;
+    value(cx, said, |name| machine.group(name).ok_or_else(|| format!("there is no group `{name}` in /etc/group")))
+}
+
+/// The path without slashes at its end, known by its place.
+fn path(cx: &mut Context<'_>, said: &Spanned<String>) -> PathBuf {
+    let path: PathBuf = cx.machine.cwd.join(said.get_ref()).components().collect();
+    cx.places.add(&path, cx.source.place(said.span().into()));
+    path
+}
+
+/// What `parse` makes of the text; what it refuses becomes a finding at the text's place.
+fn value<T>(cx: &mut Context<'_>, said: &Spanned<String>, parse: impl FnOnce(&str) -> Result<T, String>) -> Option<T> {
+    match parse(said.get_ref()) {
+        Ok(value) => Some(value),
+        Err(why) => {
+            cx.findings.push(cx.source.error("toml-value", said.span().into(), why));
+            None
+        }
+    }
+}
+
+fn fault(cx: &mut Context<'_>, span: std::ops::Range<usize>, code: &'static str, message: String, help: &str) {
+    cx.findings.push(cx.source.error(code, Span::from(span), message).help(help));
+}

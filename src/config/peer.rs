@@ -1,0 +1,304 @@
+//! `rsyncd.conf` as the configuration of a receiver.
+
+use std::ffi::OsString;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::os::unix::ffi::OsStringExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use syncd_compat::rsyncd::{Module, RsyncdConf, Section};
+use syncd_compat::{Severity, Span, Spanned};
+
+use super::load::Context;
+use super::machine::User;
+use super::value::port;
+use super::{
+    Config, DEFAULT_PORT, DeletePolicy, HostPattern, NodeConfig, Owner, ReplicaAuth, ReplicaSet, Tuning, hosts,
+};
+
+/// The user that rsyncd takes when root starts it and a module names none.
+const NOBODY: &str = "nobody";
+
+/// The groups that go with it, of which each system has one.
+const NOBODY_GROUPS: [&str; 2] = ["nobody", "nogroup"];
+
+/// What `conf` means; what is wrong with it goes to the findings.
+pub(super) fn translate(cx: &mut Context<'_>, conf: &RsyncdConf) -> Config {
+    if conf.modules.is_empty() {
+        let message = "there is no `[module]`, thus nothing to receive";
+        let help = "write `[NAME]` and below it `path = /DIR` and `read only = no`";
+        cx.findings.push(cx.source.error("rsyncd-nothing-to-do", Span::default(), message).help(help));
+    }
+    Config {
+        file: cx.source.file().to_owned(),
+        node: NodeConfig { name: cx.machine.name.clone(), listen: Some(listen(cx, &conf.global)) },
+        sources: Vec::new(),
+        replicas: conf.modules.iter().filter_map(|module| replica(cx, module)).collect(),
+        trust_first_use: false,
+        fail_log: None,
+        tuning: Tuning::default(),
+    }
+}
+
+fn listen(cx: &mut Context<'_>, global: &Section) -> SocketAddr {
+    let mut address = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), DEFAULT_PORT);
+    if let Some(value) = global.get("port") {
+        match port(&value.value) {
+            Ok(port) => address.set_port(port),
+            Err(why) => fault(cx, value.span, why, "write `port = 873`"),
+        }
+    }
+    if let Some(value) = global.get("address") {
+        match value.value.parse() {
+            Ok(ip) => address.set_ip(ip),
+            Err(_) => fault(cx, value.span, format!("`{}` is no address", value.value), "write a numeric address"),
+        }
+    }
+    address
+}
+
+/// The set of one module; none when it is switched off or faulty.
+fn replica(cx: &mut Context<'_>, module: &Module) -> Option<ReplicaSet> {
+    let section = &module.section;
+    let path = path(cx, module)?;
+    let max_connections = max_connections(cx, module)?;
+    let read_only = boolean(cx, section, "read only", true);
+    let chroot = boolean(cx, section, "use chroot", true);
+    let (auth, read_only) = auth(cx, module, read_only);
+    let (uid, gid) = identity(cx, module, &path);
+    if read_only {
+        say_read_only(cx, module);
+    }
+    Some(ReplicaSet {
+        name: module.name.value.clone(),
+        read_only,
+        auth,
+        hosts_allow: host_list(cx, section, "hosts allow"),
+        hosts_deny: host_list(cx, section, "hosts deny"),
+        uid,
+        gid,
+        max_connections,
+        numeric_ids: boolean(cx, section, "numeric ids", chroot),
+        privileged: false,
+        delete: delete_policy(cx, section),
+        path,
+    })
+}
+
+fn path(cx: &mut Context<'_>, module: &Module) -> Option<PathBuf> {
+    let Some(value) = module.section.get("path") else {
+        let message = format!("the module `{}` has no path", module.name.value);
+        fault(cx, module.name.span, message, "write `path = /DIR` below it");
+        return None;
+    };
+    if value.value.contains('%') || !value.value.starts_with('/') {
+        let message = format!("`{}` is no absolute path", value.value);
+        fault(cx, value.span, message, "write it out, from `/` on and without variables");
+        return None;
+    }
+    Some(named_path(cx, value))
+}
+
+/// The path that the file's bytes name, known by its place.
+fn named_path(cx: &mut Context<'_>, value: &Spanned<String>) -> PathBuf {
+    let path = cx.machine.cwd.join(OsString::from_vec(cx.source.original_bytes(&value.value)));
+    let path: PathBuf = path.components().collect();
+    cx.places.add(&path, cx.source.place(value.span));
+    path
+}
+
+/// The limit; none for a module that a negative number switches off.
+fn max_connections(cx: &mut Context<'_>, module: &Module) -> Option<u32> {
+    let Some(value) = module.section.get("max connections") else { return Some(0) };
+    match value.value.parse::<i64>() {
+        Ok(number) if number < 0 => {
+            let message = format!("the module `{}` is switched off by a negative `max connections`", module.name.value);
+            cx.findings.push(cx.source.warning("rsyncd-switched-off", value.span, message));
+            None
+        }
+        Ok(number) => Some(u32::try_from(number).unwrap_or(u32::MAX)),
+        Err(_) => {
+            fault(cx, value.span, format!("`{}` is no number", value.value), "write `max connections = 4`");
+            Some(0)
+        }
+    }
+}
+
+/// Who may write, and whether nobody may: `user:rw` may although the module is read only, `user:ro`
+/// and `user:deny` may not although it is not.
+fn auth(cx: &mut Context<'_>, module: &Module, read_only: bool) -> (ReplicaAuth, bool) {
+    let section = &module.section;
+    let Some(listed) = section.get("auth users") else { return (ReplicaAuth::Key, read_only) };
+    let words: Vec<_> = listed.value.split([',', ' ', '\t']).filter(|word| !word.is_empty()).collect();
+    let users: Vec<String> = words.iter().filter_map(|word| writer(cx, listed.span, word, read_only)).collect();
+    let strict = boolean(cx, section, "strict modes", true);
+    let Some(file) = section.get("secrets file") else {
+        fault(cx, listed.span, "`auth users` needs a `secrets file`".to_owned(), "write `secrets file = /FILE`");
+        return (ReplicaAuth::Key, true);
+    };
+    let read_only = users.is_empty();
+    (ReplicaAuth::Password { users, file: named_path(cx, file), strict }, read_only)
+}
+
+/// The user that `word` names, if it may write.
+fn writer(cx: &mut Context<'_>, span: Span, word: &str, read_only: bool) -> Option<String> {
+    let (name, option) = word.split_once(':').unwrap_or((word, if read_only { "ro" } else { "rw" }));
+    if name.starts_with('@') || name.contains(['*', '?', '[']) {
+        let message = format!("`{name}` is a group or a pattern of users, which is not supported");
+        fault(cx, span, message, "name each user");
+        return None;
+    }
+    match option {
+        "rw" => Some(name.to_owned()),
+        "ro" | "deny" => {
+            if word.contains(':') {
+                let message = format!("`{word}` may not write here, and syncd has nothing to read");
+                cx.findings.push(cx.source.note("setting-differs", span, message));
+            }
+            None
+        }
+        _ => {
+            fault(cx, span, format!("`{option}` is no right of a user"), "there are rw, ro and deny");
+            None
+        }
+    }
+}
+
+fn say_read_only(cx: &mut Context<'_>, module: &Module) {
+    let name = &module.name.value;
+    let span = module.section.get("read only").map_or(module.name.span, |value| value.span);
+    let message =
+        format!("the module `{name}` is read only, as rsyncd's modules are by default: every change is refused");
+    cx.findings.push(cx.source.warning("rsyncd-read-only", span, message).help("write `read only = no`"));
+}
+
+fn host_list(cx: &mut Context<'_>, section: &Section, name: &str) -> Vec<HostPattern> {
+    let Some(value) = section.get(name) else { return Vec::new() };
+    hosts::parse(&value.value).unwrap_or_else(|why| {
+        fault(cx, value.span, format!("`{name}`: {why}"), "write addresses, 192.168.1.0/24, or *");
+        Vec::new()
+    })
+}
+
+/// `refuse options` that hold `delete` keep a peer from removing anything.
+fn delete_policy(cx: &mut Context<'_>, section: &Section) -> DeletePolicy {
+    let Some(refused) = section.get("refuse options") else { return DeletePolicy::Guarded };
+    let words = || refused.value.split([',', ' ', '\t']).filter(|word| !word.is_empty());
+    let deletes = |word: &str| word == "*" || word.starts_with("delete");
+    if words().any(|word| !deletes(word)) {
+        let message = "of `refuse options` only `delete` is honoured: a syncd has no other options to refuse";
+        cx.findings.push(cx.source.note("setting-differs", refused.span, message));
+    }
+    if words().any(deletes) { DeletePolicy::Never } else { DeletePolicy::Guarded }
+}
+
+/// The user and groups that files are written as.
+fn identity(cx: &mut Context<'_>, module: &Module, path: &Path) -> (Option<Owner>, Vec<Owner>) {
+    let (uid, gid) = (module.section.get("uid"), module.section.get("gid"));
+    if !cx.machine.is_root() {
+        say_not_root(cx, uid, gid);
+        return (None, Vec::new());
+    }
+    let Some(uid) = uid else { return default_identity(cx, module, gid, path) };
+    let Some(user) = cx.machine.user(&uid.value) else {
+        fault(cx, uid.span, format!("there is no user `{}` in /etc/passwd", uid.value), "create it, or write a number");
+        return (None, Vec::new());
+    };
+    let groups = groups(cx, gid, &user);
+    (Some(user.owner), groups)
+}
+
+/// Without `uid` rsyncd writes as nobody, which is kept where nobody can write at all.
+fn default_identity(
+    cx: &mut Context<'_>,
+    module: &Module,
+    gid: Option<&Spanned<String>>,
+    path: &Path,
+) -> (Option<Owner>, Vec<Owner>) {
+    if let Some(nobody) = cx.machine.user(NOBODY) {
+        let groups = groups(cx, gid, &nobody);
+        if may_write(path, nobody.owner.id, &groups) {
+            return (Some(nobody.owner), groups);
+        }
+    }
+    let message = format!(
+        "the module `{}` has no `uid`, and `nobody`, whom rsyncd would take, cannot write {}: it is served as root",
+        module.name.value,
+        path.display()
+    );
+    let help = "write `uid = root` and `gid = root`, or the owner of the directory";
+    cx.findings.push(cx.source.warning("rsyncd-uid", module.name.span, message).help(help));
+    (None, Vec::new())
+}
+
+/// The groups that `gid` names; without it nobody's, as with rsyncd, but root's stay root's.
+fn groups(cx: &mut Context<'_>, gid: Option<&Spanned<String>>, user: &User) -> Vec<Owner> {
+    let Some(gid) = gid else {
+        let nobody = NOBODY_GROUPS.iter().find_map(|name| cx.machine.group(name));
+        return nobody.filter(|_| user.owner.id != 0).into_iter().collect();
+    };
+    let mut groups: Vec<Owner> = Vec::new();
+    for word in gid.value.split([',', ' ', '\t']).filter(|word| !word.is_empty()) {
+        if word == "*" {
+            groups.extend(cx.machine.groups_of(user));
+            continue;
+        }
+        match cx.machine.group(word) {
+            Some(group) => groups.push(group),
+            // One purpose, two names: a file that came from another distribution keeps its meaning.
+            None if NOBODY_GROUPS.contains(&word) => {
+                let other = NOBODY_GROUPS.iter().find_map(|name| cx.machine.group(name));
+                let named = other.as_ref().map_or("none", |group| group.name.as_str());
+                let message = format!("there is no group `{word}` here: taken is `{named}`");
+                cx.findings
+                    .push(cx.source.warning("rsyncd-gid", gid.span, message).help(format!("write `gid = {named}`")));
+                groups.extend(other);
+            }
+            None => {
+                fault(
+                    cx,
+                    gid.span,
+                    format!("there is no group `{word}` in /etc/group"),
+                    "create it, or write a number",
+                );
+            }
+        }
+    }
+    groups
+}
+
+/// Whether the mode bits of `path` let the user write; a path that is not there lets nobody.
+fn may_write(path: &Path, uid: u32, groups: &[Owner]) -> bool {
+    let Ok(meta) = std::fs::metadata(path) else { return false };
+    // Writing into a directory takes its `w` and `x`; exactly one class of bits counts.
+    let bits = |shift: u32| meta.mode() >> shift & 0o3 == 0o3;
+    if meta.uid() == uid {
+        bits(6)
+    } else if groups.iter().any(|group| group.id == meta.gid()) {
+        bits(3)
+    } else {
+        bits(0)
+    }
+}
+
+fn say_not_root(cx: &mut Context<'_>, uid: Option<&Spanned<String>>, gid: Option<&Spanned<String>>) {
+    let me = cx.machine.user(&cx.machine.euid.to_string());
+    let own = |name: &str| me.as_ref().is_some_and(|me| me.owner.name == name || me.owner.id.to_string() == name);
+    let foreign = uid.filter(|uid| !own(&uid.value)).map(|uid| ("uid", uid));
+    if let Some((name, value)) = foreign.or(gid.filter(|_| uid.is_none()).map(|gid| ("gid", gid))) {
+        let message = format!("`{name} = {}` is ignored, since syncd does not run as root", value.value);
+        let help = "start it as root, or as that user";
+        cx.findings.push(cx.source.finding(Severity::Warning, "rsyncd-uid", value.span, message).help(help));
+    }
+}
+
+fn boolean(cx: &mut Context<'_>, section: &Section, name: &str, default: bool) -> bool {
+    section.boolean(cx.source, name, default).unwrap_or_else(|finding| {
+        cx.findings.push(finding);
+        default
+    })
+}
+
+fn fault(cx: &mut Context<'_>, span: Span, message: String, help: &str) {
+    cx.findings.push(cx.source.error("rsyncd-value", span, message).help(help));
+}

@@ -1,0 +1,120 @@
+//! What the rsync options in `commonParams` mean for a set.
+
+use syncd_compat::rsync::{Effect, RsyncOption};
+use syncd_compat::{Span, Spanned};
+
+use super::load::Context;
+use super::value::port;
+use super::{Compression, DeletePolicy, SetOptions};
+use crate::filter::Filter;
+use crate::model::Attrs;
+
+/// What `-z` means: a level of zstd that costs about as much as it saves on a fast link.
+const DEFAULT_LEVEL: i32 = 3;
+
+/// The meaning of all options of one `commonParams`.
+#[derive(Debug)]
+pub(super) struct Meaning {
+    pub(super) options: SetOptions,
+    /// `--exclude`.
+    pub(super) exclude: Vec<String>,
+    /// `--port`.
+    pub(super) port: Option<u16>,
+}
+
+/// What `params` mean; `delete` is what `<inotify><delete>` says, which decides.
+pub(super) fn translate(cx: &mut Context<'_>, params: &[RsyncOption], delete: DeletePolicy) -> Meaning {
+    let nothing = SetOptions {
+        attrs: Attrs::NONE,
+        symlinks: false,
+        devices: false,
+        specials: false,
+        delete,
+        ..SetOptions::default()
+    };
+    let mut meaning = Meaning { options: nothing, exclude: Vec::new(), port: None };
+    let mut recursive = false;
+    for option in params {
+        recursive |= option.on && matches!(option.spec.effect, Effect::Archive | Effect::Recursive);
+        if let Err((span, why)) = apply(&mut meaning, option) {
+            cx.findings.push(cx.source.error("rsync-argument", span, why));
+        }
+        let deletes = option.on && option.spec.effect == Effect::Delete;
+        if deletes && delete == DeletePolicy::Never {
+            let message = format!("`--{}`: nothing is removed, since `<delete>` is off", option.spec.long);
+            let help = "switch `<delete start=\"true\"/>` on, or remove the option";
+            cx.findings.push(cx.source.warning("setting-not-honoured", option.span, message).help(help));
+        }
+    }
+    meaning.options.compression = compression(params);
+    if let Some(first) = params.first().filter(|_| !recursive) {
+        let message =
+            "there is neither `-r` nor `-a`, without which sersync2 mirrored no directory: all of it is mirrored";
+        cx.findings.push(cx.source.warning("setting-differs", first.span, message));
+    }
+    meaning
+}
+
+fn apply(meaning: &mut Meaning, option: &RsyncOption) -> Result<(), (Span, String)> {
+    let options = &mut meaning.options;
+    let on = option.on;
+    let mut attrs = |which: Attrs| {
+        options.attrs = if on { options.attrs.with(which) } else { options.attrs.without(which) };
+    };
+    match option.spec.effect {
+        Effect::Perms => attrs(Attrs::MODE),
+        Effect::Owner => attrs(Attrs::OWNER),
+        Effect::Group => attrs(Attrs::GROUP),
+        Effect::Times => attrs(Attrs::MTIME),
+        Effect::Acls | Effect::Xattrs => attrs(Attrs::XATTRS),
+        Effect::HardLinks => attrs(Attrs::HARD_LINKS),
+        Effect::Links => options.symlinks = on,
+        Effect::Devices => options.devices = on,
+        Effect::Specials => options.specials = on,
+        Effect::DevicesAndSpecials => (options.devices, options.specials) = (on, on),
+        Effect::Archive => {
+            attrs(Attrs::ARCHIVE);
+            (options.symlinks, options.devices, options.specials) = (on, on, on);
+        }
+        Effect::NumericIds => options.numeric_ids = on,
+        Effect::WholeFile => options.whole_file = on,
+        Effect::Exclude => meaning.exclude.extend(glob(option)?),
+        Effect::Port => {
+            let value = option.value.as_deref().unwrap_or("");
+            meaning.port = Some(port(value).map_err(|why| (option.span, why))?);
+        }
+        Effect::Recursive | Effect::Delete | Effect::Compress | Effect::CompressLevel | Effect::Is(_) => {}
+    }
+    Ok(())
+}
+
+fn glob(option: &RsyncOption) -> Result<Option<String>, (Span, String)> {
+    let Some(glob) = option.value.clone() else { return Ok(None) };
+    Filter::new(&[], std::slice::from_ref(&glob)).map_err(|why| (option.span, why.to_string()))?;
+    Ok(Some(glob))
+}
+
+/// `-z`, with the level where it is one of zstd: zlib's levels mean other speeds.
+fn compression(params: &[RsyncOption]) -> Compression {
+    let last = |effect| params.iter().rev().find(|option| option.spec.effect == effect);
+    let on = last(Effect::Compress).is_some_and(|option| option.on);
+    let choice =
+        params.iter().rev().find(|option| option.spec.long == "compress-choice").and_then(|o| o.value.as_deref());
+    let level = last(Effect::CompressLevel).and_then(|option| option.value.as_deref()?.parse::<i32>().ok());
+    match (on, choice, level) {
+        (false, ..) | (_, Some("none"), _) | (_, _, Some(0)) => Compression::Off,
+        (true, Some("zstd"), Some(level)) => Compression::Zstd(level.clamp(1, 19)),
+        (true, ..) => Compression::Zstd(DEFAULT_LEVEL),
+    }
+}
+
+/// The port that `<userDefinedPort>` names.
+pub(super) fn user_port(cx: &mut Context<'_>, value: &Spanned<String>) -> Option<u16> {
+    match port(&value.value) {
+        Ok(port) => Some(port),
+        Err(why) => {
+            cx.findings.push(cx.source.error("port", value.span, why).help("write the port of `syncd peer`, on UDP"));
+            None
+        }
+    }
+}

@@ -1,0 +1,264 @@
+//! Whole files through the whole translation.
+
+use std::path::{Path, PathBuf};
+
+use proptest::prelude::*;
+use syncd_compat::SourceText;
+
+use super::load::{Loaded, translate};
+use super::machine::Machine;
+use super::overrides::{Overrides, Side};
+use super::*;
+
+fn project(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+fn machine(euid: u32) -> Machine {
+    Machine::made_of(
+        euid,
+        "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534::/:/bin/false\n",
+        "root:x:0:\nnogroup:x:65534:\n",
+    )
+}
+
+fn load_bytes(name: &str, bytes: &[u8], side: Side, euid: u32) -> Result<Loaded, ConfigError> {
+    let overrides = Overrides::parse(&[], side).expect("none");
+    translate(&SourceText::decode(name, bytes), &machine(euid), &overrides, side)
+}
+
+fn load_fixture(path: &str, side: Side) -> Result<Loaded, ConfigError> {
+    let bytes = std::fs::read(project(path)).expect("fixture");
+    load_bytes(path, &bytes, side, 0)
+}
+
+/// What is said and what comes of it, for a snapshot.
+fn shown(result: Result<Loaded, ConfigError>) -> String {
+    let lines = |findings: &[Finding]| findings.iter().map(|f| format!("{f}\n")).collect::<String>();
+    match result {
+        Ok(loaded) => format!("{}\n{:#?}", lines(&loaded.findings), loaded.config),
+        Err(error) => lines(error.findings()),
+    }
+}
+
+/// The same without the name of the file.
+fn meaning(path: &str) -> String {
+    let loaded = load_fixture(path, Side::Source).expect("usable");
+    let rest = (loaded.config.sources, loaded.config.fail_log, loaded.config.tuning);
+    let findings: Vec<_> =
+        loaded.findings.into_iter().map(|f| (f.message, f.place.map(|p| (p.line, p.column)))).collect();
+    format!("{rest:#?} {findings:#?}")
+}
+
+#[test]
+fn every_legacy_fixture_means_what_its_snapshot_says() {
+    let sources =
+        ["tutorial", "gbk-watch", "lenient", "minimal", "ssh", "placeholders", "broken-tag", "broken-comment"];
+    for name in sources {
+        insta::assert_snapshot!(name, shown(load_fixture(&format!("tests/fixtures/legacy/{name}.xml"), Side::Source)));
+    }
+    for name in ["nginx", "global", "wrong"] {
+        let path = format!("tests/fixtures/legacy/{name}.rsyncd.conf");
+        insta::assert_snapshot!(format!("rsyncd-{name}"), shown(load_fixture(&path, Side::Peer)));
+    }
+}
+
+#[test]
+fn encoding_mark_and_line_ends_change_neither_meaning_nor_place() {
+    let plain = meaning("tests/fixtures/legacy/tutorial.xml");
+    assert_eq!(meaning("tests/fixtures/legacy/tutorial-bom.xml"), plain);
+    assert_eq!(meaning("tests/fixtures/legacy/tutorial-gbk-crlf.xml"), plain);
+}
+
+#[test]
+fn a_watch_path_keeps_its_bytes() {
+    use std::os::unix::ffi::OsStrExt;
+    let loaded = load_fixture("tests/fixtures/legacy/gbk-watch.xml", Side::Source).expect("usable");
+    assert_eq!(loaded.config.sources[0].path.as_os_str().as_bytes(), b"/srv/\xc5\xe4\xd6\xc3");
+}
+
+#[test]
+fn the_examples_are_usable_and_say_the_same_in_both_languages() {
+    let legacy = load_fixture("examples/nginx-pair/confxml.xml", Side::Source).expect("usable");
+    let native = load_fixture("examples/native/primary.toml", Side::Source).expect("usable");
+    assert!(legacy.findings.is_empty() && native.findings.is_empty(), "{:?} {:?}", legacy.findings, native.findings);
+    assert_eq!(legacy.config.sources[0].targets, native.config.sources[0].targets);
+    assert_eq!(legacy.config.sources[0].path, native.config.sources[0].path);
+    let legacy = load_fixture("examples/nginx-pair/rsyncd.conf", Side::Peer).expect("usable");
+    let native = load_fixture("examples/native/replica.toml", Side::Peer).expect("usable");
+    assert!(legacy.findings.is_empty() && native.findings.is_empty(), "{:?} {:?}", legacy.findings, native.findings);
+    let (one, other) = (&legacy.config.replicas[0], &native.config.replicas[0]);
+    assert_eq!((&one.auth, &one.hosts_allow, &one.uid), (&other.auth, &other.hosts_allow, &other.uid));
+    assert_eq!(legacy.config.node.listen, native.config.node.listen);
+}
+
+#[test]
+fn a_file_of_the_wrong_kind_says_so() {
+    let said = |name, text: &str, side| load_bytes(name, text.as_bytes(), side, 0).expect_err("wrong").to_string();
+    let all = [
+        said("rsyncd.conf", "[nginx]\npath = /x", Side::Source),
+        said("confxml.xml", "<head/>", Side::Peer),
+        said("keepalived.conf", "vrrp_instance VI_1 {\n}", Side::Peer),
+        said("empty", "\n# nothing\n", Side::Source),
+        said("x.xml", "<html></html>", Side::Source),
+    ];
+    insta::assert_debug_snapshot!(all);
+}
+
+#[test]
+fn native_faults_have_their_place_and_the_nearest_right_key() {
+    let head = "[[peer]]\nname = \"b\"\naddress = \"10.0.0.2\"\n[[set]]\nname = \"s\"\npath = \"/s\"\n";
+    let said = |rest: &str| {
+        let text = format!("{head}{rest}");
+        load_bytes("s.toml", text.as_bytes(), Side::Source, 0).expect_err("wrong").to_string()
+    };
+    let all = [
+        said("role = \"primary\"\nexlude = []"),
+        said("role = \"follow:VI_1\""),
+        said("role = \"primry\""),
+        said("role = \"primary\"\napply = \"swap\"\ndelete = \"gaurded\"\npeers = [\"bb\"]"),
+        said("role = \"primary\"\ncoalesce = { quiet = \"5\", bound = \"2 fortnights\" }"),
+        said("role = \"primary\"\nhosts-allow = [\"10.0.0.1\"]\nexclude = [\"a[\"]\nexclude-regex = [\"*.php\"]"),
+        said("role = \"primary\"\nauth = { users = [\"x\"], secrets-file = \"/x\" }"),
+        said("role = \"primary\"\n[tuning]\nretry-ceiling = \"60s\"\nidle-timeout = \"0\""),
+        said("role = \"replica\""),
+        said("role = \"primary\"\nprofile = \"nginx\""),
+        said("role = primary"),
+        said("options = { compression = \"gzip\" }\nrole = \"primary\""),
+        said(""),
+    ];
+    insta::assert_snapshot!(all.join("\n\n"));
+}
+
+fn loaded_with(words: &[&str]) -> Result<Config, ConfigError> {
+    let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
+    let overrides = Overrides::parse(&words, Side::Source)?;
+    let text = "<head><sersync><localpath watch='/w'><remote ip='h' name='m'/></localpath></sersync></head>";
+    let source = SourceText::decode("c.xml", text.as_bytes());
+    translate(&source, &machine(0), &overrides, Side::Source).map(|loaded| loaded.config)
+}
+
+#[test]
+fn set_changes_what_the_file_could_not_say() {
+    let words =
+        ["full-compare=off", "port=9000", "coalesce.open-quiet=1s", "exclude=*.a", "exclude=/b", "hard-links=on"];
+    let config = loaded_with(&words).expect("usable");
+    let set = &config.sources[0];
+    assert!(!set.options.full_compare && set.options.attrs.has(crate::model::Attrs::HARD_LINKS));
+    assert_eq!((set.targets[0].port, set.coalesce.open_quiet.as_secs()), (9000, 1));
+    assert_eq!(set.exclude_glob, ["*.a", "/b"]);
+}
+
+#[test]
+fn a_wrong_set_names_the_right_key_or_the_right_values() {
+    let said = |word: &str| loaded_with(&[word]).expect_err("wrong").to_string();
+    let all = [
+        said("ful-compare=on"),
+        said("full-compare"),
+        said("full-compare=maybe"),
+        said("scan-interval=10"),
+        said("retry-ceiling=1min"),
+        said("listen=0.0.0.0:1"),
+        said("exclude=a["),
+    ];
+    insta::assert_debug_snapshot!(all);
+}
+
+#[test]
+fn without_root_the_user_is_the_process_itself() {
+    let text = b"[m]\npath = /srv\nread only = no\nuid = nobody\n[n]\npath = /n\nread only = no\nuid = 65534\n";
+    let foreign = load_bytes("r.conf", text, Side::Peer, 1000).expect("usable");
+    assert_eq!(foreign.config.replicas[0].uid, None);
+    assert_eq!(foreign.findings.len(), 2);
+    let own = load_bytes("r.conf", text, Side::Peer, 65534).expect("usable");
+    assert!(own.findings.is_empty(), "{:?}", own.findings);
+}
+
+#[test]
+fn root_writes_as_nobody_only_where_nobody_can() {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = tempfile::tempdir().expect("tempdir");
+    let text = format!("[m]\npath = {}\nread only = no\n", dir.path().display());
+    let owner = |mode| {
+        std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(mode)).expect("chmod");
+        let loaded = load_bytes("r.conf", text.as_bytes(), Side::Peer, 0).expect("usable");
+        (loaded.config.replicas[0].uid.as_ref().map(|owner| owner.id), loaded.findings.len())
+    };
+    assert_eq!(owner(0o755), (None, 1));
+    assert_eq!(owner(0o777), (Some(65534), 0));
+}
+
+#[test]
+fn what_is_not_there_is_found_where_the_file_names_it() {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = tempfile::tempdir().expect("tempdir");
+    let at = |name: &str| dir.path().join(name).display().to_string();
+    std::fs::create_dir(at("tree")).expect("mkdir");
+    std::fs::write(at("open"), "secret\n").expect("write");
+    std::fs::set_permissions(at("open"), std::fs::Permissions::from_mode(0o644)).expect("chmod");
+    let conf = |watch: &str, password: &str| {
+        let text = format!(
+            "<head><sersync>\n<localpath watch='{}'><remote ip='h' name='m'/></localpath>\n\
+             <rsync><auth start='true' users='u' passwordfile='{}'/></rsync></sersync></head>",
+            at(watch),
+            at(password)
+        );
+        let file = dir.path().join("c.xml");
+        std::fs::write(&file, text).expect("write");
+        load_source(&file, &[]).expect("usable").check_local()
+    };
+    let said = |watch: &str, password: &str| match conf(watch, password) {
+        Ok(()) => "nothing".to_owned(),
+        Err(error) => {
+            let lines: Vec<_> = error.findings().iter().map(Finding::summary).collect();
+            lines.join("\n").replace(&dir.path().display().to_string(), "DIR")
+        }
+    };
+    insta::assert_snapshot!(
+        "check",
+        [said("no-dir", "no-file"), said("c.xml", "open"), said("tree", ".")].join("\n\n")
+    );
+    std::fs::set_permissions(at("open"), std::fs::Permissions::from_mode(0o600)).expect("chmod");
+    assert_eq!(said("tree", "open"), "nothing");
+    std::fs::write(at("open"), "").expect("write");
+    assert!(said("tree", "open").contains("is empty"));
+}
+
+#[test]
+fn sets_need_names_of_their_own() {
+    let dir = tempfile::tempdir().expect("tempdir");
+    let set = format!("[[set]]\nname = \"s\"\npath = \"{}\"\nrole = \"replica\"\n", dir.path().display());
+    let loaded = load_bytes("s.toml", set.repeat(2).as_bytes(), Side::Peer, 0).expect("usable");
+    let error = check_local(&loaded.config).expect_err("twice").to_string();
+    assert!(error.contains("two sets called `s`"), "{error}");
+}
+
+#[test]
+fn an_unreadable_file_is_one_line() {
+    let dir = tempfile::tempdir().expect("tempdir");
+    let missing = load_source(&dir.path().join("no.xml"), &[]).expect_err("missing").to_string();
+    assert!(missing.contains("no.xml: No such file"), "{missing}");
+    let is_dir = load_peer(dir.path(), &[]).expect_err("a directory").to_string();
+    assert_eq!((missing.lines().count(), is_dir.lines().count()), (1, 1));
+}
+
+proptest! {
+    #[test]
+    fn no_bytes_panic(bytes in prop::collection::vec(any::<u8>(), 0..120), name in "f(\\.toml)?") {
+        for side in [Side::Source, Side::Peer] {
+            if let Err(error) = load_bytes(&name, &bytes, side, 0) {
+                prop_assert!(error.to_string().contains("error: "));
+            }
+        }
+    }
+
+    #[test]
+    fn no_damage_to_a_real_file_panics(cut in 0usize..3000, with in prop::sample::select(vec!["", "<", ">", "\"", "\u{0}", "[", "\\\n"])) {
+        for (path, side) in [("tests/fixtures/legacy/lenient.xml", Side::Source), ("tests/fixtures/legacy/global.rsyncd.conf", Side::Peer)] {
+            let mut bytes = std::fs::read(project(path)).expect("fixture");
+            let at = cut % bytes.len();
+            bytes.splice(at..at + 1, with.bytes());
+            let _ = load_bytes(path, &bytes, side, 0);
+        }
+    }
+}

@@ -1,0 +1,294 @@
+//! Answers what the control socket is asked, from the running node.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use tokio::sync::mpsc;
+
+use super::protocol::{
+    Certificates, Difference, LastError, PendingName, PinnedKey, ProblemPath, Request, Response, SetRole, SetStatus,
+    SourceStatus, Status, TargetState, TargetStatus, VerifyResult, WatchStatus,
+};
+use super::server::{Call, Responder};
+use crate::engine::{Found, Node, ReplicaSet, SourceSet, Target};
+use crate::session::{Fault, PeerState, Phase};
+
+/// The node that runs now: a reload puts another in its place.
+pub type Current = Arc<Mutex<Arc<Node>>>;
+
+/// Takes `node` for the one that runs now.
+pub fn replace(current: &Current, node: Arc<Node>) {
+    *current.lock().unwrap_or_else(PoisonError::into_inner) = node;
+}
+
+/// Answers calls until nobody can make one any more; reloads go to `reload`.
+pub async fn run(current: Current, mut calls: mpsc::Receiver<Call>, reload: mpsc::Sender<Responder>) {
+    while let Some(Call { request, reply }) = calls.recv().await {
+        let node = current.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        match request {
+            Request::Status => reply.finish(Response::Status(Box::new(status(&node)))),
+            Request::Verify { set } => {
+                tokio::spawn(async move { verify(&node, set.as_deref(), reply).await });
+            }
+            Request::Replay => {
+                node.peers.iter().for_each(|peer| peer.replay_now());
+                reply.finish(done("everything that is pending is tried now"));
+            }
+            Request::ReplayList => {
+                tokio::spawn(async move { list_pending(&node, reply).await });
+            }
+            Request::Resume { set } => reply.finish(release(&node, &set, false)),
+            Request::Approve { set } => reply.finish(release(&node, &set, true)),
+            Request::Reload => {
+                // Whoever runs the node answers: reading the configuration is its business.
+                let _ = reload.send(reply).await;
+            }
+            Request::CertsList => reply.finish(certificates(&node)),
+            Request::CertsForget { set, user } => reply.finish(forget(&node, &set, &user)),
+        }
+    }
+}
+
+fn done(message: impl Into<String>) -> Response {
+    Response::Done { message: message.into() }
+}
+
+fn failed(message: impl Into<String>) -> Response {
+    Response::Failed { message: message.into() }
+}
+
+/// How `node` stands.
+#[must_use]
+pub fn status(node: &Node) -> Status {
+    let sources = node.sources.iter().map(|set| source_status(node, set));
+    let replicas = node.receiver.iter().flat_map(|r| &r.sets).map(|set| replica_status(set));
+    Status {
+        node: node.config.node.name.clone(),
+        key: node.key.to_string(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        pid: std::process::id(),
+        config: node.config.file.display().to_string(),
+        listen: node.listening.map(|a| a.to_string()),
+        uptime_seconds: node.started.elapsed().as_secs(),
+        sets: sources.chain(replicas).collect(),
+        counters: node.monitor.counters(),
+        store_fault: node.store_fault(),
+    }
+}
+
+fn source_status(node: &Node, set: &SourceSet) -> SetStatus {
+    let (number, entries, root) = {
+        let mut index = set.index.lock();
+        (index.number(), index.manifest().len() as u64, index.root(set.config.options.attrs))
+    };
+    let epoch = set.epoch();
+    let watch = set.watch();
+    SetStatus {
+        name: set.config.name.clone(),
+        path: set.config.path.display().to_string(),
+        role: SetRole::Primary,
+        epoch: epoch.to_string(),
+        generation: format!("{}.{number}", epoch.counter),
+        root: root.map(|r| r.to_string()),
+        entries,
+        fault: watch.root_gone.clone(),
+        halted: set.halted().map(|h| h.to_string()),
+        watch: Some(WatchStatus {
+            watches: watch.watches,
+            limited: watch.limited.clone(),
+            overflows: watch.overflows,
+            polled: watch.polled,
+        }),
+        targets: set.targets.iter().map(|t| target_status(node, t)).collect(),
+        problems: problems(node, &set.config.name),
+        ..SetStatus::default()
+    }
+}
+
+fn problems(node: &Node, set: &str) -> Vec<ProblemPath> {
+    let (problems, _) = node.monitor.problems(set);
+    problems.into_iter().map(|p| ProblemPath { path: p.path.to_string(), cause: p.cause }).collect()
+}
+
+fn target_status(node: &Node, target: &Target) -> TargetStatus {
+    let peer = node.peers.iter().find(|p| p.host == target.config.host && p.port == target.config.port);
+    let standing = peer.map(|p| p.standing());
+    let channel = target.channel();
+    let up = standing.as_ref().is_some_and(|s| s.state == PeerState::Up);
+    let state = match channel.phase() {
+        _ if !up => TargetState::Disconnected,
+        Phase::Closed | Phase::Fenced { .. } => TargetState::Refused,
+        Phase::Opening => TargetState::Opening,
+        Phase::Comparing => TargetState::Comparing,
+        Phase::Live if channel.pending() > 0 => TargetState::Sending,
+        Phase::Live => TargetState::Idle,
+    };
+    let fault = channel.fault().or(standing.as_ref().and_then(|s| s.fault.as_ref()));
+    TargetStatus {
+        peer: target.config.host.clone(),
+        address: Some(format!("{}:{}", target.config.host, target.config.port)),
+        set: target.config.set.clone(),
+        state,
+        connected: matches!(state, TargetState::Comparing | TargetState::Sending | TargetState::Idle),
+        proof: target.proof(),
+        pending: channel.pending() as u64,
+        oldest_seconds: channel.oldest().map(|since| since.elapsed().as_secs()),
+        acknowledged: (channel.acked().number > 0).then(|| channel.acked().to_string()),
+        deletions_held: channel.held() as u64,
+        bytes_sent: standing.as_ref().map_or(0, |s| s.bytes_sent),
+        last_error: fault.map(last_error),
+    }
+}
+
+fn last_error(fault: &Fault) -> LastError {
+    let ago = Instant::now().saturating_duration_since(fault.at);
+    let at = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().saturating_sub(ago);
+    LastError {
+        cause: fault.cause.clone(),
+        at_unix_ms: u64::try_from(at.as_millis()).unwrap_or(u64::MAX),
+        ago_seconds: ago.as_secs(),
+    }
+}
+
+fn replica_status(set: &ReplicaSet) -> SetStatus {
+    let (epoch, generation) = set.position();
+    let counts = set.counts();
+    SetStatus {
+        name: set.config.name.clone(),
+        path: set.config.path.display().to_string(),
+        role: SetRole::Replica,
+        epoch: epoch.to_string(),
+        generation: generation.to_string(),
+        root: generation.root.map(|r| r.to_string()),
+        entries: set.manifest().len() as u64,
+        fault: counts.error,
+        halted: (counts.deletions_held > 0).then(|| {
+            format!(
+                "the guard holds {} deletions back; to release them: syncd approve {}",
+                counts.deletions_held, set.config.name
+            )
+        }),
+        sources: set
+            .sources()
+            .into_iter()
+            .map(|s| SourceStatus {
+                name: s.name,
+                address: s.address.to_string(),
+                key: s.key.to_string(),
+                proof: s.proof,
+                connected_seconds: s.since.elapsed().as_secs(),
+                generation: (generation.number > 0).then(|| generation.to_string()),
+                bytes_received: 0,
+            })
+            .collect(),
+        drift: counts.drift,
+        rejected: counts.rejected,
+        ..SetStatus::default()
+    }
+}
+
+/// Compares by content with every target; a replica compares with what it acknowledged.
+async fn verify(node: &Node, name: Option<&str>, reply: Responder) {
+    let wanted = |n: &str| name.is_none_or(|name| name == n);
+    let mut results = Vec::new();
+    for set in node.sources.iter().filter(|s| wanted(&s.config.name)) {
+        for target in &set.targets {
+            reply.progress(&format!("comparing {} with {target}", set.config.name), results.len() as u64, None);
+            let outcome = node.verify(set, target).await;
+            let entries = set.index.lock().manifest().len();
+            results.push(tell(&reply, &set.config.name, &target.to_string(), entries, outcome).await);
+        }
+    }
+    for set in node.receiver.iter().flat_map(|r| &r.sets).filter(|s| wanted(&s.config.name)) {
+        reply.progress(&format!("reading {}", set.config.name), results.len() as u64, None);
+        let found = set.verify().await;
+        let entries = set.manifest().len();
+        results.push(tell(&reply, &set.config.name, "what was acknowledged", entries, found).await);
+    }
+    if results.is_empty() {
+        return reply
+            .finish(failed(format!("there is no set {:?} here; `syncd status` lists them", name.unwrap_or_default())));
+    }
+    // Not `finish`: a slow client has to get it, too.
+    let _ = reply.send(Response::Verified(results)).await;
+}
+
+async fn tell(
+    reply: &Responder,
+    set: &str,
+    peer: &str,
+    entries: usize,
+    found: Result<Vec<Found>, String>,
+) -> VerifyResult {
+    let (set, peer) = (set.to_owned(), peer.to_owned());
+    let (differences, error) = match found {
+        Ok(found) => {
+            let count = found.len() as u64;
+            for Found { path, what } in found {
+                let difference = Difference { set: set.clone(), peer: peer.clone(), path: path.to_string(), what };
+                if reply.send(Response::Difference(difference)).await.is_err() {
+                    break;
+                }
+            }
+            (count, None)
+        }
+        Err(cause) => (0, Some(cause)),
+    };
+    VerifyResult { set, peer, entries: entries as u64, differences, error }
+}
+
+async fn list_pending(node: &Node, reply: Responder) {
+    let mut count = 0usize;
+    for target in node.sources.iter().flat_map(|s| &s.targets) {
+        let names: Vec<PendingName> = {
+            let channel = target.channel();
+            let name = |n: crate::session::Unacknowledged<'_>| PendingName {
+                target: target.to_string(),
+                path: n.path.to_string(),
+                age_seconds: n.since.elapsed().as_secs(),
+                cause: n.fault.or(channel.fault()).map(|f| f.cause.clone()),
+            };
+            channel.unacknowledged().map(name).collect()
+        };
+        for name in names {
+            count += 1;
+            if reply.send(Response::Pending(name)).await.is_err() {
+                return;
+            }
+        }
+    }
+    let _ = reply.send(done(format!("{count} names are pending"))).await;
+}
+
+fn release(node: &Node, name: &str, with_deletions: bool) -> Response {
+    if let Some(set) = node.source(name) {
+        set.release(with_deletions);
+        let what = if with_deletions { "go out" } else { "are forgotten" };
+        return done(format!("{name}: released; the deletions that were held back {what}"));
+    }
+    match node.receiver.as_ref().and_then(|r| r.set(name)) {
+        Some(set) if with_deletions => {
+            set.approve();
+            done(format!("{name}: the deletions of the next change set pass the guard"))
+        }
+        Some(_) => done(format!("{name}: nothing to resume at a replica; its primary decides")),
+        None => failed(format!("there is no set {name:?} here; `syncd status` lists them")),
+    }
+}
+
+fn certificates(node: &Node) -> Response {
+    let pins = match node.store.pins() {
+        Ok(pins) => pins,
+        Err(e) => return failed(e.to_string()),
+    };
+    let pins = pins.into_iter().map(|p| PinnedKey { set: p.set, user: p.user, key: p.key.to_string() }).collect();
+    Response::Certificates(Certificates { own: Some(node.key.to_string()), pins })
+}
+
+fn forget(node: &Node, set: &str, user: &str) -> Response {
+    match node.store.forget_pin(set, user) {
+        Ok(true) => done(format!("{set}: forgotten; the next key that proves its right is pinned")),
+        Ok(false) => failed(format!("{set}: no key is pinned for user {user:?}; `syncd certs list` shows the pins")),
+        Err(e) => failed(e.to_string()),
+    }
+}

@@ -1,0 +1,42 @@
+//! The socket file: where it is, and how to reach it through a path of any length.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::AsRawFd;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{Mode, fchmod};
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, listen, socket_with};
+
+/// The socket in an instance's directory.
+pub(super) const NAME: &str = "control.sock";
+
+/// Opens the socket in `dir` for clients; replaces one that a crash left there.
+pub(super) fn bind_in(dir: &Path) -> io::Result<UnixListener> {
+    match std::fs::remove_file(dir.join(NAME)) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
+        _ => {}
+    }
+    let (_dir, path) = short(dir)?;
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+    // Linux gives the file the socket's own mode, less the umask: closed to others from the first.
+    fchmod(&socket, Mode::RUSR | Mode::WUSR)?;
+    bind(&socket, &SocketAddrUnix::new(&path)?)?;
+    listen(&socket, 64)?;
+    Ok(UnixListener::from(socket))
+}
+
+/// Connects to the socket in `dir`.
+pub(super) fn connect_in(dir: &Path) -> io::Result<UnixStream> {
+    let (_dir, path) = short(dir)?;
+    UnixStream::connect(path)
+}
+
+/// A path to the socket that fits into the 108 bytes of unix(7), as long as the directory is open.
+fn short(dir: &Path) -> io::Result<(File, PathBuf)> {
+    let dir = File::open(dir)?;
+    let path = PathBuf::from(format!("/proc/self/fd/{}/{NAME}", dir.as_raw_fd()));
+    Ok((dir, path))
+}

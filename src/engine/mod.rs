@@ -1,0 +1,34 @@
+//! What drives the pure cores with files and the network: one task for each set and each peer.
+//!
+//! | question | file |
+//! |---|---|
+//! | how does a node start and stop? | `node` |
+//! | how does a change find its way out? | `source` |
+//! | how does it come in? | `receiver` |
+//! | which threads touch files, and as whom? | `pool` |
+
+mod differences;
+mod names;
+mod node;
+mod pool;
+mod receiver;
+mod source;
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+pub use differences::Found;
+pub use node::{Node, StartError, start};
+pub use pool::{Panicked, Pool, PoolError};
+pub use receiver::{Receiver, ReplicaSet, ServeError};
+pub use source::{Difference, Index, Peer, Shared, SourceSet, Target, Watching, target_id};
+
+/// Locks `mutex`; what it guards is consistent also when a holder panicked.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Waits until `stop` turns true.
+async fn stopped(stop: &mut tokio::sync::watch::Receiver<bool>) {
+    // Nobody can turn it any more: that counts as well.
+    drop(stop.wait_for(|stop| *stop).await);
+}

@@ -1,0 +1,219 @@
+//! Answers a compare: what this receiver holds, directory by directory.
+
+use std::sync::Arc;
+
+use rayon::prelude::*;
+use tokio::sync::mpsc;
+
+use super::connection::Ended;
+use super::set::{LookAll, ReplicaSet, Session};
+use crate::engine::pool::Panicked;
+use crate::fs::{read_record, scan};
+use crate::link::{FrameReader, FrameWriter, LinkError};
+use crate::model::{Attrs, Entry, Kind, Manifest, Record, RelPath};
+use crate::wire::{Compare, Message};
+
+/// How many bytes of a list go into one frame, about.
+const FRAME_FILL: usize = 192 * 1024;
+
+/// Lists that wait for the network.
+const QUEUE: usize = 4;
+
+/// What ends a compare.
+#[derive(Debug, thiserror::Error)]
+enum CompareError {
+    /// The link broke.
+    #[error(transparent)]
+    Link(#[from] LinkError),
+    /// A bug.
+    #[error(transparent)]
+    Panicked(#[from] Panicked),
+    /// The peer broke the protocol.
+    #[error("a compare was answered with a frame that does not belong there")]
+    Protocol,
+}
+
+/// Serves the compare that `head` begins.
+///
+/// # Errors
+/// [`Ended`] when the link breaks or the peer breaks the protocol.
+pub(crate) async fn serve(
+    set: &Arc<ReplicaSet>,
+    session: &Session,
+    head: &Compare,
+    reader: FrameReader,
+    mut writer: FrameWriter,
+) -> Result<(), Ended> {
+    if let Err(nack) = set.admit_compare(session.id, head.epoch).await {
+        writer.write(&Message::Nack(nack)).await?;
+        return Ok(writer.finish()?);
+    }
+    match answer(set, session.attrs, head.deep, reader, writer).await {
+        Ok(()) => Ok(()),
+        Err(CompareError::Link(e)) => Err(e.into()),
+        Err(CompareError::Protocol) => Err(Ended::Protocol("a frame that does not belong into a compare")),
+        Err(CompareError::Panicked(e)) => {
+            tracing::error!(set = set.config.name, "{e}");
+            Ok(())
+        }
+    }
+}
+
+/// Looks at the whole tree and tells the source what is there; with `deep`, reads all content.
+///
+/// # Errors
+/// [`CompareError`]; nothing has changed then.
+async fn answer(
+    set: &Arc<ReplicaSet>,
+    attrs: Attrs,
+    deep: bool,
+    mut reader: FrameReader,
+    mut writer: FrameWriter,
+) -> Result<(), CompareError> {
+    {
+        let set = set.clone();
+        set.pool.clone().run(move || set.look_at_all(attrs, deep)).await?;
+    }
+    send_digests(set, attrs, &mut writer).await?;
+    let mut wanted = Vec::new();
+    loop {
+        match reader.read().await? {
+            Some(Message::WantDirs(dirs)) => wanted.extend(dirs),
+            Some(Message::End) => break,
+            Some(Message::Unknown(_)) => {}
+            _ => return Err(CompareError::Protocol),
+        }
+    }
+    send_entries(set, wanted, &mut writer).await?;
+    writer.write(&Message::End).await?;
+    Ok(writer.finish()?)
+}
+
+async fn send_digests(set: &Arc<ReplicaSet>, attrs: Attrs, writer: &mut FrameWriter) -> Result<(), CompareError> {
+    let digests = {
+        let held = set.clone();
+        set.pool.run(move || {
+            let mut manifest = held.manifest();
+            let dirs: Vec<RelPath> = manifest.dirs().cloned().collect();
+            dirs.into_iter()
+                .map(|dir| {
+                    let digest = manifest.dir_digest(&dir, attrs);
+                    (dir, digest)
+                })
+                .collect::<Vec<_>>()
+        })
+    };
+    let mut part = Vec::new();
+    let mut filled = 0;
+    for (dir, digest) in digests.await? {
+        filled += dir.as_bytes().len() + 40;
+        part.push((dir, digest));
+        if filled > FRAME_FILL {
+            writer.write(&Message::DirDigests(std::mem::take(&mut part))).await?;
+            filled = 0;
+        }
+    }
+    writer.write(&Message::DirDigests(part)).await?;
+    Ok(writer.write(&Message::End).await?)
+}
+
+async fn send_entries(
+    set: &Arc<ReplicaSet>,
+    wanted: Vec<RelPath>,
+    writer: &mut FrameWriter,
+) -> Result<(), CompareError> {
+    let (tx, mut rx) = mpsc::channel(QUEUE);
+    let listing = {
+        let held = set.clone();
+        set.pool.run(move || {
+            for dir in wanted {
+                for part in list(&held, &dir) {
+                    if tx.blocking_send(Message::Entries { dir: dir.clone(), entries: part }).is_err() {
+                        return;
+                    }
+                }
+            }
+        })
+    };
+    let sending = async {
+        while let Some(message) = rx.recv().await {
+            writer.write(&message).await?;
+        }
+        Ok::<(), LinkError>(())
+    };
+    let (listed, sent) = tokio::join!(listing, sending);
+    listed?;
+    Ok(sent?)
+}
+
+type Entries = Vec<(Vec<u8>, Entry)>;
+
+/// The entries of `dir` in parts that fit a frame, with every file's hash; at least one part.
+fn list(set: &ReplicaSet, dir: &RelPath) -> Vec<Entries> {
+    let root = set.root();
+    let unread: Vec<RelPath> = {
+        let manifest = set.manifest();
+        let unread = manifest.children(dir).filter(|(_, r)| !r.entry.is_hashed());
+        unread.filter_map(|(name, _)| dir.join(name).ok()).collect()
+    };
+    let read: Vec<(RelPath, Record)> =
+        unread.into_par_iter().filter_map(|path| Some((path.clone(), read_record(root, &path)?))).collect();
+    let mut manifest = set.manifest();
+    for (path, record) in read {
+        take_hash(&mut manifest, &path, &record);
+    }
+    let own = manifest.get(dir).filter(|_| dir.is_root()).map(|r| (b".".to_vec(), r.entry.clone()));
+    let mut parts = vec![Entries::new()];
+    let mut filled = 0;
+    for (name, entry) in own.into_iter().chain(manifest.children(dir).map(|(n, r)| (n.to_vec(), r.entry.clone()))) {
+        filled += name.len() + 128 + entry.xattrs.iter().map(|x| x.name.len() + x.value.len() + 8).sum::<usize>();
+        if filled > FRAME_FILL {
+            parts.push(Entries::new());
+            filled = 0;
+        }
+        if let Some(part) = parts.last_mut() {
+            part.push((name, entry));
+        }
+    }
+    parts
+}
+
+/// Notes the content that `read` found at `path`, when it is still what the manifest shows.
+fn take_hash(manifest: &mut Manifest, path: &RelPath, read: &Record) {
+    if let Some(known) = manifest.get(path).filter(|known| known.is_current(read)).cloned() {
+        let entry = Entry { node: read.entry.node.clone(), ..known.entry };
+        manifest.insert(path, Record { entry, ..known });
+    }
+}
+
+/// Brings `known` up to what is on disk: what stat shows unchanged stays as it was agreed, all
+/// else is taken as it is, with its content unread.
+pub(crate) fn refreshed(known: &Manifest, look: &LookAll<'_>, deep: bool) -> Manifest {
+    let found = scan(look.root, &RelPath::root(), &|path, is_dir| look.filter.excludes(path, is_dir), look.xattrs);
+    let mut fresh = Manifest::new();
+    let unreadable: Vec<RelPath> = found.problems.into_iter().map(|(path, _)| path).collect();
+    let mut reread = Vec::new();
+    for (path, now) in found.records {
+        let record = match known.get(&path).filter(|k| k.is_current(&now)) {
+            Some(agreed) => agreed.clone(),
+            None => now,
+        };
+        if deep && record.entry.kind() == Kind::File {
+            reread.push(path.clone());
+        }
+        fresh.insert(&path, record);
+    }
+    for path in unreadable {
+        for (path, record) in known.within(&path) {
+            if fresh.get(&path).is_none() {
+                fresh.insert(&path, record.clone());
+            }
+        }
+    }
+    let read: Vec<(RelPath, Record)> =
+        reread.into_par_iter().filter_map(|p| Some((p.clone(), read_record(look.root, &p)?))).collect();
+    for (path, record) in read {
+        take_hash(&mut fresh, &path, &record);
+    }
+    fresh
+}

@@ -1,0 +1,241 @@
+//! One connection of a source: hello, the sets it opens, and the streams that follow.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use syncd_certs::password::Verifier;
+use tokio::time::timeout;
+
+use super::set::{ReplicaSet, Session};
+use super::{Receiver, authorise, compare, incoming};
+use crate::engine::lock;
+use crate::link::{FrameReader, FrameWriter, Link, LinkError};
+use crate::observe::Counter;
+use crate::wire::{self, Hello, Message, Open, Opened, Proof, Refusal, Refused};
+
+/// How long a connection may take until it has opened its first set.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The sets that one connection may write, by channel.
+type Channels = Arc<Mutex<BTreeMap<u32, Channel>>>;
+
+/// A set that is open on a connection.
+#[derive(Clone, Debug)]
+struct Channel {
+    set: Arc<ReplicaSet>,
+    session: Session,
+}
+
+/// Why a connection or a stream of it is at an end.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Ended {
+    /// The link is gone.
+    #[error(transparent)]
+    Link(#[from] LinkError),
+    /// It broke the protocol.
+    #[error("it broke the protocol: {0}")]
+    Protocol(&'static str),
+    /// It did not prove its right to any set in time.
+    #[error("it was not authorised within {} s", PATIENCE.as_secs())]
+    Slow,
+}
+
+impl Ended {
+    /// Whether the peer did what no honest one does.
+    fn is_hostile(&self) -> bool {
+        match self {
+            Self::Link(e) => matches!(e, LinkError::Frame { .. } | LinkError::Budget { .. }),
+            Self::Protocol(_) | Self::Slow => true,
+        }
+    }
+}
+
+/// An authorisation that waits for the peer's confirmation.
+struct Asked {
+    open: Open,
+    user: String,
+    set: Arc<ReplicaSet>,
+    verifier: Box<Verifier>,
+}
+
+/// Serves `link` until it closes.
+pub(crate) async fn serve(node: Arc<Receiver>, link: Link, number: u64) {
+    let address = link.remote_address();
+    let channels = Channels::default();
+    let ended =
+        Connection { node: &node, link: &link, channels: &channels, number, asked: BTreeMap::new() }.run().await;
+    let cause = match &ended {
+        Ok(()) => "it closed the connection".to_owned(),
+        Err(e) => e.to_string(),
+    };
+    for (channel, open) in std::mem::take(&mut *lock(&channels)) {
+        open.set.close_for((number, channel));
+        tracing::info!(set = open.set.config.name, source = open.session.name, %address, "source gone: {}", cause);
+    }
+    if let Err(e) = ended {
+        if e.is_hostile() {
+            node.monitor.count(Counter::Refused, 1);
+            tracing::warn!(%address, "closing the connection: {e}");
+        }
+        link.close(&e.to_string());
+    }
+}
+
+struct Connection<'a> {
+    node: &'a Arc<Receiver>,
+    link: &'a Link,
+    channels: &'a Channels,
+    number: u64,
+    asked: BTreeMap<u32, Asked>,
+}
+
+impl Connection<'_> {
+    async fn run(mut self) -> Result<(), Ended> {
+        let deadline = tokio::time::Instant::now() + PATIENCE;
+        let (mut writer, mut reader) =
+            tokio::time::timeout_at(deadline, self.link.accept_stream()).await.map_err(|_| Ended::Slow)??;
+        let name = match tokio::time::timeout_at(deadline, reader.read()).await.map_err(|_| Ended::Slow)?? {
+            Some(Message::Hello(hello)) if hello.version == wire::VERSION => hello.name,
+            Some(Message::Hello(hello)) => {
+                tracing::warn!(address = %self.link.remote_address(), "refused: it speaks protocol {}, this node {}; upgrade the older one", hello.version, wire::VERSION);
+                self.node.monitor.count(Counter::Refused, 1);
+                writer.write(&Message::Hello(self.hello())).await?;
+                return Ok(writer.write(&Message::Refused(Refused { channel: None, code: Refusal::Version })).await?);
+            }
+            _ => return Err(Ended::Protocol("the first frame is no hello")),
+        };
+        writer.write(&Message::Hello(self.hello())).await?;
+        while lock(self.channels).is_empty() {
+            match tokio::time::timeout_at(deadline, reader.read()).await.map_err(|_| Ended::Slow)?? {
+                Some(message) => self.control(message, &name, &mut writer).await?,
+                None => return Ok(()),
+            }
+        }
+        self.link.authorised();
+        loop {
+            tokio::select! {
+                message = reader.read() => match message? {
+                    Some(message) => self.control(message, &name, &mut writer).await?,
+                    None => return Ok(()),
+                },
+                stream = self.link.accept_stream() => {
+                    let (writer, reader) = stream?;
+                    let (link, channels, node) = (self.link.clone(), self.channels.clone(), self.node.clone());
+                    tokio::spawn(async move {
+                        if let Err(e) = stream_of(&channels, reader, writer).await
+                            && e.is_hostile()
+                        {
+                            node.monitor.count(Counter::Refused, 1);
+                            tracing::warn!(address = %link.remote_address(), "closing the connection: {e}");
+                            link.close(&e.to_string());
+                        }
+                    });
+                }
+            }
+        }
+    }
+
+    fn hello(&self) -> Hello {
+        Hello {
+            version: wire::VERSION,
+            features: vec!["zstd".to_owned()],
+            name: self.node.name.clone(),
+            agent: crate::AGENT.to_owned(),
+        }
+    }
+
+    async fn control(&mut self, message: Message, name: &str, writer: &mut FrameWriter) -> Result<(), Ended> {
+        match message {
+            Message::Open(open) => self.open(open, name, writer).await,
+            Message::Confirm { channel, confirm } => {
+                let Some(asked) = self.asked.remove(&channel) else {
+                    return Err(Ended::Protocol("a confirmation that nobody asked for"));
+                };
+                let Asked { open, user, set, verifier } = asked;
+                match authorise::confirm(self.node, &set, self.link, &user, *verifier, &confirm) {
+                    Ok(proof) => self.grant(open, set, name, proof, writer).await,
+                    Err(denied) => self.deny(&open, name, denied, writer).await,
+                }
+            }
+            Message::Unknown(_) => Ok(()),
+            _ => Err(Ended::Protocol("a frame that does not belong on the control stream")),
+        }
+    }
+
+    async fn open(&mut self, open: Open, name: &str, writer: &mut FrameWriter) -> Result<(), Ended> {
+        let Some(set) = self.node.set(&open.set).cloned() else {
+            let modules: Vec<&str> = self.node.sets.iter().map(|s| s.config.name.as_str()).collect();
+            let cause = format!("there is no such module here (there are: {})", modules.join(", "));
+            return self.deny(&open, name, authorise::Denied { code: Refusal::UnknownSet, cause }, writer).await;
+        };
+        match authorise::begin(self.node, &set, self.link, &open, Instant::now()) {
+            Ok(authorise::Step::Granted(proof)) => self.grant(open, set, name, proof, writer).await,
+            Ok(authorise::Step::Challenge { pake, confirm, verifier }) => {
+                let user = if let Proof::Password { user, .. } = &open.proof { user.clone() } else { String::new() };
+                let channel = open.channel;
+                self.asked.insert(channel, Asked { open, user, set, verifier });
+                Ok(writer.write(&Message::Challenge { channel, pake, confirm }).await?)
+            }
+            Err(denied) => self.deny(&open, name, denied, writer).await,
+        }
+    }
+
+    async fn grant(
+        &mut self,
+        open: Open,
+        set: Arc<ReplicaSet>,
+        name: &str,
+        proof: String,
+        writer: &mut FrameWriter,
+    ) -> Result<(), Ended> {
+        let session = Session {
+            id: self.node.next_session(),
+            since: Instant::now(),
+            address: self.link.remote_address(),
+            key: self.link.node_key(),
+            name: name.to_owned(),
+            proof: proof.clone(),
+            attrs: open.attrs,
+        };
+        tracing::info!(set = open.set, source = name, address = %session.address, "source connected, by {proof}");
+        let (newest, generation) = set.open_for((self.number, open.channel), session.clone()).await;
+        lock(self.channels).insert(open.channel, Channel { set, session });
+        Ok(writer.write(&Message::Opened(Opened { channel: open.channel, newest, generation, proof })).await?)
+    }
+
+    async fn deny(
+        &self,
+        open: &Open,
+        name: &str,
+        denied: authorise::Denied,
+        writer: &mut FrameWriter,
+    ) -> Result<(), Ended> {
+        self.node.monitor.count(Counter::Refused, 1);
+        let address = self.link.remote_address();
+        tracing::warn!(set = open.set, source = name, %address, "refused: {}", denied.cause);
+        self.link.renew_budget();
+        Ok(writer.write(&Message::Refused(Refused { channel: Some(open.channel), code: denied.code })).await?)
+    }
+}
+
+/// A stream after authorisation: a compare or a change set of an open channel.
+async fn stream_of(channels: &Channels, mut reader: FrameReader, writer: FrameWriter) -> Result<(), Ended> {
+    let head = timeout(PATIENCE, reader.read()).await.map_err(|_| Ended::Slow)??;
+    match head {
+        Some(Message::ChangeSet(head)) => {
+            let Channel { set, session } = channel(channels, head.channel)?;
+            Ok(incoming::receive(&set, &session, head, reader, writer).await?)
+        }
+        Some(Message::Compare(head)) => {
+            let Channel { set, session } = channel(channels, head.channel)?;
+            compare::serve(&set, &session, &head, reader, writer).await
+        }
+        Some(_) => Err(Ended::Protocol("a stream that begins with neither a compare nor a change set")),
+        None => Ok(()),
+    }
+}
+
+fn channel(channels: &Channels, number: u32) -> Result<Channel, Ended> {
+    lock(channels).get(&number).cloned().ok_or(Ended::Protocol("a channel that is not open"))
+}

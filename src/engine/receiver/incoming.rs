@@ -1,0 +1,270 @@
+//! Receives one change set: frames off the network, file work on the pool, one commit at the end.
+
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+use super::set::{ReplicaSet, Session};
+use super::signature;
+use crate::apply::{ApplyError, Staging};
+use crate::delta::BlockSize;
+use crate::engine::pool::Panicked;
+use crate::link::{FrameReader, FrameWriter, LinkError};
+use crate::model::{Content, Digest, Entry, Epoch, Generation, Op, RelPath};
+use crate::store::StoreError;
+use crate::wire::{Ack, ChangeSet, Failed, FileBegin, Message, Nack, NackCode};
+
+/// Frames of operations that are staged at the same time.
+const PARALLEL: usize = 4;
+
+/// Pieces of one large file that wait for the disk.
+const PIECES: usize = 8;
+
+/// What ends a change set before its commit.
+#[derive(Debug, thiserror::Error)]
+pub enum IncomingError {
+    /// It cannot be staged; the peer is told.
+    #[error(transparent)]
+    Apply(#[from] ApplyError),
+    /// The link broke: nothing of it stays.
+    #[error(transparent)]
+    Link(#[from] LinkError),
+    /// A bug.
+    #[error(transparent)]
+    Panicked(#[from] Panicked),
+    /// The peer broke the protocol.
+    #[error("the change set broke the protocol: {0}")]
+    Protocol(&'static str),
+    /// The session may not write any longer.
+    #[error("{}", .0.cause)]
+    Over(Nack),
+    /// The store cannot keep what has to be kept.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Receives the change set that `head` begins and answers it.
+///
+/// # Errors
+/// [`LinkError`] when the link breaks; whatever else goes wrong is told to the peer as a nack.
+pub(crate) async fn receive(
+    set: &Arc<ReplicaSet>,
+    session: &Session,
+    head: ChangeSet,
+    mut reader: FrameReader,
+    mut writer: FrameWriter,
+) -> Result<(), LinkError> {
+    if let Err(nack) = set.admit(session.id, head.epoch).await {
+        return answer(writer, Message::Nack(nack)).await;
+    }
+    let result = match set.begin(session, &head).await {
+        Ok(staging) => {
+            let made = make(set, session, &head, &staging, &mut reader, &mut writer).await;
+            (made, Some(staging))
+        }
+        Err(e) => (Err(e), None),
+    };
+    let (made, staging) = result;
+    let answered = match made {
+        Ok(ack) => answer(writer, Message::Ack(ack)).await,
+        Err(e) => {
+            set.dropped(session.id);
+            match e {
+                IncomingError::Link(e) => Err(e),
+                e => answer(writer, Message::Nack(set.refuse(&e))).await,
+            }
+        }
+    };
+    if let Some(staging) = staging {
+        set.discard(staging).await;
+    }
+    answered
+}
+
+/// Stages the change set and makes it live.
+async fn make(
+    set: &Arc<ReplicaSet>,
+    session: &Session,
+    head: &ChangeSet,
+    staging: &Arc<Staging>,
+    reader: &mut FrameReader,
+    writer: &mut FrameWriter,
+) -> Result<Ack, IncomingError> {
+    let root = stage(set, staging, reader, writer).await?;
+    set.may_commit(session.id)?;
+    let outcome = set.commit(staging, head).await?;
+    let root_matches = match root {
+        Some(root) => set.root_digest(session.attrs).await.map(|ours| ours == root),
+        None => None,
+    };
+    let generation =
+        Generation { epoch: head.epoch, number: head.number, root: root.filter(|_| root_matches == Some(true)) };
+    set.live(session.id, generation);
+    let failed = outcome.failed.into_iter().map(|(path, cause)| Failed { path, cause }).collect();
+    Ok(Ack { generation, failed, deletions_held: outcome.deletions_held, root_matches })
+}
+
+async fn answer(mut writer: FrameWriter, message: Message) -> Result<(), LinkError> {
+    writer.write(&message).await?;
+    writer.finish()
+}
+
+/// Stages everything up to the end of the change set; returns the root that it names.
+async fn stage(
+    set: &Arc<ReplicaSet>,
+    staging: &Arc<Staging>,
+    reader: &mut FrameReader,
+    writer: &mut FrameWriter,
+) -> Result<Option<Digest>, IncomingError> {
+    let mut count = 0u64;
+    let mut running: JoinSet<Result<(), IncomingError>> = JoinSet::new();
+    loop {
+        match reader.read().await? {
+            Some(Message::Ops(ops)) => {
+                count += ops.len() as u64;
+                set.note(&ops);
+                let alone = !ops.iter().all(is_plain_file);
+                let at_most = if alone { 0 } else { PARALLEL - 1 };
+                drain(&mut running, at_most).await?;
+                let (pool, staging) = (set.pool.clone(), staging.clone());
+                running.spawn(async move { Ok(pool.run(move || staging.stage_ops(ops)).await??) });
+                if alone {
+                    drain(&mut running, 0).await?;
+                }
+            }
+            Some(Message::FileBegin(begin)) => {
+                drain(&mut running, 0).await?;
+                large_file(set, staging, begin, reader).await?;
+            }
+            Some(Message::WantSignature { path, base, block }) => {
+                drain(&mut running, 0).await?;
+                send_signature(set, writer, path, base, block).await?;
+            }
+            Some(Message::ChangeSetEnd { ops, root }) => {
+                drain(&mut running, 0).await?;
+                return if ops == count { Ok(root) } else { Err(IncomingError::Protocol("operations are missing")) };
+            }
+            Some(Message::Unknown(_)) => {}
+            Some(_) => return Err(IncomingError::Protocol("a frame that does not belong there")),
+            None => return Err(IncomingError::Protocol("it ended early")),
+        }
+    }
+}
+
+/// Files whose directories came before may be staged side by side; everything else in order.
+fn is_plain_file(op: &Op) -> bool {
+    matches!(op, Op::Put(put) if matches!(put.content, Content::Inline(_)))
+}
+
+/// Waits until at most `at_most` pieces of staging still run.
+async fn drain(running: &mut JoinSet<Result<(), IncomingError>>, at_most: usize) -> Result<(), IncomingError> {
+    while running.len() > at_most {
+        if let Some(result) = running.join_next().await {
+            result.map_err(|_| Panicked)??;
+        }
+    }
+    Ok(())
+}
+
+/// One piece of a large file on its way to the disk.
+enum FilePiece {
+    Data(bytes::Bytes),
+    Hole(u64),
+    Copy(u64, u64),
+    End(Digest, Box<Entry>),
+    Abort,
+}
+
+async fn large_file(
+    set: &Arc<ReplicaSet>,
+    staging: &Arc<Staging>,
+    begin: FileBegin,
+    reader: &mut FrameReader,
+) -> Result<(), IncomingError> {
+    let (tx, rx) = mpsc::channel(PIECES);
+    let staging = staging.clone();
+    let writing = {
+        let held = set.clone();
+        set.pool.run(move || write_file(&held, &staging, &begin, rx))
+    };
+    let feeding = feed(reader, tx);
+    let (written, fed) = tokio::join!(writing, feeding);
+    // What the disk said explains why feeding stopped, so that it counts first.
+    written??;
+    fed
+}
+
+async fn feed(reader: &mut FrameReader, tx: mpsc::Sender<FilePiece>) -> Result<(), IncomingError> {
+    loop {
+        let (piece, last) = match reader.read().await? {
+            Some(Message::Data(bytes)) => (FilePiece::Data(bytes), false),
+            Some(Message::Hole { len }) => (FilePiece::Hole(len), false),
+            Some(Message::Copy { offset, len }) => (FilePiece::Copy(offset, len), false),
+            Some(Message::FileEnd { hash, entry }) => (FilePiece::End(hash, entry), true),
+            Some(Message::FileAbort) => (FilePiece::Abort, true),
+            Some(Message::Unknown(_)) => continue,
+            Some(_) => return Err(IncomingError::Protocol("a frame that does not belong into a file")),
+            None => return Err(IncomingError::Protocol("it ended inside a file")),
+        };
+        if tx.send(piece).await.is_err() || last {
+            return Ok(());
+        }
+    }
+}
+
+fn write_file(
+    set: &ReplicaSet,
+    staging: &Staging,
+    begin: &FileBegin,
+    mut pieces: mpsc::Receiver<FilePiece>,
+) -> Result<(), IncomingError> {
+    let mut file = staging.open_file(&set.manifest(), begin.number, begin.base)?;
+    while let Some(piece) = pieces.blocking_recv() {
+        match piece {
+            FilePiece::Data(bytes) => file.data(&bytes)?,
+            FilePiece::Hole(len) => file.hole(len)?,
+            FilePiece::Copy(offset, len) => file.copy(offset, len)?,
+            FilePiece::End(hash, entry) => return Ok(file.end(hash, *entry)?),
+            FilePiece::Abort => {
+                file.abort();
+                return Ok(());
+            }
+        }
+    }
+    Err(IncomingError::Protocol("it ended inside a file"))
+}
+
+/// Answers with the block signature of the file at `path`; with an empty one when the receiver
+/// does not hold `base` there, upon which the file travels whole.
+async fn send_signature(
+    set: &Arc<ReplicaSet>,
+    writer: &mut FrameWriter,
+    path: RelPath,
+    base: Digest,
+    block: u32,
+) -> Result<(), IncomingError> {
+    let block = BlockSize::try_from(block).map_err(|_| IncomingError::Protocol("a block size out of range"))?;
+    let reading = {
+        let held = set.clone();
+        set.pool.run(move || signature::of(held.root(), &path, held.record(&path).as_ref(), base, block))
+    };
+    // What cannot be read now travels whole.
+    for part in reading.await?.unwrap_or_default() {
+        writer.write(&Message::Signature(part)).await?;
+    }
+    Ok(writer.write(&Message::End).await?)
+}
+
+/// What the peer is told about `error`.
+pub(crate) fn nack(newest: Epoch, error: &IncomingError) -> Nack {
+    let (code, paths) = match error {
+        IncomingError::Over(nack) => return nack.clone(),
+        IncomingError::Apply(ApplyError::ContentNeeded(paths)) => (NackCode::ContentNeeded, paths.clone()),
+        IncomingError::Apply(ApplyError::Protocol { .. }) | IncomingError::Protocol(_) => {
+            (NackCode::Protocol, Vec::new())
+        }
+        _ => (NackCode::Local, Vec::new()),
+    };
+    Nack { code, newest, paths, cause: error.to_string() }
+}

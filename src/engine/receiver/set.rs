@@ -1,0 +1,468 @@
+//! A set at its receiver: the tree, what was agreed about it, and who writes it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Instant;
+
+use tokio::sync::Notify;
+
+use super::compare::refreshed;
+use super::incoming::{IncomingError, nack};
+use super::verify::verify;
+use crate::apply::{Applier, ApplyError, Deletions, Outcome, Policy, Recovered, Staging};
+use crate::config::{self, DeletePolicy};
+use crate::engine::Found;
+use crate::engine::lock;
+use crate::engine::pool::{Pool, PoolError};
+use crate::filter::Filter;
+use crate::fs::Root;
+use crate::model::{Attrs, Digest, Epoch, Generation, Manifest, NodeKey, Op, Record, RelPath};
+use crate::session::{self, Opening, SessionId, Verdict};
+use crate::store::{Store, StoreError, Write, Writer};
+use crate::wire::{ChangeSet, Nack};
+
+/// One tree that this node receives.
+#[derive(Debug)]
+pub struct ReplicaSet {
+    /// Its configuration.
+    pub config: config::ReplicaSet,
+    /// Threads for its file work, with the rights of its user.
+    pub pool: Arc<Pool>,
+    sources: Mutex<BTreeMap<ChannelId, Session>>,
+    /// Rung when a commit has ended.
+    idle: Notify,
+    applier: Applier,
+    filter: Filter,
+    manifest: Mutex<Manifest>,
+    fence: Mutex<session::Receiver>,
+    touched: Mutex<Touched>,
+    approved: Mutex<bool>,
+    counts: Mutex<Counts>,
+    store: Arc<Store>,
+    writer: Arc<Writer>,
+}
+
+/// A connection, and the channel on it.
+pub(crate) type ChannelId = (u64, u32);
+
+/// A source that has the set open.
+#[derive(Clone, Debug)]
+pub struct Session {
+    /// What the fence knows it by.
+    pub id: SessionId,
+    /// Since when.
+    pub since: Instant,
+    /// The source's address.
+    pub address: std::net::SocketAddr,
+    /// Its key.
+    pub key: NodeKey,
+    /// Its name.
+    pub name: String,
+    /// What its authorisation rests on.
+    pub proof: String,
+    /// What it replicates.
+    pub attrs: Attrs,
+}
+
+/// What status tells of a set.
+#[derive(Clone, Debug, Default)]
+pub struct Counts {
+    /// Change sets that went live.
+    pub change_sets: u64,
+    /// Entries that somebody else changed, and that were repaired.
+    pub drift: u64,
+    /// Deletions that wait for an operator.
+    pub deletions_held: u64,
+    /// Change sets that were refused.
+    pub rejected: u64,
+    /// The newest local failure.
+    pub error: Option<String>,
+}
+
+/// Paths whose records the store does not have yet.
+#[derive(Debug, Default)]
+struct Touched {
+    paths: BTreeSet<RelPath>,
+    /// Directories that came by a rename: everything below them.
+    trees: BTreeSet<RelPath>,
+    /// Everything.
+    all: bool,
+}
+
+/// What keeps a set from being served.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The tree or its stage.
+    #[error("set {set}: {cause}")]
+    Apply {
+        /// The set.
+        set: String,
+        /// Why.
+        cause: ApplyError,
+    },
+    /// The filter that keeps the stage out.
+    #[error("set {set}: {cause}")]
+    Filter {
+        /// The set.
+        set: String,
+        /// Why.
+        cause: String,
+    },
+    /// The root directory.
+    #[error("set {set}: cannot open {path}: {cause}")]
+    Root {
+        /// The set.
+        set: String,
+        /// The root directory.
+        path: String,
+        /// Why.
+        cause: std::io::Error,
+    },
+    /// Its user.
+    #[error("set {set}: {cause}")]
+    Pool {
+        /// The set.
+        set: String,
+        /// Why.
+        cause: PoolError,
+    },
+    /// The store.
+    #[error("set {set}: {cause}")]
+    Store {
+        /// The set.
+        set: String,
+        /// Why.
+        cause: StoreError,
+    },
+}
+
+/// What a look at the whole tree needs.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LookAll<'a> {
+    /// The root.
+    pub root: &'a Root,
+    /// Keeps the stage out.
+    pub filter: &'a Filter,
+    /// Extended attributes count.
+    pub xattrs: bool,
+}
+
+impl ReplicaSet {
+    /// Opens the set: takes on its user, finishes or drops what a crash left, loads what was agreed.
+    ///
+    /// # Errors
+    /// [`ServeError`]: the node's own fault.
+    pub fn open(
+        config: config::ReplicaSet,
+        threads: usize,
+        store: Arc<Store>,
+        writer: Arc<Writer>,
+    ) -> Result<Self, ServeError> {
+        let set = config.name.clone();
+        let gids: Vec<u32> = config.gid.iter().map(|g| g.id).collect();
+        let uid = config.uid.as_ref().map(|u| u.id);
+        let pool = Pool::running_as(&format!("set-{set}"), threads, uid, &gids)
+            .map_err(|cause| ServeError::Pool { set: set.clone(), cause })?;
+        let stored = |cause| ServeError::Store { set: set.clone(), cause };
+        let mut manifest = store.load_index(&set).map_err(stored)?;
+        let fence =
+            session::Receiver::new(store.seen_epoch(&set).map_err(stored)?, store.generation(&set).map_err(stored)?);
+        let (applier, recovered) = pool.run_blocking(|| open_tree(&config, &mut manifest))?;
+        let changed = recovered.finished || recovered.taken_back;
+        tell_recovery(&set, &recovered);
+        let filter =
+            Filter::new(&[], &[]).map_err(|e| ServeError::Filter { set: set.clone(), cause: e.to_string() })?;
+        Ok(Self {
+            config,
+            pool: Arc::new(pool),
+            sources: Mutex::default(),
+            idle: Notify::new(),
+            applier,
+            filter,
+            manifest: Mutex::new(manifest),
+            fence: Mutex::new(fence),
+            touched: Mutex::new(Touched { all: changed, ..Touched::default() }),
+            approved: Mutex::new(false),
+            counts: Mutex::default(),
+            store,
+            writer,
+        })
+    }
+
+    /// The root directory.
+    pub fn root(&self) -> &Root {
+        self.applier.root()
+    }
+
+    /// Locks what was agreed about the tree.
+    pub fn manifest(&self) -> MutexGuard<'_, Manifest> {
+        lock(&self.manifest)
+    }
+
+    /// What was agreed about `path`.
+    pub fn record(&self, path: &RelPath) -> Option<Record> {
+        self.manifest().get(path).cloned()
+    }
+
+    /// The newest epoch and the live generation.
+    pub fn position(&self) -> (Epoch, Generation) {
+        let fence = lock(&self.fence);
+        (fence.newest(), fence.live())
+    }
+
+    /// Figures for status.
+    pub fn counts(&self) -> Counts {
+        lock(&self.counts).clone()
+    }
+
+    /// Lets the deletions of the next change set pass the guard.
+    pub fn approve(&self) {
+        *lock(&self.approved) = true;
+    }
+
+    /// Looks at the whole tree; with `deep`, reads all content.
+    pub fn look_at_all(&self, attrs: Attrs, deep: bool) {
+        let look = LookAll { root: self.root(), filter: &self.filter, xattrs: attrs.has(Attrs::XATTRS) };
+        let known = self.manifest().clone();
+        let fresh = refreshed(&known, &look, deep);
+        *self.manifest() = fresh;
+        lock(&self.touched).all = true;
+    }
+
+    /// Every path at which the tree is not what was acknowledged.
+    ///
+    /// # Errors
+    /// Why it cannot be told, for people.
+    pub async fn verify(self: &Arc<Self>) -> Result<Vec<Found>, String> {
+        let set = self.clone();
+        let attrs = self.sources().first().map_or(Attrs::ARCHIVE, |s| s.attrs);
+        self.pool.run(move || verify(&set, attrs)).await.map_err(|e| e.to_string())
+    }
+
+    /// The Merkle root of what was agreed.
+    pub async fn root_digest(self: &Arc<Self>, attrs: Attrs) -> Option<Digest> {
+        let set = self.clone();
+        self.pool.run(move || set.manifest().root(attrs)).await.ok().flatten()
+    }
+
+    /// Opens the set for a source; waits while a commit is under way. Returns the newest epoch and
+    /// the live generation.
+    pub async fn open_for(&self, channel: ChannelId, session: Session) -> (Epoch, Generation) {
+        loop {
+            let idle = self.idle.notified();
+            match lock(&self.fence).handle_open(session.id, session.key) {
+                Opening::Opened { newest, live, .. } => {
+                    lock(&self.sources).insert(channel, session);
+                    return (newest, live);
+                }
+                Opening::Wait => {}
+            }
+            idle.await;
+        }
+    }
+
+    /// A source is gone.
+    pub fn close_for(&self, channel: ChannelId) {
+        if let Some(session) = lock(&self.sources).remove(&channel) {
+            lock(&self.fence).handle_closed(session.id);
+            self.idle.notify_waiters();
+        }
+    }
+
+    /// The sources that have it open.
+    pub fn sources(&self) -> Vec<Session> {
+        lock(&self.sources).values().cloned().collect()
+    }
+
+    /// Lets a change set begin; waits while a commit is under way. A new epoch is durable before
+    /// this returns.
+    ///
+    /// # Errors
+    /// The nack for the peer.
+    pub async fn admit(&self, session: SessionId, epoch: Epoch) -> Result<(), Nack> {
+        self.admitted(|fence| fence.handle_change_set(session, epoch)).await
+    }
+
+    /// Lets a compare begin; waits while a commit is under way. A new epoch is durable before this
+    /// returns.
+    ///
+    /// # Errors
+    /// The nack for the peer.
+    pub async fn admit_compare(&self, session: SessionId, epoch: Epoch) -> Result<(), Nack> {
+        self.admitted(|fence| fence.handle_compare(session, epoch)).await
+    }
+
+    /// Asks the fence until it need not wait for a commit any longer.
+    async fn admitted(&self, ask: impl Fn(&mut session::Receiver) -> Verdict) -> Result<(), Nack> {
+        loop {
+            let idle = self.idle.notified();
+            let verdict = ask(&mut lock(&self.fence));
+            match verdict {
+                Verdict::Accept { persist } => return self.persist(persist),
+                Verdict::Refuse(nack) => {
+                    lock(&self.counts).rejected += 1;
+                    return Err(nack);
+                }
+                Verdict::Wait => {}
+            }
+            idle.await;
+        }
+    }
+
+    fn persist(&self, epoch: Option<Epoch>) -> Result<(), Nack> {
+        let Some(epoch) = epoch else { return Ok(()) };
+        let stored = self.store.set_seen_epoch(&self.config.name, epoch);
+        stored.map(drop).map_err(|e| self.refuse(&IncomingError::Store(e)))
+    }
+
+    /// Whether the change set of `session`, staged by now, may still go live.
+    ///
+    /// # Errors
+    /// [`IncomingError::Over`].
+    pub fn may_commit(&self, session: SessionId) -> Result<(), IncomingError> {
+        lock(&self.fence).commit(session).map_err(IncomingError::Over)
+    }
+
+    /// The change set of `session` will not go live.
+    pub fn dropped(&self, session: SessionId) {
+        lock(&self.fence).handle_dropped(session);
+        self.idle.notify_waiters();
+    }
+
+    /// The change set of `session` is live.
+    pub fn live(&self, session: SessionId, generation: Generation) {
+        lock(&self.fence).handle_live(session, generation);
+        self.idle.notify_waiters();
+        self.writer.send([Write::Generation { set: self.config.name.clone(), generation }]);
+    }
+
+    /// Opens a stage for the change set.
+    ///
+    /// # Errors
+    /// [`IncomingError`] when there is no room or the stage cannot be made.
+    pub async fn begin(self: &Arc<Self>, session: &Session, head: &ChangeSet) -> Result<Arc<Staging>, IncomingError> {
+        let (set, attrs) = (self.clone(), session.attrs);
+        let (users, groups) = (head.users.clone(), head.groups.clone());
+        Ok(Arc::new(self.pool.run(move || set.applier.begin(attrs, &users, &groups)).await??))
+    }
+
+    /// Notes what `ops` are about to touch, for the store.
+    pub fn note(&self, ops: &[Op]) {
+        let manifest = self.manifest();
+        let mut touched = lock(&self.touched);
+        for op in ops {
+            match op {
+                Op::Put(put) => {
+                    if !put.entry.is_dir() {
+                        touched.paths.extend(manifest.within(&put.path).map(|(p, _)| p));
+                    }
+                    touched.paths.insert(put.path.clone());
+                }
+                Op::Remove { path, .. } => touched.paths.extend(manifest.within(path).map(|(p, _)| p)),
+                Op::Rename { from, to } => {
+                    touched.paths.extend(manifest.within(from).chain(manifest.within(to)).map(|(p, _)| p));
+                    touched.trees.insert(to.clone());
+                }
+            }
+        }
+    }
+
+    /// Makes what was staged live.
+    ///
+    /// # Errors
+    /// [`IncomingError`]: the tree is as it was.
+    pub async fn commit(self: &Arc<Self>, staging: &Arc<Staging>, head: &ChangeSet) -> Result<Outcome, IncomingError> {
+        let approved = std::mem::take(&mut *lock(&self.approved)) || head.deletions_approved;
+        let (set, staging) = (self.clone(), staging.clone());
+        let outcome = self.pool.run(move || staging.commit(&mut set.manifest(), approved)).await??;
+        let mut counts = lock(&self.counts);
+        counts.change_sets += 1;
+        counts.drift += outcome.drift.len() as u64;
+        counts.deletions_held = outcome.deletions_held;
+        counts.error = None;
+        for path in &outcome.drift {
+            tracing::warn!(set = self.config.name, %path, "somebody else changed it here; a copy is kept in .syncd/drift");
+        }
+        Ok(outcome)
+    }
+
+    /// Drops what is left of a stage.
+    pub async fn discard(self: &Arc<Self>, staging: Arc<Staging>) {
+        match self.pool.run(move || staging.cleanup()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(e)) => tracing::warn!(set = self.config.name, "the stage is not cleared: {e}"),
+            Err(e) => tracing::error!(set = self.config.name, "{e}"),
+        }
+    }
+
+    /// What the peer is told about `error`.
+    pub fn refuse(&self, error: &IncomingError) -> Nack {
+        let mut counts = lock(&self.counts);
+        counts.error = Some(error.to_string());
+        counts.rejected += 1;
+        drop(counts);
+        tracing::warn!(set = self.config.name, "a change set did not go live: {error}");
+        nack(self.position().0, error)
+    }
+
+    /// Hands to the store what it does not have yet.
+    pub fn save(&self) {
+        let touched = std::mem::take(&mut *lock(&self.touched));
+        let set = self.config.name.clone();
+        let manifest = self.manifest();
+        if touched.all {
+            self.writer.send([Write::ReplaceIndex { set, manifest: manifest.clone() }]);
+            return;
+        }
+        let mut paths = touched.paths;
+        for tree in touched.trees {
+            paths.extend(manifest.within(&tree).map(|(p, _)| p));
+        }
+        let changes: Vec<(RelPath, Option<Record>)> = paths
+            .into_iter()
+            .map(|p| {
+                let record = manifest.get(&p).cloned();
+                (p, record)
+            })
+            .collect();
+        if !changes.is_empty() {
+            self.writer.send([Write::Index { set, changes }]);
+        }
+    }
+}
+
+fn tell_recovery(set: &str, recovered: &Recovered) {
+    if recovered.finished {
+        tracing::warn!(set, "a change set that a crash cut short is live now, whole");
+    }
+    if recovered.taken_back {
+        tracing::warn!(set, "a change set that a crash cut short was taken back, whole");
+    }
+    for (path, cause) in &recovered.failed {
+        tracing::warn!(set, %path, "{cause}");
+    }
+}
+
+fn open_tree(config: &config::ReplicaSet, manifest: &mut Manifest) -> Result<(Applier, Recovered), ServeError> {
+    let set = config.name.clone();
+    let root = Root::open(&config.path).map_err(|cause| ServeError::Root {
+        set: set.clone(),
+        path: config.path.display().to_string(),
+        cause,
+    })?;
+    let failed = |cause| ServeError::Apply { set: set.clone(), cause };
+    let policy = Policy::of_this_thread(Attrs::ARCHIVE).map_err(|cause| ServeError::Root {
+        set: set.clone(),
+        path: config.path.display().to_string(),
+        cause,
+    })?;
+    let deletions = match config.delete {
+        DeletePolicy::Always => Deletions::Always,
+        DeletePolicy::Guarded => Deletions::Guarded,
+        DeletePolicy::Never => Deletions::Never,
+    };
+    let policy = Policy { privileged: config.privileged, numeric_ids: config.numeric_ids, deletions, ..policy };
+    let applier = Applier::open(root, policy).map_err(failed)?;
+    let recovered = applier.recover(manifest).map_err(failed)?;
+    Ok((applier, recovered))
+}

@@ -1,0 +1,140 @@
+//! Asks a peer what it holds and works out where it differs.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::merge::{self, Difference, Theirs};
+use super::set::SourceSet;
+use crate::engine::pool::Panicked;
+use crate::link::{FrameReader, Link, LinkError};
+use crate::model::{Digest, Epoch, RelPath};
+use crate::wire::{self, Message};
+
+/// Paths in one frame of [`Message::WantDirs`], at most; a path has up to 16 KiB.
+const WANT_FILL: usize = 192 * 1024;
+
+/// Entries that are gathered before they are merged.
+const MERGE_AT: usize = 8192;
+
+/// What ends a compare.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CompareError {
+    /// The link broke.
+    #[error(transparent)]
+    Link(#[from] LinkError),
+    /// A bug.
+    #[error(transparent)]
+    Panicked(#[from] Panicked),
+    /// The peer refused it.
+    #[error("the peer refused the compare: {0}")]
+    Refused(String),
+    /// The peer broke the protocol.
+    #[error("the peer answered a compare with a frame that does not belong there")]
+    Protocol,
+}
+
+/// Every path at which the peer differs from the index, with what the peer holds there.
+///
+/// With `deep` both sides read all content again.
+///
+/// # Errors
+/// [`CompareError`].
+pub(crate) async fn compare(
+    set: &Arc<SourceSet>,
+    link: &Link,
+    channel: u32,
+    epoch: Epoch,
+    deep: bool,
+) -> Result<Vec<Difference>, CompareError> {
+    let (mut writer, mut reader) = link.open_stream().await?;
+    writer.write(&Message::Compare(wire::Compare { channel, epoch, deep })).await?;
+    if deep {
+        on_pool(set, |set| {
+            let root = set.root();
+            merge::read_all(&set.look(&root), &set.index);
+        })
+        .await?;
+    }
+    let theirs = Arc::new(digests(&mut reader).await?);
+    let (wanted, mut differences) = {
+        let theirs = theirs.clone();
+        on_pool(set, move |set| {
+            let wanted = merge::wanted(&set.index, &theirs, set.config.options.attrs);
+            (wanted, merge::only_here(&set.index, &theirs))
+        })
+        .await?
+    };
+    for part in parts(&wanted) {
+        writer.write(&Message::WantDirs(part)).await?;
+    }
+    writer.write(&Message::End).await?;
+    writer.finish()?;
+    let mut gathered: BTreeMap<RelPath, Theirs> = BTreeMap::new();
+    let mut count = 0;
+    let mut last = None;
+    loop {
+        let (dir, entries) = match reader.read().await? {
+            Some(Message::Entries { dir, entries }) => (dir, entries),
+            Some(Message::End) => break,
+            Some(Message::Unknown(_)) => continue,
+            Some(Message::Nack(nack)) => return Err(CompareError::Refused(nack.cause)),
+            _ => return Err(CompareError::Protocol),
+        };
+        // A directory may come in several frames: only those before the newest are complete.
+        if count > MERGE_AT && last.as_ref() != Some(&dir) {
+            differences.extend(merge_all(set, std::mem::take(&mut gathered)).await?);
+            count = 0;
+        }
+        count += entries.len();
+        last = Some(dir.clone());
+        gathered.entry(dir).or_default().extend(entries);
+    }
+    differences.extend(merge_all(set, gathered).await?);
+    Ok(differences)
+}
+
+async fn digests(reader: &mut FrameReader) -> Result<BTreeMap<RelPath, Option<Digest>>, CompareError> {
+    let mut theirs = BTreeMap::new();
+    loop {
+        match reader.read().await? {
+            Some(Message::DirDigests(part)) => theirs.extend(part),
+            Some(Message::End) => return Ok(theirs),
+            Some(Message::Unknown(_)) => {}
+            Some(Message::Nack(nack)) => return Err(CompareError::Refused(nack.cause)),
+            _ => return Err(CompareError::Protocol),
+        }
+    }
+}
+
+async fn merge_all(set: &Arc<SourceSet>, gathered: BTreeMap<RelPath, Theirs>) -> Result<Vec<Difference>, CompareError> {
+    let merged = on_pool(set, move |set| {
+        let root = set.root();
+        let look = set.look(&root);
+        gathered.into_iter().flat_map(|(dir, theirs)| merge::differences(&look, &set.index, &dir, theirs)).collect()
+    });
+    Ok(merged.await?)
+}
+
+fn parts(dirs: &[RelPath]) -> Vec<Vec<RelPath>> {
+    let mut parts: Vec<Vec<RelPath>> = Vec::new();
+    let mut filled = WANT_FILL;
+    for dir in dirs {
+        filled += dir.as_bytes().len() + 4;
+        if filled > WANT_FILL {
+            parts.push(Vec::new());
+            filled = dir.as_bytes().len() + 4;
+        }
+        if let Some(part) = parts.last_mut() {
+            part.push(dir.clone());
+        }
+    }
+    parts
+}
+
+async fn on_pool<T: Send + 'static>(
+    set: &Arc<SourceSet>,
+    work: impl FnOnce(&SourceSet) -> T + Send + 'static,
+) -> Result<T, Panicked> {
+    let set = set.clone();
+    set.pool.clone().run(move || work(&set)).await
+}

@@ -1,0 +1,28 @@
+//! The sending side: how a change finds its way to every peer.
+//!
+//! | question | file |
+//! |---|---|
+//! | what is on disk, as far as it was looked at? | `index` |
+//! | what did an event turn out to be? | `refresh` |
+//! | who is told? | `watching` |
+//! | what is a set and a target here? | `set` |
+//! | how is a peer reached, for ever? | `peer`, `open` |
+//! | where do two trees differ? | `compare`, `merge` |
+//! | how does a change set travel? | `send`, `content` |
+
+mod compare;
+mod content;
+mod index;
+mod merge;
+mod open;
+mod peer;
+mod refresh;
+mod send;
+mod set;
+mod watching;
+
+pub use index::Index;
+pub use merge::Difference;
+pub use peer::{Peer, Shared};
+pub use set::{SourceSet, Target, target_id};
+pub use watching::Watching;

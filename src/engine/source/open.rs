@@ -1,0 +1,53 @@
+//! The source's half of an authorisation.
+
+use std::sync::Arc;
+
+use syncd_certs::password::{Context, Prover};
+use syncd_certs::secrets;
+
+use super::set::{SourceSet, Target};
+use crate::config::SourceAuth;
+use crate::fs::look;
+use crate::link::Link;
+use crate::model::{NodeKey, RelPath};
+use crate::wire::{Open, Proof};
+
+/// What asks for the set behind `target`, and what answers the challenge where a password proves
+/// the right to it.
+///
+/// # Errors
+/// The node's own fault, as one line: a password file that cannot be used.
+pub(crate) fn open(
+    link: &Link,
+    own: NodeKey,
+    channel: usize,
+    set: &Arc<SourceSet>,
+    target: &Target,
+) -> Result<(Open, Option<Prover>), String> {
+    let (proof, prover) = match &target.config.auth {
+        SourceAuth::Key => (Proof::Key, None),
+        SourceAuth::Password { user, file } => {
+            let password = secrets::read_password_file(file).map_err(|e| e.to_string())?;
+            let context = Context {
+                exporter: link.exporter(),
+                source_key: own.0,
+                receiver_key: link.node_key().0,
+                set: &target.config.set,
+                user,
+            };
+            let (prover, pake) = Prover::start(&password, &context);
+            (Proof::Password { user: user.clone(), pake }, Some(prover))
+        }
+    };
+    let same_host = link.node_key() == own;
+    let root = if same_host { look(&set.root(), &RelPath::root()).ok().flatten() } else { None };
+    let open = Open {
+        channel: u32::try_from(channel).map_err(|e| e.to_string())?,
+        set: target.config.set.clone(),
+        proof,
+        attrs: set.config.options.attrs,
+        numeric_ids: set.config.options.numeric_ids,
+        root: root.and_then(|r| r.stamp).map(|s| (s.dev, s.ino)),
+    };
+    Ok((open, prover))
+}

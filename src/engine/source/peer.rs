@@ -1,0 +1,585 @@
+//! The task of one peer: connects, opens sets, compares, sends, for ever.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use syncd_certs::password::Prover;
+use tokio::sync::{Notify, mpsc, oneshot, watch};
+use tokio::task::JoinHandle;
+use tokio::time::sleep_until;
+
+use super::compare::{CompareError, compare};
+use super::merge::Difference;
+use super::open;
+use super::send::{self, Outcome, SendError, Settled};
+use super::set::{SourceSet, Target};
+use crate::engine::{lock, stopped};
+use crate::link::{Endpoint, FrameReader, FrameWriter, Link, LinkError};
+use crate::model::{Epoch, NodeKey};
+use crate::observe::{FailLog, Failure};
+use crate::session::{self, Action, Fault, PeerAction, PeerState, Sending};
+use crate::store::{Store, Write, Writer};
+use crate::wire::{self, Hello, Message, Refusal};
+
+/// How soon the channels are looked at again at the latest, whatever their timers say.
+const AT_LATEST: Duration = Duration::from_secs(30);
+
+/// One peer, with every set that goes there.
+#[derive(Debug)]
+pub struct Peer {
+    /// Host name or address.
+    pub host: String,
+    /// UDP port.
+    pub port: u16,
+    /// The sets that go there; the position is the channel's number.
+    pub channels: Vec<(Arc<SourceSet>, Arc<Target>)>,
+    standing: Mutex<Standing>,
+    /// What every peer of this node shares.
+    pub shared: Arc<Shared>,
+    wake: Arc<Notify>,
+    /// An operator wants an attempt now.
+    replay: AtomicBool,
+    verifications: mpsc::UnboundedSender<Verification>,
+    asked: Mutex<Option<mpsc::UnboundedReceiver<Verification>>>,
+}
+
+/// A compare that an operator asked for, and that repairs nothing.
+#[derive(Debug)]
+struct Verification {
+    channel: usize,
+    reply: oneshot::Sender<Result<Vec<Difference>, String>>,
+}
+
+/// What every peer of a node shares.
+#[derive(Debug)]
+pub struct Shared {
+    /// The node's key.
+    pub key: NodeKey,
+    /// The node's name.
+    pub name: String,
+    /// Makes connections.
+    pub endpoint: Endpoint,
+    /// Epochs.
+    pub store: Arc<Store>,
+    /// The retry log.
+    pub writer: Arc<Writer>,
+    /// How long something may be unacknowledged before it is recorded durably.
+    pub record_after: Duration,
+    /// The ceiling of the backoff.
+    pub ceiling: Duration,
+    /// A line for each failure, where a legacy file asks for it.
+    pub fail_log: Option<Mutex<FailLog>>,
+}
+
+/// How a connection stands.
+#[derive(Clone, Debug)]
+pub struct Standing {
+    /// Bytes sent since the start.
+    pub bytes_sent: u64,
+    /// Its state.
+    pub state: PeerState,
+    /// The name that the peer gave itself.
+    pub name: Option<String>,
+    /// The last failure.
+    pub fault: Option<Fault>,
+}
+
+/// Something that happened. The number names the link it happened on: what comes late from an
+/// earlier one counts for nothing.
+enum Event {
+    Dialled(Result<Link, String>),
+    Control(u64, Result<Option<Message>, LinkError>),
+    Compared(u64, usize, Result<Vec<Difference>, CompareError>),
+    Sent(u64, usize, Result<(Outcome, Vec<Settled>), SendError>),
+}
+
+/// A link that is up.
+struct Up {
+    link: Link,
+    control: FrameWriter,
+    provers: HashMap<usize, Prover>,
+    reading: JoinHandle<()>,
+}
+
+impl Drop for Up {
+    fn drop(&mut self) {
+        self.reading.abort();
+        self.link.close("the source closes the connection");
+    }
+}
+
+impl Peer {
+    /// A peer that nothing is known of yet.
+    #[must_use]
+    pub fn new(
+        host: String,
+        port: u16,
+        channels: Vec<(Arc<SourceSet>, Arc<Target>)>,
+        shared: Arc<Shared>,
+        wake: Arc<Notify>,
+    ) -> Self {
+        let standing = Standing { bytes_sent: 0, state: PeerState::Down, name: None, fault: None };
+        let (verifications, asked) = mpsc::unbounded_channel();
+        Self {
+            host,
+            port,
+            channels,
+            standing: Mutex::new(standing),
+            shared,
+            wake,
+            replay: AtomicBool::new(false),
+            verifications,
+            asked: Mutex::new(Some(asked)),
+        }
+    }
+
+    /// How the connection stands.
+    pub fn standing(&self) -> Standing {
+        lock(&self.standing).clone()
+    }
+
+    /// Drives the peer until `stop` turns true.
+    pub async fn run(self: Arc<Self>, mut stop: watch::Receiver<bool>) {
+        let (tx, mut rx) = mpsc::unbounded_channel();
+        let Some(mut asked) = lock(&self.asked).take() else { return };
+        let machine = session::Peer::new(self.shared.key, self.shared.ceiling, rand::random());
+        let mut task = Task { peer: self.clone(), machine, link: None, up: None, number: 0, dialling: None, tx };
+        loop {
+            task.drive().await;
+            let due = task.due();
+            tokio::select! {
+                biased;
+                () = stopped(&mut stop) => break,
+                event = rx.recv() => if let Some(event) = event { task.handle(event).await },
+                () = self.wake.notified() => {}
+                Some(verification) = asked.recv() => task.verify(verification),
+                () = sleep_until(due.into()) => task.machine.handle_timeout(Instant::now()),
+            }
+        }
+        for (_, target) in &self.channels {
+            self.shared.writer.send(target.unrecorded());
+        }
+    }
+
+    /// Every path at which `target` differs by content or metadata; repairs nothing.
+    ///
+    /// # Errors
+    /// Why it cannot be told, for people.
+    pub async fn verify(&self, target: &Arc<Target>) -> Result<Vec<Difference>, String> {
+        let position = self.channels.iter().position(|(_, t)| Arc::ptr_eq(t, target));
+        let channel = position.ok_or("this peer does not have that set")?;
+        let (reply, answer) = oneshot::channel();
+        self.verifications.send(Verification { channel, reply }).map_err(|_| "syncd is stopping")?;
+        answer.await.map_err(|_| "syncd is stopping".to_owned())?
+    }
+
+    /// Tries everything that waits, now, and looks at both trees once more.
+    pub fn replay_now(&self) {
+        for (set, target) in &self.channels {
+            let mut channel = target.channel();
+            channel.replay_now();
+            if set.config.options.full_compare {
+                channel.request_compare(false);
+            }
+        }
+        self.replay.store(true, Ordering::Relaxed);
+        self.wake.notify_one();
+    }
+
+    fn complain(&self, target: &Target, cause: &str) {
+        if let Some(log) = &self.shared.fail_log {
+            let failure = Failure { peer: &target.config.host, set: &target.config.set, path: None, cause };
+            lock(log).record(Timestamp::now(), &failure);
+        }
+    }
+}
+
+/// The state of the task.
+struct Task {
+    peer: Arc<Peer>,
+    machine: session::Peer,
+    /// A link whose hello is under way.
+    link: Option<Link>,
+    up: Option<Up>,
+    number: u64,
+    dialling: Option<JoinHandle<()>>,
+    tx: mpsc::UnboundedSender<Event>,
+}
+
+impl Task {
+    /// Does what the machines ask for.
+    async fn drive(&mut self) {
+        let now = Instant::now();
+        if self.peer.replay.swap(false, Ordering::Relaxed) {
+            self.machine.replay_now();
+        }
+        while let Some(action) = self.machine.poll_action(now) {
+            match action {
+                PeerAction::Dial => self.dial(),
+                PeerAction::SendHello => self.greet().await,
+                PeerAction::Close(reason) => self.close(&reason.to_string()),
+            }
+        }
+        if self.machine.is_up() {
+            for channel in 0..self.peer.channels.len() {
+                self.drive_channel(channel).await;
+            }
+        }
+        self.record(now);
+        let mut standing = lock(&self.peer.standing);
+        standing.state = self.machine.state();
+        standing.fault = self.machine.fault().cloned();
+        standing.name = self.machine.hello().map(|h| h.name.clone());
+    }
+
+    async fn drive_channel(&mut self, number: usize) {
+        let peer = self.peer.clone();
+        let Some((set, target)) = peer.channels.get(number) else { return };
+        if self.must_wait(number) {
+            return;
+        }
+        loop {
+            let action = target.channel().poll_action(Instant::now());
+            match action {
+                None => return,
+                Some(Action::Open) => self.open(number, set, target).await,
+                Some(Action::Compare { deep }) => self.compare(number, set, deep),
+                Some(Action::Send(sending)) => self.send(number, set, target, sending),
+                Some(Action::TakeEpoch { newest }) => self.take_epoch(set, newest),
+                Some(Action::CloseLink { cause }) => {
+                    self.close(&cause);
+                    self.machine.handle_closed(Instant::now(), &cause);
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Until one set is open the peer takes only a few frames: sets are asked for one by one.
+    fn must_wait(&self, number: usize) -> bool {
+        let authorised = self.up.as_ref().is_some_and(|up| up.link.is_authorised());
+        let opening = |(_, target): &(_, Arc<Target>)| target.channel().phase() == session::Phase::Opening;
+        let others = self.peer.channels.iter().enumerate().filter(|(n, _)| *n != number);
+        !authorised && others.map(|(_, channel)| channel).any(opening)
+    }
+
+    /// When to look again.
+    fn due(&self) -> Instant {
+        let latest = Instant::now() + AT_LATEST;
+        let channels = self.peer.channels.iter().filter_map(|(_, target)| {
+            let channel = target.channel();
+            let record = target.record_due(&channel, self.peer.shared.record_after);
+            let send = if self.machine.is_up() { channel.poll_timeout() } else { None };
+            record.into_iter().chain(send).min()
+        });
+        channels.chain(self.machine.poll_timeout()).fold(latest, Instant::min)
+    }
+
+    /// Records durably what has been unacknowledged for a moment.
+    fn record(&self, now: Instant) {
+        for (_, target) in &self.peer.channels {
+            let due = target.record_due(&target.channel(), self.peer.shared.record_after);
+            if due.is_some_and(|due| due <= now) {
+                self.peer.shared.writer.send(target.unrecorded());
+            }
+        }
+    }
+
+    async fn handle(&mut self, event: Event) {
+        let now = Instant::now();
+        match event {
+            Event::Dialled(Ok(link)) => {
+                self.link = Some(link);
+                self.machine.handle_dialled(now);
+            }
+            Event::Dialled(Err(cause)) => self.down(now, &cause),
+            Event::Control(number, _) | Event::Compared(number, ..) | Event::Sent(number, ..)
+                if number != self.number => {}
+            Event::Control(_, Ok(Some(message))) => self.control(now, message).await,
+            Event::Control(_, Ok(None)) => self.down(now, "the peer closed the connection"),
+            Event::Control(_, Err(e)) => self.down(now, &e.to_string()),
+            Event::Compared(_, channel, result) => self.compared(now, channel, result),
+            Event::Sent(_, channel, result) => self.sent(now, channel, result),
+        }
+    }
+
+    fn dial(&mut self) {
+        let (peer, tx) = (self.peer.clone(), self.tx.clone());
+        self.dialling = Some(tokio::spawn(async move {
+            let dialled = dial(&peer).await;
+            // Whoever asked has ended.
+            let _ = tx.send(Event::Dialled(dialled));
+        }));
+    }
+
+    async fn greet(&mut self) {
+        let Some(link) = self.link.take() else { return };
+        self.number += 1;
+        let hello = Message::Hello(Hello {
+            version: wire::VERSION,
+            features: vec!["zstd".to_owned()],
+            name: self.peer.shared.name.clone(),
+            agent: crate::AGENT.to_owned(),
+        });
+        let greeted = async {
+            let (mut control, reader) = link.open_stream().await?;
+            control.write(&hello).await?;
+            Ok::<_, LinkError>((control, reader))
+        };
+        match greeted.await {
+            Ok((control, reader)) => {
+                let reading = tokio::spawn(read_control(reader, self.number, self.tx.clone()));
+                self.up = Some(Up { link, control, provers: HashMap::new(), reading });
+            }
+            Err(e) => self.down(Instant::now(), &e.to_string()),
+        }
+    }
+
+    async fn control(&mut self, now: Instant, message: Message) {
+        match message {
+            Message::Hello(hello) => {
+                let Some(up) = &self.up else { return };
+                let key = up.link.node_key();
+                tracing::debug!(peer = self.peer.host, name = hello.name, %key, "connected");
+                self.machine.handle_hello(now, key, hello);
+                if self.machine.is_up() {
+                    self.peer.channels.iter().for_each(|(_, target)| target.channel().handle_link_up());
+                }
+            }
+            Message::Challenge { channel, pake, confirm } => {
+                self.challenge(now, channel as usize, &pake, &confirm).await;
+            }
+            Message::Opened(opened) => {
+                if let Some(up) = &self.up {
+                    up.link.authorised();
+                }
+                if let Some((set, target)) = self.peer.channels.get(opened.channel as usize) {
+                    target.set_proof(Some(opened.proof.clone()));
+                    tracing::info!(set = set.config.name, peer = %target, "connected; {}", opened.proof);
+                    target.channel().handle_opened(opened.newest, opened.generation);
+                }
+            }
+            Message::Refused(refused) => match refused.channel {
+                Some(channel) => self.refused(now, channel as usize, refused.code),
+                None => self.down(now, &format!("the peer refuses the connection: {:?}", refused.code)),
+            },
+            Message::Drifted { channel } => {
+                if let Some((_, target)) = self.peer.channels.get(channel as usize) {
+                    target.channel().handle_drifted(now);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    async fn open(&mut self, number: usize, set: &Arc<SourceSet>, target: &Target) {
+        let Some(up) = &mut self.up else { return };
+        match open::open(&up.link, self.peer.shared.key, number, set, target) {
+            Ok((open, prover)) => {
+                up.provers.extend(prover.map(|p| (number, p)));
+                if let Err(e) = up.control.write(&Message::Open(open)).await {
+                    self.down(Instant::now(), &e.to_string());
+                }
+            }
+            Err(cause) => {
+                tracing::error!(set = set.config.name, peer = %target, "{cause}");
+                target.channel().handle_refused(Instant::now(), Refusal::NotServed);
+            }
+        }
+    }
+
+    async fn challenge(&mut self, now: Instant, number: usize, pake: &[u8], confirm: &[u8]) {
+        let Some(up) = &mut self.up else { return };
+        let Some(prover) = up.provers.remove(&number) else { return };
+        match prover.finish(pake, confirm) {
+            Ok(confirm) => {
+                let channel = u32::try_from(number).unwrap_or(u32::MAX);
+                if let Err(e) = up.control.write(&Message::Confirm { channel, confirm }).await {
+                    self.down(now, &e.to_string());
+                }
+            }
+            Err(_) => self.refused(now, number, Refusal::WrongPassword),
+        }
+    }
+
+    fn refused(&self, now: Instant, number: usize, code: Refusal) {
+        if let Some((set, target)) = self.peer.channels.get(number) {
+            let mut channel = target.channel();
+            let before = channel.fault().map(|f| f.cause.clone());
+            channel.handle_refused(now, code);
+            let cause = channel.fault().map(|f| f.cause.clone()).unwrap_or_default();
+            drop(channel);
+            if before.as_ref() != Some(&cause) {
+                tracing::warn!(set = set.config.name, peer = %target, "{cause}; trying again");
+            }
+            self.peer.complain(target, &cause);
+        }
+    }
+
+    fn verify(&self, verification: Verification) {
+        let Verification { channel: number, reply } = verification;
+        let Some((set, target)) = self.peer.channels.get(number) else { return };
+        let open = matches!(target.channel().phase(), session::Phase::Live | session::Phase::Comparing);
+        let Some(up) = self.up.as_ref().filter(|_| open) else {
+            let fault = target.channel().fault().map(|f| f.cause.clone());
+            let cause = fault.unwrap_or_else(|| "it is not connected yet".to_owned());
+            let _ = reply.send(Err(format!("{target} cannot be compared: {cause}")));
+            return;
+        };
+        let (link, set) = (up.link.clone(), set.clone());
+        let channel = u32::try_from(number).unwrap_or(u32::MAX);
+        tokio::spawn(async move {
+            let found = compare(&set, &link, channel, set.epoch(), true).await;
+            // Whoever asked may have gone.
+            let _ = reply.send(found.map_err(|e| e.to_string()));
+        });
+    }
+
+    fn compare(&self, number: usize, set: &Arc<SourceSet>, deep: bool) {
+        let Some(up) = &self.up else { return };
+        let (link, set, tx, on) = (up.link.clone(), set.clone(), self.tx.clone(), self.number);
+        let channel = u32::try_from(number).unwrap_or(u32::MAX);
+        tokio::spawn(async move {
+            let epoch = set.epoch();
+            let result = compare(&set, &link, channel, epoch, deep).await;
+            let _ = tx.send(Event::Compared(on, number, result));
+        });
+    }
+
+    fn compared(&mut self, now: Instant, number: usize, result: Result<Vec<Difference>, CompareError>) {
+        let peer = self.peer.clone();
+        let Some((set, target)) = peer.channels.get(number) else { return };
+        match result {
+            Ok(differences) => {
+                let entries = set.index.lock().manifest().len();
+                tracing::info!(set = set.config.name, peer = %target, entries, differ = differences.len(), "compared");
+                set.guard_compare(&differences);
+                target.channel().handle_compared(now, differences);
+            }
+            Err(CompareError::Link(e)) => self.down(now, &e.to_string()),
+            Err(e) => {
+                tracing::warn!(set = set.config.name, peer = %target, "{e}");
+                target.channel().handle_compare_failed(now, &e.to_string());
+            }
+        }
+    }
+
+    fn send(&self, number: usize, set: &Arc<SourceSet>, target: &Arc<Target>, sending: Sending) {
+        let Some(up) = &self.up else { return };
+        let (link, set, target, tx, on) = (up.link.clone(), set.clone(), target.clone(), self.tx.clone(), self.number);
+        let channel = u32::try_from(number).unwrap_or(u32::MAX);
+        tokio::spawn(async move {
+            let result = send::send(&set, &target, &link, channel, sending).await;
+            let _ = tx.send(Event::Sent(on, number, result));
+        });
+    }
+
+    fn sent(&mut self, now: Instant, number: usize, result: Result<(Outcome, Vec<Settled>), SendError>) {
+        let peer = self.peer.clone();
+        let Some((set, target)) = peer.channels.get(number) else { return };
+        let (outcome, settled) = match result {
+            Ok(sent) => sent,
+            Err(e) => return self.down(now, &e.to_string()),
+        };
+        let mut channel = target.channel();
+        for name in settled {
+            match name {
+                Settled::Sent(path, entry) => channel.handle_sent(&path, entry),
+                Settled::Unsendable(path, cause) => {
+                    tracing::warn!(set = set.config.name, peer = %target, %path, "not sent: {cause}");
+                    channel.handle_unsendable(now, &path, &cause);
+                }
+            }
+        }
+        match outcome {
+            Outcome::Acknowledged(ack) => {
+                for failed in &ack.failed {
+                    tracing::warn!(set = set.config.name, peer = %target, path = %failed.path, "not applied there: {}", failed.cause);
+                    peer.complain(target, &format!("{}: {}", failed.path, failed.cause));
+                }
+                if ack.deletions_held > 0 {
+                    tracing::warn!(set = set.config.name, peer = %target, held = ack.deletions_held, "the peer's guard holds deletions back; to release them: syncd approve {}", set.config.name);
+                }
+                channel.handle_ack(now, &ack);
+            }
+            Outcome::Refused(nack) => {
+                tracing::warn!(set = set.config.name, peer = %target, "the peer could not take a change set: {}", nack.cause);
+                peer.complain(target, &nack.cause);
+                channel.handle_nack(now, &nack);
+            }
+            Outcome::Empty => channel.handle_empty(now),
+        }
+        let acked = channel.acked();
+        drop(channel);
+        peer.shared
+            .writer
+            .send(target.acknowledged().into_iter().chain([Write::Generation { set: target.id(), generation: acked }]));
+        set.guard_settle();
+    }
+
+    fn take_epoch(&self, set: &SourceSet, newest: Epoch) {
+        let epoch = newest.max(set.epoch()).next(self.peer.shared.key);
+        match self.peer.shared.store.set_epoch(&set.config.name, epoch) {
+            Ok(_) => {
+                tracing::info!(set = set.config.name, %epoch, "took a new epoch");
+                set.set_epoch(epoch);
+            }
+            Err(e) => tracing::error!(set = set.config.name, "cannot take epoch {epoch}: {e}"),
+        }
+    }
+
+    /// The connection is gone, or could not be made.
+    fn down(&mut self, now: Instant, cause: &str) {
+        let new = self.machine.fault().is_none_or(|f| f.cause != cause);
+        self.close(cause);
+        self.machine.handle_closed(now, cause);
+        for (set, target) in &self.peer.channels {
+            target.channel().handle_link_down(now, cause);
+            target.set_proof(None);
+            if new {
+                tracing::warn!(set = set.config.name, peer = %target, "{cause}; trying again");
+            }
+            self.peer.complain(target, cause);
+        }
+    }
+
+    fn close(&mut self, cause: &str) {
+        if let Some(dialling) = self.dialling.take() {
+            dialling.abort();
+        }
+        self.link = None;
+        if self.up.take().is_some() {
+            self.number += 1;
+            for (_, target) in &self.peer.channels {
+                target.channel().handle_link_down(Instant::now(), cause);
+            }
+        }
+    }
+}
+
+/// Connects to the first address of the peer's name that answers; resolved anew each time.
+async fn dial(peer: &Peer) -> Result<Link, String> {
+    let name = format!("{}:{}", peer.host, peer.port);
+    let addresses = tokio::net::lookup_host(&name).await.map_err(|e| format!("{name}: cannot be resolved: {e}"))?;
+    let mut last = format!("{name}: has no address");
+    for address in addresses {
+        match peer.shared.endpoint.dial(address).await {
+            Ok(link) => return Ok(link),
+            Err(e) => last = e.to_string(),
+        }
+    }
+    Err(last)
+}
+
+async fn read_control(mut reader: FrameReader, number: u64, tx: mpsc::UnboundedSender<Event>) {
+    loop {
+        let message = reader.read().await;
+        let last = !matches!(message, Ok(Some(_)));
+        if tx.send(Event::Control(number, message)).is_err() || last {
+            return;
+        }
+    }
+}

@@ -1,0 +1,258 @@
+//! Looks at names that may have changed and says what did.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use super::index::Index;
+use super::set::SharedIndex;
+use crate::coalesce::{Batch, Scope};
+use crate::config::SetOptions;
+use crate::filter::Filter;
+use crate::fs::{Root, Scan, look, scan, xattrs};
+use crate::model::{Attrs, Entry, Kind, Record, RelPath};
+
+/// How old a change must be before equal timestamps prove that there was no other.
+const FRESH: Duration = Duration::from_millis(100);
+
+/// What a look at the disk showed to be unlike the index.
+#[derive(Debug, Default)]
+pub struct Refreshed {
+    /// Every path that changed, with the entry that the index had there: the base of a peer to
+    /// which nothing else is owed for the path.
+    pub changed: BTreeMap<RelPath, Option<Entry>>,
+    /// Old and new path of inodes that moved; of a moved directory only the top.
+    pub moves: Vec<(RelPath, RelPath)>,
+    /// What could not be looked at, and why.
+    pub problems: Vec<(RelPath, std::io::Error)>,
+    /// How many entries went and did not turn up elsewhere, for the delete guard.
+    pub removed: usize,
+}
+
+/// What the looks of one refresh have yielded so far.
+#[derive(Debug, Default)]
+struct Seen {
+    /// Names that were looked at.
+    looked: BTreeSet<RelPath>,
+    /// Trees that were scanned.
+    trees: Vec<RelPath>,
+    /// What is there and unlike the index; parents before what is in them.
+    came: Vec<(RelPath, Record)>,
+    /// What was in the index and is not there.
+    went: Vec<(RelPath, Record)>,
+}
+
+impl Seen {
+    fn in_tree(&self, path: &RelPath) -> bool {
+        self.trees.iter().any(|tree| path.is_within(tree))
+    }
+}
+
+/// What a refresh needs to know of its set.
+#[derive(Clone, Copy, Debug)]
+pub struct Look<'a> {
+    /// The root.
+    pub root: &'a Root,
+    /// What never travels.
+    pub filter: &'a Filter,
+    /// Which types and attributes count.
+    pub options: &'a SetOptions,
+}
+
+impl Look<'_> {
+    /// Looks at what `batch` names and brings `index` up to what is there.
+    ///
+    /// A tree is scanned whole; so is a name that has become a directory. A name that was a
+    /// directory and is gone takes everything below with it. The parents of names that came or
+    /// went are looked at too, since their mtime moved. `held` names that are still being written
+    /// are left out of scans: they come in a batch of their own.
+    pub fn refresh(&self, index: &SharedIndex, batch: &Batch, held: &(dyn Fn(&RelPath) -> bool + Sync)) -> Refreshed {
+        let mut out = Refreshed::default();
+        let trees = batch.names.iter().filter(|(_, scope)| **scope == Scope::Tree);
+        let scans: Vec<(RelPath, Scan)> = trees.map(|(path, _)| (path.clone(), self.scan(path, held))).collect();
+        let mut index = index.lock();
+        let mut seen = Seen::default();
+        for (path, scan) in scans {
+            self.take_tree(&mut index, &path, scan, &mut seen, &mut out);
+        }
+        let mut todo: BTreeSet<RelPath> = batch.names.keys().cloned().collect();
+        while let Some(path) = todo.pop_first() {
+            if seen.looked.insert(path.clone()) && !seen.in_tree(&path) {
+                self.take_name(&mut index, &path, &mut todo, &mut seen, &mut out);
+            }
+            if let Some(parent) = path.parent().filter(|p| !seen.looked.contains(p)) {
+                todo.insert(parent);
+            }
+        }
+        self.settle(&mut index, seen, &mut out);
+        out
+    }
+
+    fn scan(&self, below: &RelPath, held: &(dyn Fn(&RelPath) -> bool + Sync)) -> Scan {
+        let excluded = |path: &RelPath, is_dir: bool| self.filter.excludes(path, is_dir) || (!is_dir && held(path));
+        scan(self.root, below, &excluded, self.options.attrs.has(Attrs::XATTRS))
+    }
+
+    /// Compares one name with the index.
+    fn take_name(
+        &self,
+        index: &mut Index,
+        path: &RelPath,
+        todo: &mut BTreeSet<RelPath>,
+        seen: &mut Seen,
+        out: &mut Refreshed,
+    ) {
+        let now = match self.look(path) {
+            Ok(now) => now.filter(|n| self.travels(path, n)),
+            Err(e) => return out.problems.push((path.clone(), e)),
+        };
+        let known = index.manifest().get(path);
+        match (&now, known) {
+            (None, None) => return,
+            (Some(now), Some(known)) if known.is_current(now) && !is_fresh(now) => return,
+            _ => {}
+        }
+        for record in now.iter().chain(known) {
+            todo.extend(index.other_names(path, record));
+        }
+        let was_dir = known.is_some_and(|k| k.entry.is_dir());
+        match now {
+            None => seen.went.extend(index.remove(path)),
+            Some(now) if now.entry.is_dir() && !was_dir => {
+                let scan = self.scan(path, &|_| false);
+                self.take_tree(index, path, scan, seen, out);
+            }
+            Some(now) => {
+                if was_dir && !now.entry.is_dir() {
+                    seen.went.extend(index.remove(path));
+                }
+                seen.came.push((path.clone(), now));
+            }
+        }
+    }
+
+    /// Compares everything at and below `top` with the index.
+    fn take_tree(&self, index: &mut Index, top: &RelPath, scan: Scan, seen: &mut Seen, out: &mut Refreshed) {
+        let mut found = BTreeSet::new();
+        let unknown: Vec<RelPath> = scan.problems.iter().map(|(p, _)| p.clone()).collect();
+        out.problems.extend(scan.problems);
+        for (path, now) in scan.records {
+            if !self.travels(&path, &now) {
+                continue;
+            }
+            found.insert(path.clone());
+            let known = index.manifest().get(&path);
+            if known.is_some_and(|k| k.is_current(&now)) {
+                continue;
+            }
+            if known.is_some_and(|k| k.entry.is_dir()) && !now.entry.is_dir() {
+                seen.went.extend(index.remove(&path));
+            }
+            seen.came.push((path, now));
+        }
+        let gone: Vec<RelPath> = index
+            .manifest()
+            .within(top)
+            .map(|(path, _)| path)
+            .filter(|path| !found.contains(path) && !unknown.iter().any(|u| path.is_within(u)))
+            .collect();
+        for path in gone {
+            seen.went.extend(index.remove(&path));
+        }
+        seen.trees.push(top.clone());
+    }
+
+    fn look(&self, path: &RelPath) -> std::io::Result<Option<Record>> {
+        let mut now = look(self.root, path)?;
+        if let Some(now) = &mut now
+            && self.options.attrs.has(Attrs::XATTRS)
+        {
+            now.entry.xattrs = xattrs(self.root, path)?;
+        }
+        Ok(now)
+    }
+
+    /// Puts what came into the index and works out what changed and what merely moved.
+    fn settle(&self, index: &mut Index, seen: Seen, out: &mut Refreshed) {
+        let mut inodes: HashMap<(u64, u64), (RelPath, Record)> = HashMap::new();
+        let removed = seen.went.len();
+        for (path, record) in seen.went {
+            out.changed.insert(path.clone(), Some(record.entry.clone()));
+            if let Some(stamp) = record.stamp {
+                inodes.insert((stamp.dev, stamp.ino), (path, record));
+            }
+        }
+        let mut links = Vec::new();
+        let mut moved_dirs: HashMap<RelPath, RelPath> = HashMap::new();
+        let mut moved = 0;
+        for (path, mut now) in seen.came {
+            let from = now.stamp.and_then(|s| inodes.get(&(s.dev, s.ino)));
+            if let Some((from, old)) = from.filter(|(_, old)| old.entry.kind() == now.entry.kind()) {
+                moved += 1;
+                if old.is_current(&now) {
+                    // Moved along with its directory: not even its ctime changed.
+                    now.entry.node = old.entry.node.clone();
+                }
+                let with_parent = from.name() == path.name()
+                    && from.parent().and_then(|p| moved_dirs.get(&p).cloned()) == path.parent();
+                if !with_parent {
+                    out.moves.push((from.clone(), path.clone()));
+                }
+                if now.entry.is_dir() {
+                    moved_dirs.insert(from.clone(), path.clone());
+                }
+            }
+            if now.entry.kind() == Kind::File && now.stamp.is_some_and(|s| s.nlink > 1) {
+                links.push(path.clone());
+            }
+            let old = index.insert(&path, now);
+            out.changed.entry(path).or_insert_with(|| old.map(|o| o.entry));
+        }
+        out.removed = removed.saturating_sub(moved);
+        if !out.changed.is_empty() {
+            index.advance();
+        }
+        if self.options.attrs.has(Attrs::HARD_LINKS) {
+            relink(index, links, out);
+        }
+    }
+
+    /// Whether entries like `record` are replicated by this set at all.
+    fn travels(&self, path: &RelPath, record: &Record) -> bool {
+        let wanted = match record.entry.kind() {
+            Kind::Dir => return !self.filter.excludes(path, true),
+            Kind::Device => self.options.devices,
+            Kind::Fifo | Kind::Socket => self.options.specials,
+            Kind::File => true,
+            Kind::Symlink => self.options.symlinks,
+        };
+        wanted && !self.filter.excludes(path, false)
+    }
+}
+
+/// Whether the file changed so lately that a second change may hide behind the same timestamps:
+/// before Linux 6.13 they move in steps of up to 10 ms. It is read again then.
+fn is_fresh(now: &Record) -> bool {
+    let Some(ctime) = now.stamp.filter(|_| now.entry.kind() == Kind::File).map(|s| s.ctime) else { return false };
+    let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let ctime = Duration::new(u64::try_from(ctime.secs).unwrap_or(0), ctime.nanos);
+    wall.abs_diff(ctime) < FRESH
+}
+
+/// Names the leader of each hard-link group anew, since a name of it came, went or changed.
+fn relink(index: &mut Index, paths: Vec<RelPath>, out: &mut Refreshed) {
+    for path in paths {
+        let Some(record) = index.manifest().get(&path).cloned() else { continue };
+        let mut group = index.other_names(&path, &record);
+        group.push(path);
+        for name in group {
+            let Some(mut record) = index.manifest().get(&name).cloned() else { continue };
+            let leader = index.leader(&name, &record);
+            if record.entry.link != leader {
+                let old = record.entry.clone();
+                record.entry.link = leader;
+                index.insert(&name, record);
+                out.changed.entry(name).or_insert(Some(old));
+            }
+        }
+    }
+}

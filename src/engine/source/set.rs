@@ -1,0 +1,384 @@
+//! A source set as its tasks share it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use tokio::sync::Notify;
+
+use super::index::Index;
+use super::merge::Difference;
+use super::refresh::Look;
+use crate::config::{self, Compression, DeletePolicy};
+use crate::delta::Cache;
+use crate::engine::lock;
+use crate::engine::pool::Pool;
+use crate::filter::Filter;
+use crate::fs::Root;
+use crate::model::{Base, Digest, Entry, Epoch, RelPath};
+use crate::observe::Monitor;
+use crate::plan::{Guard, Halt};
+use crate::session::{Channel, Fault};
+use crate::store::{Pending, Store, StoreError, Write};
+
+/// An index that the tasks of a set share.
+#[derive(Debug, Default)]
+pub struct SharedIndex(Mutex<Index>);
+
+impl SharedIndex {
+    /// An index to share.
+    #[must_use]
+    pub fn new(index: Index) -> Self {
+        Self(Mutex::new(index))
+    }
+
+    /// Locks it. Whoever holds the lock neither waits nor does IO but for looking at names.
+    pub fn lock(&self) -> MutexGuard<'_, Index> {
+        lock(&self.0)
+    }
+}
+
+/// One tree that this node is primary of.
+#[derive(Debug)]
+pub struct SourceSet {
+    /// Its configuration.
+    pub config: config::SourceSet,
+    /// What is on disk.
+    pub index: SharedIndex,
+    /// What never travels.
+    pub filter: Filter,
+    /// Threads for its file work.
+    pub pool: Arc<Pool>,
+    /// Its receivers.
+    pub targets: Vec<Arc<Target>>,
+    guard: Mutex<Guard>,
+    epoch: Mutex<Epoch>,
+    /// Problems and counters.
+    pub monitor: Monitor,
+    watch: Mutex<WatchState>,
+    root: RwLock<Arc<Root>>,
+}
+
+/// How the watcher of a set fares, for status.
+#[derive(Clone, Debug, Default)]
+pub struct WatchState {
+    /// Directories under watch.
+    pub watches: u64,
+    /// Directories that are polled since they cannot be watched.
+    pub polled: u64,
+    /// How often the kernel's queue overflowed.
+    pub overflows: u64,
+    /// The limit of watches is reached: what to do about it.
+    pub limited: Option<String>,
+    /// The root directory is gone: how.
+    pub root_gone: Option<String>,
+}
+
+/// A receiver of a set.
+#[derive(Debug)]
+pub struct Target {
+    /// Its configuration.
+    pub config: config::Target,
+    channel: Mutex<Channel>,
+    /// Rung when `channel` may have something to do.
+    pub wake: Arc<Notify>,
+    /// Block signatures of the large files that were sent last.
+    pub warm: Arc<Mutex<Cache>>,
+    proof: Mutex<Option<String>>,
+    /// How its change sets are compressed.
+    pub compression: Compression,
+    /// What the store knows that it is owed, and why.
+    recorded: Mutex<BTreeMap<RelPath, String>>,
+}
+
+impl Target {
+    /// A receiver that nothing is known of yet.
+    #[must_use]
+    pub fn new(config: config::Target, channel: Channel, compression: Compression, wake: Arc<Notify>) -> Self {
+        let warm = Arc::new(Mutex::new(Cache::default()));
+        Self {
+            config,
+            channel: Mutex::new(channel),
+            wake,
+            warm,
+            proof: Mutex::new(None),
+            compression,
+            recorded: Mutex::default(),
+        }
+    }
+
+    /// Locks what it is owed.
+    pub fn channel(&self) -> MutexGuard<'_, Channel> {
+        lock(&self.channel)
+    }
+
+    /// What its session rests on; none while there is none.
+    pub fn proof(&self) -> Option<String> {
+        lock(&self.proof).clone()
+    }
+
+    /// Notes what its session rests on.
+    pub fn set_proof(&self, proof: Option<String>) {
+        *lock(&self.proof) = proof;
+    }
+
+    /// When what it is owed has to be recorded durably; none when that was done, or it is owed
+    /// nothing.
+    pub fn record_due(&self, channel: &Channel, after: Duration) -> Option<Instant> {
+        let recorded = lock(&self.recorded);
+        let newest = channel.unacknowledged().filter(|n| !recorded.contains_key(n.path)).map(|n| n.since).min()?;
+        Some(newest + after)
+    }
+
+    /// What it is owed and the store does not know, for the store.
+    pub fn unrecorded(&self) -> Option<Write> {
+        let channel = self.channel();
+        let mut recorded = lock(&self.recorded);
+        let (now, wall) = (Instant::now(), SystemTime::now());
+        let mut names = Vec::new();
+        for name in channel.unacknowledged() {
+            let cause = name.fault.map(|f| f.cause.clone()).unwrap_or_default();
+            if recorded.get(name.path) != Some(&cause) {
+                let since = wall - now.saturating_duration_since(name.since);
+                let since_unix_ms =
+                    since.duration_since(UNIX_EPOCH).map_or(0, |d| u64::try_from(d.as_millis()).unwrap_or(0));
+                names.push((name.path.clone(), Pending { since_unix_ms, cause: cause.clone(), base: None }));
+                recorded.insert(name.path.clone(), cause);
+            }
+        }
+        (!names.is_empty()).then(|| Write::Pending { target: self.id(), names })
+    }
+
+    /// What the store still holds and it is no longer owed, for the store.
+    pub fn acknowledged(&self) -> Option<Write> {
+        let channel = self.channel();
+        let mut recorded = lock(&self.recorded);
+        if recorded.is_empty() {
+            return None;
+        }
+        let owed: BTreeSet<RelPath> = channel.unacknowledged().map(|n| n.path.clone()).collect();
+        let names: Vec<RelPath> = recorded.keys().filter(|p| !owed.contains(*p)).cloned().collect();
+        recorded.retain(|path, _| owed.contains(path));
+        (!names.is_empty()).then(|| Write::Acknowledged { target: self.id(), names })
+    }
+
+    /// Takes over what the store says it is owed.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn restore(&self, store: &Store) -> Result<(), StoreError> {
+        let (now, wall) = (Instant::now(), SystemTime::now());
+        let mut recorded = lock(&self.recorded);
+        let mut channel = self.channel();
+        for (path, pending) in store.pending(&self.id())? {
+            let then = UNIX_EPOCH + Duration::from_millis(pending.since_unix_ms);
+            let age = wall.duration_since(then).unwrap_or_default();
+            let since = now.checked_sub(age).unwrap_or(now);
+            let fault = (!pending.cause.is_empty()).then(|| Fault { at: since, cause: pending.cause.clone() });
+            channel.restore(path.clone(), since, fault);
+            recorded.insert(path, pending.cause);
+        }
+        Ok(())
+    }
+
+    /// What the store knows it by.
+    #[must_use]
+    pub fn id(&self) -> String {
+        target_id(&self.config)
+    }
+}
+
+/// What the store knows a target by.
+#[must_use]
+pub fn target_id(target: &config::Target) -> String {
+    format!("{}:{}::{}", target.host, target.port, target.set)
+}
+
+/// As people know it: `host::set`, as rsync writes it.
+impl std::fmt::Display for Target {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}::{}", self.config.host, self.config.set)
+    }
+}
+
+impl SourceSet {
+    /// A set whose root is open.
+    #[must_use]
+    #[expect(clippy::too_many_arguments, reason = "each is a part of the set, and it is called once")]
+    pub fn new(
+        config: config::SourceSet,
+        root: Root,
+        filter: Filter,
+        pool: Arc<Pool>,
+        targets: Vec<Arc<Target>>,
+        epoch: Epoch,
+        index: Index,
+        monitor: Monitor,
+    ) -> Self {
+        let guarded = config.options.delete == DeletePolicy::Guarded;
+        Self {
+            config,
+            index: SharedIndex::new(index),
+            filter,
+            pool,
+            targets,
+            guard: Mutex::new(Guard::new(guarded)),
+            epoch: Mutex::new(epoch),
+            monitor,
+            watch: Mutex::default(),
+            root: RwLock::new(Arc::new(root)),
+        }
+    }
+
+    /// The root directory as it is now held open.
+    pub fn root(&self) -> Arc<Root> {
+        self.root.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Takes `root` for the root directory from now on: it was made anew, or mounted.
+    pub fn replace_root(&self, root: Arc<Root>) {
+        *self.root.write().unwrap_or_else(PoisonError::into_inner) = root;
+    }
+
+    /// What looking at the disk needs.
+    pub fn look<'a>(&'a self, root: &'a Root) -> Look<'a> {
+        Look { root, filter: &self.filter, options: &self.config.options }
+    }
+
+    /// The fencing token that this node holds.
+    pub fn epoch(&self) -> Epoch {
+        *lock(&self.epoch)
+    }
+
+    /// Takes `epoch`, which is persisted, and tells every channel.
+    pub fn set_epoch(&self, epoch: Epoch) {
+        *lock(&self.epoch) = epoch;
+        for target in &self.targets {
+            target.channel().handle_epoch(epoch);
+            target.wake.notify_one();
+        }
+    }
+
+    /// How the watcher fares.
+    pub fn watch(&self) -> WatchState {
+        lock(&self.watch).clone()
+    }
+
+    /// Notes how the watcher fares.
+    pub fn note_watch(&self, note: impl FnOnce(&mut WatchState)) {
+        note(&mut lock(&self.watch));
+    }
+
+    /// Why deletions wait for an operator; none when they do not.
+    pub fn halted(&self) -> Option<Halt> {
+        lock(&self.guard).halted()
+    }
+
+    /// An operator releases a halt, with or without the deletions that it held back.
+    pub fn release(&self, with_deletions: bool) {
+        {
+            let mut guard = lock(&self.guard);
+            if with_deletions {
+                guard.approve();
+            } else {
+                guard.resume();
+            }
+        }
+        for target in &self.targets {
+            let mut channel = target.channel();
+            if with_deletions {
+                channel.approve();
+            } else {
+                channel.resume();
+            }
+            target.wake.notify_one();
+        }
+    }
+
+    /// Shows the guard what a compare would delete.
+    pub fn guard_compare(&self, differences: &[Difference]) {
+        let index = self.index.lock();
+        let lost = differences.iter().filter(|(p, base)| base.is_some() && index.manifest().get(p).is_none()).count();
+        let of = index.manifest().len() + lost;
+        drop(index);
+        self.guard_step(of, lost);
+    }
+
+    /// Shows the guard a step in which `lost` of `of` entries went.
+    pub fn guard_step(&self, of: usize, lost: usize) {
+        let mut guard = lock(&self.guard);
+        let before = guard.halted();
+        guard.handle_step(of, lost);
+        self.tell_halt(before, guard.halted());
+    }
+
+    /// Shows the guard the device of the root, none when there is no root.
+    pub fn guard_root(&self, device: Option<u64>) {
+        let mut guard = lock(&self.guard);
+        let before = guard.halted();
+        guard.handle_root(device);
+        self.tell_halt(before, guard.halted());
+    }
+
+    /// Tells the guard when everything that an operator approved is done.
+    pub fn guard_settle(&self) {
+        let mut guard = lock(&self.guard);
+        if guard.is_approved() && self.targets.iter().all(|t| t.channel().pending() == 0) {
+            guard.settle();
+        }
+    }
+
+    /// Whether deletions wait for an operator.
+    pub fn deletions_halted(&self) -> bool {
+        self.halted().is_some()
+    }
+
+    fn tell_halt(&self, before: Option<Halt>, after: Option<Halt>) {
+        if let (None, Some(halt)) = (before, after) {
+            let set = &self.config.name;
+            tracing::error!(
+                set,
+                "{halt}: nothing is deleted on any peer until an operator decides. If the tree is right: syncd approve {set}; if it was mended: syncd resume {set}"
+            );
+        }
+    }
+
+    /// Whether what is gone here goes at the peers.
+    pub fn deletes(&self) -> bool {
+        self.config.options.delete != DeletePolicy::Never
+    }
+
+    /// What was read for `target` was newer than the index, which has it now: the other targets
+    /// hold what it showed before.
+    pub fn overtaken(&self, target: &Target, old: Vec<(RelPath, Entry)>) {
+        if old.is_empty() {
+            return;
+        }
+        let number = self.index.lock().advance();
+        let now = Instant::now();
+        for other in self.targets.iter().filter(|t| !std::ptr::eq(&***t, target)) {
+            let mut channel = other.channel();
+            channel.handle_generation(number);
+            for (path, entry) in &old {
+                channel.handle_dirty(now, path.clone(), Base::Known(Some(entry.clone())));
+            }
+            other.wake.notify_one();
+        }
+    }
+
+    /// The Merkle root that a peer must have once it holds all that was `sent`, when that can be
+    /// told: nothing came since generation `number`, what was sent is what the index shows, and
+    /// the peer may hold nothing else.
+    pub fn provable_root(&self, number: u64, sent: &[(RelPath, Option<Entry>)]) -> Option<Digest> {
+        let options = &self.config.options;
+        if !self.deletes() || self.filter.has_excludes() || !(options.symlinks && options.specials) {
+            return None;
+        }
+        let mut index = self.index.lock();
+        let same = |(path, entry): &(RelPath, Option<Entry>)| index.manifest().entry(path) == entry.as_ref();
+        if index.number() != number || !sent.iter().all(same) {
+            return None;
+        }
+        index.root(options.attrs)
+    }
+}

@@ -1,0 +1,209 @@
+//! Which paths of a set are left alone: neither sent, nor removed, nor touched by a peer.
+
+mod glob;
+mod legacy;
+
+use crate::model::RelPath;
+
+use glob::Globs;
+use legacy::Expressions;
+
+/// The directory of the receiver's stage at the top of each root. It never travels.
+pub const STAGE: &[u8] = b".syncd";
+
+/// A pattern that cannot be used.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("the {kind} `{pattern}` cannot be used: {cause}")]
+pub struct FilterError {
+    /// `expression` or `glob`.
+    pub kind: &'static str,
+    /// The pattern as written.
+    pub pattern: String,
+    /// What is wrong with it.
+    pub cause: String,
+}
+
+/// The excludes of one set.
+///
+/// What is excluded takes all that lies below it along. The stage, `.syncd` at the top of the root,
+/// is always excluded; nothing else is by itself, no dot-file and no editor's file either.
+#[derive(Clone, Debug)]
+pub struct Filter {
+    expressions: Expressions,
+    globs: Globs,
+}
+
+impl Filter {
+    /// A filter of regular expressions in sersync2's dialect and of rsync's globs.
+    ///
+    /// An expression must match the whole of one of three strings, in Perl's syntax and on bytes:
+    /// `name` for what stands at the top, `/sub/dir/name` for what stands deeper, and `sub/dir/` for
+    /// every directory.
+    ///
+    /// A glob without `/` means a name anywhere, with a leading `/` a path from the root, with a `/`
+    /// elsewhere the end of a path; a `/` at its end means directories only. `*`, `?` and `[…]` stop
+    /// at `/`; `**` as a whole component does not.
+    ///
+    /// # Errors
+    /// The first pattern that cannot be used.
+    pub fn new(regex: &[String], globs: &[String]) -> Result<Self, FilterError> {
+        Ok(Self { expressions: Expressions::new(regex)?, globs: Globs::new(globs)? })
+    }
+
+    /// Whether `path` or a directory above it is excluded. The root never is.
+    #[must_use]
+    pub fn excludes(&self, path: &RelPath, is_dir: bool) -> bool {
+        if is_stage(path) {
+            return true;
+        }
+        if path.is_root() || (self.expressions.is_empty() && self.globs.is_empty()) {
+            return false;
+        }
+        let bytes = path.as_bytes();
+        let above = bytes.iter().enumerate().filter(|(_, b)| **b == b'/').filter_map(|(at, _)| bytes.get(..at));
+        above.into_iter().any(|dir| self.names(dir, true)) || self.names(bytes, is_dir)
+    }
+
+    /// Whether anything but syncd's own directory can be excluded.
+    #[must_use]
+    pub fn has_excludes(&self) -> bool {
+        !self.expressions.is_empty() || !self.globs.is_empty()
+    }
+
+    /// Whether `path` itself is excluded, for a caller who knows that nothing above it is.
+    #[must_use]
+    pub fn excludes_itself(&self, path: &RelPath, is_dir: bool) -> bool {
+        is_stage(path) || (!path.is_root() && self.names(path.as_bytes(), is_dir))
+    }
+
+    fn names(&self, path: &[u8], is_dir: bool) -> bool {
+        self.expressions.matches(path, is_dir) || self.globs.matches(path, is_dir)
+    }
+}
+
+fn is_stage(path: &RelPath) -> bool {
+    path.components().next() == Some(STAGE)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn path(s: &str) -> RelPath {
+        RelPath::parse(s.as_bytes()).expect("valid")
+    }
+
+    fn filter(regex: &[&str], globs: &[&str]) -> Filter {
+        let owned = |list: &[&str]| list.iter().map(|s| (*s).to_owned()).collect::<Vec<_>>();
+        Filter::new(&owned(regex), &owned(globs)).expect("usable")
+    }
+
+    #[test]
+    fn an_expression_matches_the_whole_of_one_of_three_strings() {
+        let cases = [
+            (r"(.*)\.bak", "a.bak", false, true),
+            (r"(.*)\.bak", "d/a.bak", false, true),
+            (r"\.bak", "a.bak", false, false),
+            ("^info/*", "info", true, true),
+            ("^info/*", "info/x", false, true),
+            ("^info/*", "a/info", true, false),
+            ("^/ca", "ca", false, false),
+            ("^/etc/ca", "etc/ca", false, true),
+            ("^test/test.txt", "test/test.txt", false, false),
+            (r"(.*)\.svn", "a/.svn", true, true),
+            ("sub/dir/", "sub/dir", true, true),
+            ("sub/dir/", "sub/dir", false, false),
+            (r"\d{4}", "4913", false, true),
+            ("a|b", "ab", false, false),
+            ("(.*)日志", "d/日志", false, true),
+            ("[日月]", "月", false, true),
+        ];
+        for (expression, name, is_dir, excluded) in cases {
+            assert_eq!(filter(&[expression], &[]).excludes(&path(name), is_dir), excluded, "{expression} {name}");
+        }
+    }
+
+    #[test]
+    fn a_glob_is_anchored_as_in_rsync() {
+        let cases = [
+            ("*.bak", "a/b/c.bak", false, true),
+            ("*.bak", "a.bak/x", false, true),
+            ("/top", "top", false, true),
+            ("/top", "a/top", false, false),
+            ("b/c", "a/b/c", false, true),
+            ("b/c", "a/bb/c", false, false),
+            ("/a/*", "a/b", false, true),
+            ("/a/*", "a", true, false),
+            ("cache/", "x/cache", true, true),
+            ("cache/", "x/cache", false, false),
+            ("cache/", "cache/f", false, true),
+            ("/a/**/z", "a/b/c/z", false, true),
+            ("/log/***", "log/x/y", false, true),
+            ("/log/***", "log", true, true),
+            (".[!.]*", ".vim", false, true),
+            ("a?c", "a/c", false, false),
+        ];
+        for (glob, name, is_dir, excluded) in cases {
+            assert_eq!(filter(&[], &[glob]).excludes(&path(name), is_dir), excluded, "{glob} {name}");
+        }
+    }
+
+    #[test]
+    fn names_are_bytes() {
+        let name = RelPath::parse(b"\xff\xfe.bak").expect("valid");
+        assert!(filter(&[r"(.*)\.bak"], &[]).excludes(&name, false));
+        assert!(filter(&[], &["*.bak"]).excludes(&name, false));
+        assert!(filter(&["a(.*)b"], &[]).excludes(&path("a\nb"), false));
+    }
+
+    #[test]
+    fn the_stage_is_always_excluded_and_the_root_never() {
+        let all = filter(&[".*"], &["*"]);
+        let none = filter(&[], &[]);
+        assert!(none.excludes(&path(".syncd"), true) && none.excludes(&path(".syncd/x"), false));
+        assert!(!none.excludes(&path("a/.syncd"), true) && !none.excludes(&path(".syncdx"), false));
+        assert!(!all.excludes(&RelPath::root(), true) && all.excludes(&path("x"), false));
+    }
+
+    #[test]
+    fn a_pattern_that_cannot_be_used_is_named_with_its_cause() {
+        let one = |regex: &[&str], globs: &[&str]| {
+            let owned = |list: &[&str]| list.iter().map(|s| (*s).to_owned()).collect::<Vec<_>>();
+            Filter::new(&owned(regex), &owned(globs)).expect_err("unusable").to_string()
+        };
+        let all = [
+            one(&["*.php"], &[]),
+            one(&["^(?!up).*$"], &[]),
+            one(&["a)|(b"], &[]),
+            one(&[], &["a[b"]),
+            one(&[], &["/"]),
+        ];
+        insta::assert_debug_snapshot!(all, @r#"
+        [
+            "the expression `*.php` cannot be used: repetition operator missing expression (`*.x` is a glob; the expression for it is `(.*)\\.x`)",
+            "the expression `^(?!up).*$` cannot be used: look-around, including look-ahead and look-behind, is not supported",
+            "the expression `a)|(b` cannot be used: unopened group",
+            "the glob `a[b` cannot be used: unclosed character class; missing ']'",
+            "the glob `/` cannot be used: it names nothing below the root",
+        ]
+        "#);
+    }
+
+    proptest! {
+        #[test]
+        fn what_lies_below_an_excluded_path_is_excluded(
+            regex in "[a-c.*/|]{0,6}", glob in "[a-c*?/]{1,6}", name in "[a-c]{1,3}(/[a-c]{1,3}){0,3}", below in "[a-c]{1,3}"
+        ) {
+            let Ok(filter) = Filter::new(&[regex], &[glob]) else { return Ok(()) };
+            let dir = path(&name);
+            let child = dir.join(below.as_bytes()).expect("valid");
+            if filter.excludes(&dir, true) {
+                prop_assert!(filter.excludes(&child, false) && filter.excludes(&child, true));
+            } else {
+                prop_assert_eq!(filter.excludes(&child, false), filter.excludes_itself(&child, false));
+            }
+        }
+    }
+}

@@ -1,0 +1,206 @@
+//! The group commit: the hot path hands over what it wants written and never waits for a disk.
+
+use std::io;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use redb::Durability;
+use tracing::{info, warn};
+
+use super::batch::Batch;
+use super::{Store, StoreError, Write};
+
+/// How long what need not last may stay unsynced behind the last write.
+const CHECKPOINT: Duration = Duration::from_secs(2);
+
+/// Writes to a [`Store`] from a thread of its own, many at a time.
+///
+/// What is sent within one window becomes one transaction; what one call to [`Writer::send`] holds
+/// is never divided. Names of the retry log and incidents are synced with that transaction, the
+/// rest soon after. When a transaction fails the program goes on: what it held is lost to the
+/// store, [`Store::compare_needed`] becomes true, and the cause stands in [`Writer::fault`] until
+/// a later one succeeds.
+///
+/// Sending an index change no later than the names that it makes pending loses nothing in a crash
+/// when both go in one call.
+#[derive(Debug)]
+pub struct Writer {
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    state: Mutex<State>,
+    /// Something was sent, or a flush or the end is asked for.
+    asked: Condvar,
+    /// A transaction has ended.
+    ended: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    batch: Batch,
+    /// Numbers of what was sent, what is committed, and what is synced.
+    sent: u64,
+    committed: u64,
+    synced: u64,
+    /// Everything up to this number is to be synced at once.
+    wanted: u64,
+    /// Since when something is committed and not synced.
+    unsynced: Option<Instant>,
+    /// Why the last transaction failed.
+    fault: Option<String>,
+    /// Why something was lost that no flush has reported yet.
+    lost: Option<String>,
+    stopping: bool,
+}
+
+impl Writer {
+    /// Starts the thread; it collects for `window` before each transaction.
+    ///
+    /// # Errors
+    /// When there is no thread to be had.
+    pub fn start(store: Arc<Store>, window: Duration) -> io::Result<Self> {
+        let shared = Arc::new(Shared::default());
+        let work = Arc::clone(&shared);
+        let thread = thread::Builder::new().name("store".to_owned()).spawn(move || work.run(&store, window))?;
+        Ok(Self { shared, thread: Some(thread) })
+    }
+
+    /// Hands over what is to be written together; waits for nothing.
+    pub fn send(&self, writes: impl IntoIterator<Item = Write>) {
+        let mut state = self.shared.lock();
+        let before = state.batch.is_empty();
+        writes.into_iter().for_each(|write| state.batch.add(write));
+        state.sent += 1;
+        if before {
+            self.shared.asked.notify_one();
+        }
+    }
+
+    /// Waits until everything that was sent before is durable.
+    ///
+    /// # Errors
+    /// [`StoreError::NotWritten`] when some of it was lost since the last flush.
+    pub fn flush(&self) -> Result<(), StoreError> {
+        let mut state = self.shared.lock();
+        let upto = state.sent;
+        state.wanted = state.wanted.max(upto);
+        self.shared.asked.notify_one();
+        while state.synced < upto {
+            state = self.shared.ended.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        state.lost.take().map_or(Ok(()), |cause| Err(StoreError::NotWritten(cause)))
+    }
+
+    /// Why the last transaction failed; none when it did not.
+    #[must_use]
+    pub fn fault(&self) -> Option<String> {
+        self.shared.lock().fault.clone()
+    }
+}
+
+/// Writes what is left and waits for it.
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.shared.lock().stopping = true;
+        self.shared.asked.notify_one();
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn run(&self, store: &Store, window: Duration) {
+        loop {
+            let (state, due) = self.wait(window);
+            let stopping = state.stopping;
+            if due {
+                self.commit(store, state);
+            } else {
+                drop(state);
+            }
+            if stopping {
+                return;
+            }
+        }
+    }
+
+    /// Waits until there is something to commit or to sync; false when there is only the end.
+    fn wait(&self, window: Duration) -> (MutexGuard<'_, State>, bool) {
+        let idle = |s: &mut State| s.batch.is_empty() && !s.urgent();
+        let mut state = self.lock();
+        if state.synced < state.committed {
+            state = self.asked.wait_timeout_while(state, CHECKPOINT, idle).unwrap_or_else(PoisonError::into_inner).0;
+            if idle(&mut state) {
+                state.wanted = state.committed;
+            }
+        } else {
+            state = self.asked.wait_while(state, idle).unwrap_or_else(PoisonError::into_inner);
+        }
+        state = self.asked.wait_timeout_while(state, window, |s| !s.urgent()).unwrap_or_else(PoisonError::into_inner).0;
+        let due = !state.batch.is_empty() || state.synced < state.sent;
+        (state, due)
+    }
+
+    fn commit(&self, store: &Store, mut state: MutexGuard<'_, State>) {
+        let batch = std::mem::take(&mut state.batch);
+        let upto = state.sent;
+        let sync = batch.must_last() || state.urgent() || state.unsynced.is_some_and(|at| at.elapsed() >= CHECKPOINT);
+        drop(state);
+        let durability = if sync { Durability::Immediate } else { Durability::None };
+        let done = store.write_as(durability, |txn| batch.apply(txn));
+        let mut state = self.lock();
+        state.committed = upto;
+        match done {
+            Ok(()) => state.succeeded(sync),
+            Err(e) => {
+                store.need_compare();
+                state.failed(&e);
+            }
+        }
+        drop(state);
+        self.ended.notify_all();
+    }
+}
+
+impl State {
+    /// Whether somebody waits for a sync.
+    fn urgent(&self) -> bool {
+        self.stopping || self.wanted > self.synced
+    }
+
+    fn succeeded(&mut self, synced: bool) {
+        if synced {
+            self.synced = self.committed;
+            self.unsynced = None;
+        } else {
+            self.unsynced.get_or_insert_with(Instant::now);
+        }
+        if self.fault.take().is_some() {
+            info!("the store can be written again; the sets are compared in full at the next start");
+        }
+    }
+
+    /// Nothing waits any longer for what is lost, and a failing disk is reported once.
+    fn failed(&mut self, error: &StoreError) {
+        self.synced = self.committed;
+        self.unsynced = None;
+        let cause = error.to_string();
+        if self.fault.as_ref() != Some(&cause) {
+            warn!("{cause}; replication goes on, and every set is compared in full at the next start");
+        }
+        self.lost = Some(cause.clone());
+        self.fault = Some(cause);
+    }
+}
+
+#[cfg(test)]
+mod tests;

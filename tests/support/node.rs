@@ -1,0 +1,249 @@
+//! One real syncd process: started, watched, asked, stopped, killed.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+/// How long a node may take to say `ready`, or to end after SIGTERM.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// How often a condition is looked at.
+const POLL: Duration = Duration::from_millis(20);
+
+/// A node that can be started and stopped any number of times; its log and state stay.
+pub struct Node {
+    name: String,
+    args: Vec<OsString>,
+    prefix: Vec<OsString>,
+    env: Vec<(OsString, OsString)>,
+    state: PathBuf,
+    log: PathBuf,
+    running: Option<Running>,
+}
+
+struct Running {
+    child: Child,
+    ready: Receiver<()>,
+}
+
+impl Node {
+    /// A node that will run `syncd ARGS… --state-dir DIR/NAME.state` and log to `DIR/NAME.log`.
+    pub fn new(name: &str, dir: &Path, args: impl IntoIterator<Item = impl Into<OsString>>) -> Self {
+        Self {
+            name: name.into(),
+            args: args.into_iter().map(Into::into).collect(),
+            prefix: Vec::new(),
+            env: Vec::new(),
+            state: dir.join(format!("{name}.state")),
+            log: dir.join(format!("{name}.log")),
+            running: None,
+        }
+    }
+
+    /// Arguments added from the next start on.
+    pub fn arg(&mut self, arg: impl Into<OsString>) -> &mut Self {
+        self.args.push(arg.into());
+        self
+    }
+
+    /// An environment variable from the next start on.
+    pub fn env(&mut self, key: impl Into<OsString>, value: impl Into<OsString>) -> &mut Self {
+        self.env.push((key.into(), value.into()));
+        self
+    }
+
+    /// A command that runs the node from the next start on, such as `strace -D -f -o FILE` (with `-D` the pid stays
+    /// the node's) or `prlimit --as=…`. Empty for none.
+    pub fn run_under(&mut self, prefix: impl IntoIterator<Item = impl Into<OsString>>) -> &mut Self {
+        self.prefix = prefix.into_iter().map(Into::into).collect();
+        self
+    }
+
+    pub fn state_dir(&self) -> &Path {
+        &self.state
+    }
+
+    /// Starts it and waits for `ready`; panics with its log when that does not come.
+    pub fn start(&mut self) {
+        self.spawn();
+        self.wait_ready(PATIENCE);
+    }
+
+    /// Starts it without waiting.
+    pub fn spawn(&mut self) {
+        assert!(!self.is_running(), "{} runs already", self.name);
+        let mut words = self.prefix.iter().cloned();
+        let program = words.next().unwrap_or_else(binary);
+        let mut command = Command::new(program);
+        command.args(words);
+        if !self.prefix.is_empty() {
+            command.arg(binary());
+        }
+        command.args(&self.args).arg("--state-dir").arg(&self.state).envs(self.env.iter().cloned());
+        let log = File::options().append(true).create(true).open(&self.log).expect("log file");
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log);
+        let mut child = command.spawn().unwrap_or_else(|e| panic!("{}: {command:?}: {e}", self.name));
+        let stdout = child.stdout.take().expect("piped");
+        let (say, ready) = channel();
+        // Reads to the end, so that the node never blocks on a full pipe.
+        std::thread::spawn(move || {
+            for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+                if line == "ready" {
+                    // An error means that nobody waits any more: the test is over.
+                    let _ = say.send(());
+                }
+            }
+        });
+        self.running = Some(Running { child, ready });
+    }
+
+    /// Waits for the line `ready` of the last start; panics with the log when it does not come.
+    pub fn wait_ready(&mut self, timeout: Duration) {
+        let Some(running) = &self.running else { panic!("{} was not started", self.name) };
+        match running.ready.recv_timeout(timeout) {
+            Ok(()) => {}
+            Err(RecvTimeoutError::Timeout) => panic!("{}: not ready after {timeout:?}\n{}", self.name, self.log()),
+            Err(RecvTimeoutError::Disconnected) => {
+                let status = self.wait_exit(PATIENCE);
+                panic!("{} ended before it was ready: {status}\n{}", self.name, self.log());
+            }
+        }
+    }
+
+    /// Whether the process lives (also when it is stopped by SIGSTOP).
+    pub fn is_running(&mut self) -> bool {
+        self.running.as_mut().is_some_and(|running| matches!(running.child.try_wait(), Ok(None)))
+    }
+
+    /// The number of the process; panics when it was not started.
+    pub fn pid(&self) -> u32 {
+        self.running.as_ref().unwrap_or_else(|| panic!("{} was not started", self.name)).child.id()
+    }
+
+    /// Ends it by SIGTERM and returns how it ended; panics with the log when it does not.
+    pub fn stop(&mut self) -> ExitStatus {
+        self.signal(Signal::TERM);
+        self.wait_exit(PATIENCE)
+    }
+
+    /// `kill -9`, and waits until it is gone.
+    pub fn kill9(&mut self) {
+        if let Some(mut running) = self.running.take() {
+            // It may have ended by itself: that is as good.
+            drop(running.child.kill());
+            running.child.wait().expect("a child can be waited for");
+        }
+    }
+
+    /// SIGSTOP: alive, but does nothing.
+    pub fn pause(&self) {
+        self.signal(Signal::STOP);
+    }
+
+    /// SIGCONT.
+    pub fn resume(&self) {
+        self.signal(Signal::CONT);
+    }
+
+    /// Stops it cleanly and starts it again.
+    pub fn restart(&mut self) {
+        self.stop();
+        self.start();
+    }
+
+    /// Sends any signal; panics when the process is gone.
+    pub fn signal(&self, signal: Signal) {
+        let pid = i32::try_from(self.pid()).ok().and_then(Pid::from_raw).expect("a pid");
+        kill_process(pid, signal).unwrap_or_else(|e| panic!("{}: {signal:?}: {e}\n{}", self.name, self.log()));
+    }
+
+    /// Waits until it ended; panics with the log when it does not.
+    pub fn wait_exit(&mut self, timeout: Duration) -> ExitStatus {
+        let Some(running) = &mut self.running else { panic!("{} was not started", self.name) };
+        let deadline = Instant::now() + timeout;
+        loop {
+            if let Some(status) = running.child.try_wait().expect("a child can be waited for") {
+                self.running = None;
+                return status;
+            }
+            assert!(Instant::now() < deadline, "{} did not end within {timeout:?}\n{}", self.name, read_log(&self.log));
+            std::thread::sleep(POLL);
+        }
+    }
+
+    /// Everything it logged, over all starts.
+    pub fn log(&self) -> String {
+        read_log(&self.log)
+    }
+
+    /// Waits until the log holds `text` after its first `from` bytes; panics with the log when it does not.
+    /// Take `from` from `log().len()` before what should cause the line.
+    pub fn wait_log(&self, from: usize, text: &str, timeout: Duration) {
+        let found = wait_until(timeout, || self.log().get(from..).is_some_and(|log| log.contains(text)));
+        assert!(found, "{} did not log {text:?} within {timeout:?}\n{}", self.name, self.log());
+    }
+
+    /// Runs `syncd ARGS… --state-dir DIR`, which asks this node.
+    pub fn ask(&self, args: &[&str]) -> Output {
+        let mut command = Command::new(binary());
+        command.args(args).arg("--state-dir").arg(&self.state).stdin(Stdio::null());
+        command.output().unwrap_or_else(|e| panic!("{command:?}: {e}"))
+    }
+
+    /// What `syncd status --json` says; panics with its error when it is no JSON object.
+    pub fn status(&self) -> serde_json::Value {
+        let output = self.ask(&["status", "--json"]);
+        match serde_json::from_slice(&output.stdout) {
+            Ok(value @ serde_json::Value::Object(_)) => value,
+            other => panic!("{}: status: {other:?}\n{output:?}\n{}", self.name, self.log()),
+        }
+    }
+
+    /// Waits until the status fulfils the condition; panics with the last one when it does not.
+    pub fn wait_status(&self, timeout: Duration, what: &str, holds: impl Fn(&serde_json::Value) -> bool) {
+        let found = wait_until(timeout, || holds(&self.status()));
+        assert!(found, "{}: not {what} within {timeout:?}: {:#}\n{}", self.name, self.status(), self.log());
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        self.kill9();
+        if std::thread::panicking() {
+            eprintln!("---- log of {} ----\n{}", self.name, tail(&self.log(), 60));
+        }
+    }
+}
+
+/// Looks again and again until `holds`; false when it does not within the time.
+pub fn wait_until(timeout: Duration, mut holds: impl FnMut() -> bool) -> bool {
+    let deadline = Instant::now() + timeout;
+    loop {
+        if holds() {
+            return true;
+        }
+        if Instant::now() >= deadline {
+            return false;
+        }
+        std::thread::sleep(POLL);
+    }
+}
+
+/// The program under test.
+pub fn binary() -> OsString {
+    OsStr::new(env!("CARGO_BIN_EXE_syncd")).to_owned()
+}
+
+fn read_log(path: &Path) -> String {
+    String::from_utf8_lossy(&std::fs::read(path).unwrap_or_default()).into_owned()
+}
+
+fn tail(text: &str, lines: usize) -> String {
+    let all: Vec<_> = text.lines().collect();
+    all[all.len().saturating_sub(lines)..].join("\n")
+}
