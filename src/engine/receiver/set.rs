@@ -318,7 +318,7 @@ impl ReplicaSet {
     /// Whether the change set of `session`, staged by now, may still go live.
     ///
     /// # Errors
-    /// [`IncomingError::Over`].
+    /// `IncomingError::Over`.
     pub fn may_commit(&self, session: SessionId) -> Result<(), IncomingError> {
         lock(&self.fence).commit(session).map_err(IncomingError::Over)
     }
@@ -339,7 +339,7 @@ impl ReplicaSet {
     /// Opens a stage for the change set.
     ///
     /// # Errors
-    /// [`IncomingError`] when there is no room or the stage cannot be made.
+    /// `IncomingError` when there is no room or the stage cannot be made.
     pub async fn begin(self: &Arc<Self>, session: &Session, head: &ChangeSet) -> Result<Arc<Staging>, IncomingError> {
         let (set, attrs) = (self.clone(), session.attrs);
         let (users, groups) = (head.users.clone(), head.groups.clone());
@@ -370,7 +370,7 @@ impl ReplicaSet {
     /// Makes what was staged live.
     ///
     /// # Errors
-    /// [`IncomingError`]: the tree is as it was.
+    /// `IncomingError`: the tree is as it was.
     pub async fn commit(self: &Arc<Self>, staging: &Arc<Staging>, head: &ChangeSet) -> Result<Outcome, IncomingError> {
         let approved = std::mem::take(&mut *lock(&self.approved)) || head.deletions_approved;
         let (set, staging) = (self.clone(), staging.clone());
