@@ -1,7 +1,7 @@
 //! Runs a node in the foreground: configuration, instance, engine, signals.
 
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -32,9 +32,9 @@ pub fn start(start: Start, console: &Console) -> Result<(), Fault> {
         Start::Peer(args) => (args, Role::Peer),
     };
     let loaded = load(&args, role)?;
-    let (instance, key_dir) = claim(&args, role)?;
+    let instance = claim(&args, role)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Fault::local)?;
-    let ended = runtime.block_on(run(&args, role, loaded, &instance, &key_dir, console));
+    let ended = runtime.block_on(run(&args, role, loaded, &instance, console));
     runtime.shutdown_timeout(Duration::from_secs(1));
     ended
 }
@@ -82,30 +82,20 @@ fn load(args: &NodeArgs, role: Role) -> Result<Loaded, Fault> {
     Ok(loaded)
 }
 
-/// The instance's directory, locked, and where the node's key is: one for all instances of a host,
-/// unless the directory was named outright.
-fn claim(args: &NodeArgs, role: Role) -> Result<(Instance, PathBuf), Fault> {
-    if let Some(dir) = &args.state_dir {
-        let instance = Instance::claim(dir, PATIENCE)?;
-        return Ok((instance, dir.clone()));
-    }
-    let state = instance::state_dir()?;
-    let instance = Instance::claim(&instance::dir_of(&state, role, &args.config), PATIENCE)?;
-    Ok((instance, state))
+/// The instance's directory, locked. It also keeps the node's key.
+fn claim(args: &NodeArgs, role: Role) -> Result<Instance, Fault> {
+    let dir = match &args.state_dir {
+        Some(dir) => dir.clone(),
+        None => instance::dir_of(&instance::state_dir()?, role, &args.config),
+    };
+    Ok(Instance::claim(&dir, PATIENCE)?)
 }
 
-async fn run(
-    args: &NodeArgs,
-    role: Role,
-    loaded: Loaded,
-    instance: &Instance,
-    key_dir: &Path,
-    console: &Console,
-) -> Result<(), Fault> {
+async fn run(args: &NodeArgs, role: Role, loaded: Loaded, instance: &Instance, console: &Console) -> Result<(), Fault> {
     let mut signals = Signals::new()?;
     let server = Server::bind(instance.dir())
         .map_err(|e| Fault::Local(format!("cannot make the control socket in {}: {e}", instance.dir().display())))?;
-    let starting = engine::start(loaded.config, instance.dir(), key_dir);
+    let starting = engine::start(loaded.config, instance.dir());
     let mut node = tokio::select! {
         node = starting => node?,
         () = signals.end() => return Ok(()),
@@ -129,7 +119,7 @@ async fn run(
             Ok(loaded) => {
                 let _ = sd_notify::notify(&[NotifyState::Reloading]);
                 node.stop().await;
-                node = engine::start(loaded.config, instance.dir(), key_dir).await?;
+                node = engine::start(loaded.config, instance.dir()).await?;
                 answers::replace(&shared, node.clone());
                 let _ = sd_notify::notify(&[NotifyState::Ready]);
                 Response::Done { message: format!("{} is in force", args.config.display()) }

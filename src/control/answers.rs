@@ -178,7 +178,7 @@ fn replica_status(set: &ReplicaSet) -> SetStatus {
                 proof: s.proof,
                 connected_seconds: s.since.elapsed().as_secs(),
                 generation: (generation.number > 0).then(|| generation.to_string()),
-                bytes_received: 0,
+                bytes_received: s.link.stats().received_bytes,
             })
             .collect(),
         drift: counts.drift,

@@ -10,6 +10,7 @@
 mod differences;
 mod names;
 mod node;
+mod place;
 mod pool;
 mod receiver;
 mod source;

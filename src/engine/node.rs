@@ -108,13 +108,13 @@ pub enum StartError {
     },
 }
 
-/// Starts a node: state in `dir`, the node's key in `key_dir`. Returns once every source set is
+/// Starts a node: its state and its key in `dir`. Returns once every source set is
 /// watched and known, and the receiving side listens.
 ///
 /// # Errors
 /// [`StartError`].
-pub async fn start(config: Config, dir: &Path, key_dir: &Path) -> Result<Arc<Node>, StartError> {
-    let identity = Identity::load_or_create(key_dir)?;
+pub async fn start(config: Config, dir: &Path) -> Result<Arc<Node>, StartError> {
+    let identity = Identity::load_or_create(dir)?;
     let key = NodeKey(identity.node_key());
     let store = Arc::new(Store::open(dir)?);
     let writer = Arc::new(Writer::start(store.clone(), COMMIT_WINDOW)?);

@@ -148,9 +148,9 @@ pub struct Open {
     pub attrs: Attrs,
     /// Ids are numbers: names are not looked up (`--numeric-ids`).
     pub numeric_ids: bool,
-    /// Device and inode of the source's root, told only to a node with the same key: on one host
-    /// a tree must not be mirrored onto itself.
-    pub root: Option<(u64, u64)>,
+    /// Which directory of which host the source's root is, as a hash that two programs share only
+    /// when it is the same one: a tree must not be mirrored onto itself.
+    pub root: Option<Digest>,
 }
 
 /// The set is open.

@@ -67,12 +67,11 @@ impl Stage {
         }
         write_site(&here, 300).map_err(Fault::local)?;
         let state = dir.join("state-replica");
-        let replica = engine::start(replica_config(&there), &state, &state).await.map_err(Fault::local)?;
+        let replica = engine::start(replica_config(&there), &state).await.map_err(Fault::local)?;
         let listening = replica.listening.ok_or_else(|| Fault::local("the replica does not listen"))?;
         let relay = Relay::start(listening).await.map_err(Fault::local)?;
         let state = dir.join("state-primary");
-        let primary =
-            engine::start(primary_config(&here, relay.address()), &state, &state).await.map_err(Fault::local)?;
+        let primary = engine::start(primary_config(&here, relay.address()), &state).await.map_err(Fault::local)?;
         Ok(Self { here, there, primary, replica, relay })
     }
 

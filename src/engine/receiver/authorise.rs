@@ -11,9 +11,9 @@ use super::Receiver;
 use super::set::ReplicaSet;
 use crate::config::{HostPattern, ReplicaAuth};
 use crate::engine::lock;
-use crate::fs::look;
+use crate::engine::place::place_of;
 use crate::link::Link;
-use crate::model::{NodeKey, RelPath};
+use crate::model::NodeKey;
 use crate::wire::{Open, Proof, Refusal};
 
 /// Why a set is refused: what the peer is told, and what the own log says.
@@ -53,7 +53,7 @@ pub(crate) fn begin(node: &Receiver, set: &ReplicaSet, link: &Link, open: &Open,
     if !host_allowed(address.ip(), &set.config.hosts_allow, &set.config.hosts_deny) {
         return Err(denied(Refusal::NotAllowed, "its address is not allowed by `hosts allow` / `hosts deny`"));
     }
-    if open.root.is_some() && open.root == root_of(set) {
+    if open.root.is_some() && open.root == place_of(set.root()) {
         return Err(denied(Refusal::Myself, "it is this very directory on this host"));
     }
     if set.config.read_only {
@@ -119,12 +119,6 @@ pub(crate) fn confirm(
             ),
         )),
     }
-}
-
-/// Device and inode of the set's root.
-fn root_of(set: &ReplicaSet) -> Option<(u64, u64)> {
-    let record = look(set.root(), &RelPath::root()).ok().flatten()?;
-    record.stamp.map(|s| (s.dev, s.ino))
 }
 
 fn by_key(node: &Receiver, set: &ReplicaSet, link: &Link) -> Result<String, Denied> {

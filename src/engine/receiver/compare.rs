@@ -70,10 +70,7 @@ async fn answer(
     mut reader: FrameReader,
     mut writer: FrameWriter,
 ) -> Result<(), CompareError> {
-    {
-        let set = set.clone();
-        set.pool.clone().run(move || set.look_at_all(attrs, deep)).await?;
-    }
+    set.look_at_all(attrs, deep).await?;
     send_digests(set, attrs, &mut writer).await?;
     let mut wanted = Vec::new();
     loop {

@@ -36,6 +36,9 @@ pub(crate) enum Ended {
     /// It broke the protocol.
     #[error("it broke the protocol: {0}")]
     Protocol(&'static str),
+    /// What was written may not be on disk: the source connects anew and compares in full.
+    #[error("the set has to be compared in full: {0}")]
+    MustCompare(String),
     /// It did not prove its right to any set in time.
     #[error("it was not authorised within {} s", PATIENCE.as_secs())]
     Slow,
@@ -47,7 +50,13 @@ impl Ended {
         match self {
             Self::Link(e) => matches!(e, LinkError::Frame { .. } | LinkError::Budget { .. }),
             Self::Protocol(_) | Self::Slow => true,
+            Self::MustCompare(_) => false,
         }
+    }
+
+    /// Whether the whole connection goes with the stream.
+    fn ends_connection(&self) -> bool {
+        self.is_hostile() || matches!(self, Self::MustCompare(_))
     }
 }
 
@@ -124,9 +133,9 @@ impl Connection<'_> {
                     let (link, channels, node) = (self.link.clone(), self.channels.clone(), self.node.clone());
                     tokio::spawn(async move {
                         if let Err(e) = stream_of(&channels, reader, writer).await
-                            && e.is_hostile()
+                            && e.ends_connection()
                         {
-                            node.monitor.count(Counter::Refused, 1);
+                            node.monitor.count(Counter::Refused, u64::from(e.is_hostile()));
                             tracing::warn!(address = %link.remote_address(), "closing the connection: {e}");
                             link.close(&e.to_string());
                         }
@@ -197,6 +206,7 @@ impl Connection<'_> {
             name: name.to_owned(),
             proof: proof.clone(),
             attrs: open.attrs,
+            link: self.link.clone(),
         };
         tracing::info!(set = open.set, source = name, address = %session.address, "source connected, by {proof}");
         let (newest, generation) = set.open_for((self.number, open.channel), session.clone()).await;
@@ -225,7 +235,7 @@ async fn stream_of(channels: &Channels, mut reader: FrameReader, writer: FrameWr
     match head {
         Some(Message::ChangeSet(head)) => {
             let Channel { set, session } = channel(channels, head.channel)?;
-            Ok(incoming::receive(&set, &session, head, reader, writer).await?)
+            incoming::receive(&set, &session, head, reader, writer).await
         }
         Some(Message::Compare(head)) => {
             let Channel { set, session } = channel(channels, head.channel)?;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
+use super::connection::Ended;
 use super::set::{ReplicaSet, Session};
 use super::signature;
 use crate::apply::{ApplyError, Staging};
@@ -47,16 +48,17 @@ pub enum IncomingError {
 /// Receives the change set that `head` begins and answers it.
 ///
 /// # Errors
-/// [`LinkError`] when the link breaks; whatever else goes wrong is told to the peer as a nack.
+/// [`Ended`] when the link breaks, or when only a full compare can tell what is on disk; whatever
+/// else goes wrong is told to the peer as a nack.
 pub(crate) async fn receive(
     set: &Arc<ReplicaSet>,
     session: &Session,
     head: ChangeSet,
     mut reader: FrameReader,
     mut writer: FrameWriter,
-) -> Result<(), LinkError> {
+) -> Result<(), Ended> {
     if let Err(nack) = set.admit(session.id, head.epoch).await {
-        return answer(writer, Message::Nack(nack)).await;
+        return Ok(answer(writer, Message::Nack(nack)).await?);
     }
     let result = match set.begin(session, &head).await {
         Ok(staging) => {
@@ -67,12 +69,18 @@ pub(crate) async fn receive(
     };
     let (made, staging) = result;
     let answered = match made {
-        Ok(ack) => answer(writer, Message::Ack(ack)).await,
+        Ok(ack) => answer(writer, Message::Ack(ack)).await.map_err(Ended::from),
         Err(e) => {
             set.dropped(session.id);
+            let in_doubt = matches!(e, IncomingError::Apply(ApplyError::Durability { .. }));
             match e {
-                IncomingError::Link(e) => Err(e),
-                e => answer(writer, Message::Nack(set.refuse(&e))).await,
+                IncomingError::Link(e) => Err(e.into()),
+                e if in_doubt => {
+                    set.refuse(&e);
+                    set.recover().await;
+                    return Err(Ended::MustCompare(e.to_string()));
+                }
+                e => Ok(answer(writer, Message::Nack(set.refuse(&e))).await?),
             }
         }
     };

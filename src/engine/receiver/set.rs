@@ -13,9 +13,10 @@ use crate::apply::{Applier, ApplyError, Deletions, Outcome, Policy, Recovered, S
 use crate::config::{self, DeletePolicy};
 use crate::engine::Found;
 use crate::engine::lock;
-use crate::engine::pool::{Pool, PoolError};
+use crate::engine::pool::{Panicked, Pool, PoolError};
 use crate::filter::Filter;
 use crate::fs::Root;
+use crate::link::Link;
 use crate::model::{Attrs, Digest, Epoch, Generation, Manifest, NodeKey, Op, Record, RelPath};
 use crate::session::{self, Opening, SessionId, Verdict};
 use crate::store::{Store, StoreError, Write, Writer};
@@ -31,6 +32,8 @@ pub struct ReplicaSet {
     sources: Mutex<BTreeMap<ChannelId, Session>>,
     /// Rung when a commit has ended.
     idle: Notify,
+    /// Held by whoever replaces the manifest: a commit, or a look at everything.
+    turn: tokio::sync::Mutex<()>,
     applier: Applier,
     filter: Filter,
     manifest: Mutex<Manifest>,
@@ -62,6 +65,8 @@ pub struct Session {
     pub proof: String,
     /// What it replicates.
     pub attrs: Attrs,
+    /// Its connection.
+    pub link: Link,
 }
 
 /// What status tells of a set.
@@ -177,6 +182,7 @@ impl ReplicaSet {
             pool: Arc::new(pool),
             sources: Mutex::default(),
             idle: Notify::new(),
+            turn: tokio::sync::Mutex::new(()),
             applier,
             filter,
             manifest: Mutex::new(manifest),
@@ -220,8 +226,17 @@ impl ReplicaSet {
         *lock(&self.approved) = true;
     }
 
-    /// Looks at the whole tree; with `deep`, reads all content.
-    pub fn look_at_all(&self, attrs: Attrs, deep: bool) {
+    /// Looks at the whole tree; with `deep`, reads all content. No commit is under way meanwhile.
+    ///
+    /// # Errors
+    /// [`Panicked`].
+    pub async fn look_at_all(self: &Arc<Self>, attrs: Attrs, deep: bool) -> Result<(), Panicked> {
+        let _turn = self.turn.lock().await;
+        let set = self.clone();
+        self.pool.run(move || set.look(attrs, deep)).await
+    }
+
+    fn look(&self, attrs: Attrs, deep: bool) {
         let look = LookAll { root: self.root(), filter: &self.filter, xattrs: attrs.has(Attrs::XATTRS) };
         let known = self.manifest().clone();
         let fresh = refreshed(&known, &look, deep);
@@ -346,6 +361,18 @@ impl ReplicaSet {
         Ok(Arc::new(self.pool.run(move || set.applier.begin(attrs, &users, &groups)).await??))
     }
 
+    /// After what was written may not have reached the disk: brings the tree to one generation again.
+    pub async fn recover(self: &Arc<Self>) {
+        let _turn = self.turn.lock().await;
+        let set = self.clone();
+        match self.pool.run(move || set.applier.recover(&mut set.manifest())).await {
+            Ok(Ok(recovered)) => tell_recovery(&self.config.name, &recovered),
+            Ok(Err(e)) => tracing::error!(set = self.config.name, "{e}"),
+            Err(e) => tracing::error!(set = self.config.name, "{e}"),
+        }
+        lock(&self.touched).all = true;
+    }
+
     /// Notes what `ops` are about to touch, for the store.
     pub fn note(&self, ops: &[Op]) {
         let manifest = self.manifest();
@@ -372,6 +399,7 @@ impl ReplicaSet {
     /// # Errors
     /// `IncomingError`: the tree is as it was.
     pub async fn commit(self: &Arc<Self>, staging: &Arc<Staging>, head: &ChangeSet) -> Result<Outcome, IncomingError> {
+        let _turn = self.turn.lock().await;
         let approved = std::mem::take(&mut *lock(&self.approved)) || head.deletions_approved;
         let (set, staging) = (self.clone(), staging.clone());
         let outcome = self.pool.run(move || staging.commit(&mut set.manifest(), approved)).await??;

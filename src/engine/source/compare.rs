@@ -8,6 +8,7 @@ use super::set::SourceSet;
 use crate::engine::pool::Panicked;
 use crate::link::{FrameReader, Link, LinkError};
 use crate::model::{Digest, Epoch, RelPath};
+use crate::observe::Unit;
 use crate::wire::{self, Message};
 
 /// Paths in one frame of [`Message::WantDirs`], at most; a path has up to 16 KiB.
@@ -46,6 +47,7 @@ pub(crate) async fn compare(
     epoch: Epoch,
     deep: bool,
 ) -> Result<Vec<Difference>, CompareError> {
+    let progress = set.monitor.task(format!("{}: comparing", set.config.name), Unit::Entries);
     let (mut writer, mut reader) = link.open_stream().await?;
     writer.write(&Message::Compare(wire::Compare { channel, epoch, deep })).await?;
     if deep {
@@ -86,6 +88,7 @@ pub(crate) async fn compare(
             count = 0;
         }
         count += entries.len();
+        progress.advance(entries.len() as u64);
         last = Some(dir.clone());
         gathered.entry(dir).or_default().extend(entries);
     }

@@ -15,6 +15,7 @@ use crate::delta::{BlockSize, Builder, Cache, Differ, Parser, Piece, Signature, 
 use crate::engine::lock;
 use crate::fs::{Chunk, Opening, Read, Reader, read_small};
 use crate::model::{Content, Entry, Node, Op, Put, Record, RelPath};
+use crate::observe::Task;
 use crate::plan::{self, Need, Settled, Step};
 use crate::wire;
 use crate::wire::{FileBegin, INLINE_MAX, MAX_BODY, Message};
@@ -83,6 +84,8 @@ pub(crate) struct Producer<'a> {
     pub warm: &'a Mutex<Cache>,
     /// Towards the peer.
     pub frames: &'a Frames,
+    /// How many steps are done.
+    pub progress: &'a Task,
 }
 
 impl Producer<'_> {
@@ -131,9 +134,11 @@ impl Producer<'_> {
             }
         }
         self.frames.send_ops(&mut ops)?;
+        self.progress.advance(done.ops);
         self.small_files(&small, &mut done)?;
         for (number, file) in (0..).zip(large) {
             self.large_file(number, &file, &mut done)?;
+            self.progress.advance(1);
         }
         Ok(done)
     }
@@ -181,6 +186,7 @@ impl Producer<'_> {
             }
         }
         self.frames.send_ops(&mut ops)?;
+        self.progress.advance(files.len() as u64);
         let mut index = self.index.lock();
         for (file, record) in read {
             let old = index.take_read(&file.path, &file.entry, &record);

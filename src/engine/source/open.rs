@@ -7,9 +7,9 @@ use syncd_certs::secrets;
 
 use super::set::{SourceSet, Target};
 use crate::config::SourceAuth;
-use crate::fs::look;
+use crate::engine::place::place_of;
 use crate::link::Link;
-use crate::model::{NodeKey, RelPath};
+use crate::model::NodeKey;
 use crate::wire::{Open, Proof};
 
 /// What asks for the set behind `target`, and what answers the challenge where a password proves
@@ -39,15 +39,13 @@ pub(crate) fn open(
             (Proof::Password { user: user.clone(), pake }, Some(prover))
         }
     };
-    let same_host = link.node_key() == own;
-    let root = if same_host { look(&set.root(), &RelPath::root()).ok().flatten() } else { None };
     let open = Open {
         channel: u32::try_from(channel).map_err(|e| e.to_string())?,
         set: target.config.set.clone(),
         proof,
         attrs: set.config.options.attrs,
         numeric_ids: set.config.options.numeric_ids,
-        root: root.and_then(|r| r.stamp).map(|s| (s.dev, s.ino)),
+        root: place_of(&set.root()),
     };
     Ok((open, prover))
 }

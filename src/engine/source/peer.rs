@@ -146,7 +146,8 @@ impl Peer {
         let (tx, mut rx) = mpsc::unbounded_channel();
         let Some(mut asked) = lock(&self.asked).take() else { return };
         let machine = session::Peer::new(self.shared.key, self.shared.ceiling, rand::random());
-        let mut task = Task { peer: self.clone(), machine, link: None, up: None, number: 0, dialling: None, tx };
+        let mut task =
+            Task { peer: self.clone(), machine, link: None, up: None, number: 0, sent_before: 0, dialling: None, tx };
         loop {
             task.drive().await;
             let due = task.due();
@@ -205,6 +206,8 @@ struct Task {
     link: Option<Link>,
     up: Option<Up>,
     number: u64,
+    /// Bytes sent on links that are gone.
+    sent_before: u64,
     dialling: Option<JoinHandle<()>>,
     tx: mpsc::UnboundedSender<Event>,
 }
@@ -230,6 +233,7 @@ impl Task {
         }
         self.record(now);
         let mut standing = lock(&self.peer.standing);
+        standing.bytes_sent = self.sent_before + self.up.as_ref().map_or(0, |up| up.link.stats().sent_bytes);
         standing.state = self.machine.state();
         standing.fault = self.machine.fault().cloned();
         standing.name = self.machine.hello().map(|h| h.name.clone());
@@ -551,7 +555,8 @@ impl Task {
             dialling.abort();
         }
         self.link = None;
-        if self.up.take().is_some() {
+        if let Some(up) = self.up.take() {
+            self.sent_before += up.link.stats().sent_bytes;
             self.number += 1;
             for (_, target) in &self.peer.channels {
                 target.channel().handle_link_down(Instant::now(), cause);

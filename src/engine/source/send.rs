@@ -12,6 +12,7 @@ use super::set::{SourceSet, Target};
 use crate::engine::names::Names;
 use crate::link::{FrameReader, FrameWriter, Link, LinkError};
 use crate::model::{Change, Entry, RelPath};
+use crate::observe::Unit;
 use crate::plan::{Plan, plan};
 use crate::session::Sending;
 use crate::wire::{Ack, ChangeSet, Message, Nack};
@@ -88,13 +89,21 @@ pub(crate) async fn send(
     let (frames_tx, mut frames_rx) = mpsc::channel::<Bytes>(QUEUE);
     let (signature_tx, signature_rx) = std_mpsc::channel();
     let frames = Frames { out: frames_tx, compression: target.compression, signatures: Mutex::new(signature_rx) };
+    let progress = set.monitor.task(format!("{}: sending to {target}", set.config.name), Unit::Entries);
+    progress.set_total(steps.len() as u64);
     let producing = {
         let (set, warm) = (set.clone(), target.warm.clone());
         let pool = set.pool.clone();
         async move {
             pool.run(move || {
                 let root = set.root();
-                let producer = Producer { look: set.look(&root), index: &set.index, warm: &warm, frames: &frames };
+                let producer = Producer {
+                    look: set.look(&root),
+                    index: &set.index,
+                    warm: &warm,
+                    frames: &frames,
+                    progress: &progress,
+                };
                 producer.produce(steps)
             })
             .await
