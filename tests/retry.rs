@@ -117,7 +117,7 @@ fn the_list_names_peer_cause_and_age_and_a_path_is_pending_once() {
     let head = shown.lines().next().unwrap_or_default();
     assert!(head.contains("127.0.0.1") && head.contains("data"), "the first line names peer and set:\n{shown}");
     assert!(pending(&pair.source) <= 4, "coalesced:\n{shown}");
-    let oldest = &target(&pair.source.status())["oldest_seconds"];
+    let oldest = target(&pair.source.status())["oldest_seconds"].clone();
     assert!(oldest.is_u64(), "the age of the oldest is in status: {oldest}");
 
     // The same is known at rest: it is durable.
