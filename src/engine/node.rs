@@ -225,13 +225,18 @@ impl Starting {
         let mut targets = Vec::new();
         for target in &source.targets {
             let wake = wakes.entry((target.host.clone(), target.port)).or_default().clone();
-            let channel = Channel::new(session::Options {
+            let acked = self.store.generation(&target_id(target))?;
+            let mut channel = Channel::new(session::Options {
                 full_compare: source.options.full_compare,
                 retry_ceiling: self.config.tuning.retry_ceiling,
                 epoch,
-                acked: self.store.generation(&target_id(target))?,
+                acked,
                 seed: rand::random(),
             });
+            if !resumed || acked.number == 0 {
+                // What it holds was never known, or nobody remembers: no retry log can tell.
+                channel.request_compare(false);
+            }
             let target = Target::new(target.clone(), channel, source.options.compression, wake);
             target.restore(&self.store)?;
             targets.push(Arc::new(target));
