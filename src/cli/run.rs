@@ -128,8 +128,7 @@ async fn run(
         let told = match load(args, role) {
             Ok(loaded) => {
                 let _ = sd_notify::notify(&[NotifyState::Reloading]);
-                node.stop().await;
-                node = engine::start(loaded.config, instance.dir(), key_dir).await?;
+                node = node.restart(loaded.config, key_dir).await?;
                 answers::replace(&shared, node.clone());
                 let _ = sd_notify::notify(&[NotifyState::Ready]);
                 Response::Done { message: format!("{} is in force", args.config.display()) }
