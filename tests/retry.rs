@@ -62,7 +62,14 @@ fn change(root: &Path, round: u32) {
     fs::set_permissions(root.join("d0/f3"), fs::Permissions::from_mode(0o600 + round % 8)).expect("chmod");
 }
 
-/// Waits until the retry log of `node` holds `path` durably: its listing, with the node at rest, is the proof.
+/// Waits until `path` is pending for so long that it has to be recorded durably.
+fn wait_aged(node: &Node, path: &str) {
+    let age = |line: &str| line.split_whitespace().next().and_then(|age| age.parse::<u64>().ok());
+    let aged = || about(&list(node), path).iter().any(|line| age(line) >= Some(1));
+    assert!(wait_until(EQUAL_WITHIN, aged), "{path} does not get older:\n{}", list(node));
+}
+
+/// The retry log of `node`, which does not run, holds `path` once.
 fn assert_recorded(node: &Node, path: &str) {
     let list = list(node);
     assert_eq!(about(&list, path).len(), 1, "{path} is not in the retry log once:\n{list}");
@@ -120,7 +127,8 @@ fn the_list_names_peer_cause_and_age_and_a_path_is_pending_once() {
     let oldest = target(&pair.source.status())["oldest_seconds"].clone();
     assert!(oldest.is_u64(), "the age of the oldest is in status: {oldest}");
 
-    // The same is known at rest: it is durable.
+    // The same is known at rest, since it is durable a moment later.
+    wait_aged(&pair.source, "other");
     pair.source.kill9();
     let at_rest = list(&pair.source);
     for path in ["d0/f0", "other"] {
@@ -146,10 +154,9 @@ fn the_retry_log_alone_converges() {
         let name = format!("deep{round}/er/leaf");
         let known = || about(&list(&pair.source), &name).len() == 1;
         assert!(wait_until(EQUAL_WITHIN, known), "{}", list(&pair.source));
-        // A little later, what is unacknowledged is durable: kill -9 then, and read the store at rest.
         pair.source.wait_log(0, "nobody listens on UDP port", EQUAL_WITHIN);
-        let aged = || target(&pair.source.status())["oldest_seconds"].as_u64().is_some_and(|s| s >= 1);
-        assert!(wait_until(EQUAL_WITHIN, aged), "the oldest gets older");
+        // A moment later it is durable: kill -9 then, and read the store at rest.
+        wait_aged(&pair.source, &name);
         pair.source.kill9();
         assert_recorded(&pair.source, &name);
         pair.source.start();
@@ -204,7 +211,8 @@ fn the_fail_log_is_for_people_and_never_a_script() {
     let mode = fs::metadata(&file).expect("fail log").permissions().mode();
     assert_eq!(mode & 0o111, 0, "it can be executed: {mode:o}");
     // It is a log of failures, not of attempts.
-    pair.source.wait_status(EQUAL_WITHIN, "some attempts later", |s| s["uptime_seconds"].as_u64().is_some_and(|s| s >= 3));
+    pair.source
+        .wait_status(EQUAL_WITHIN, "some attempts later", |s| s["uptime_seconds"].as_u64().is_some_and(|s| s >= 3));
     let causes = read().lines().filter(|line| line.contains("nobody listens")).count();
     assert_eq!(causes, 1, "{}", read());
     pair.peer().start();
