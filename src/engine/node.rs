@@ -306,7 +306,7 @@ impl Node {
     ///
     /// # Errors
     /// [`StartError`]: nothing runs then.
-    pub async fn restart(&self, config: Config, key_dir: &Path) -> Result<Arc<Node>, StartError> {
+    pub async fn restart(&self, config: Config, key_dir: &Path) -> Result<Arc<Self>, StartError> {
         self.stop().await;
         // What still works on a tree has to end before another opens it.
         while self.tasks.lock().await.join_next().await.is_some() {}
