@@ -118,8 +118,7 @@ async fn run(args: &NodeArgs, role: Role, loaded: Loaded, instance: &Instance, c
         let told = match load(args, role) {
             Ok(loaded) => {
                 let _ = sd_notify::notify(&[NotifyState::Reloading]);
-                node.stop().await;
-                node = engine::start(loaded.config, instance.dir()).await?;
+                node = node.restart(loaded.config, instance.dir()).await?;
                 answers::replace(&shared, node.clone());
                 let _ = sd_notify::notify(&[NotifyState::Ready]);
                 Response::Done { message: format!("{} is in force", args.config.display()) }

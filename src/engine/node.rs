@@ -28,6 +28,10 @@ use crate::watch::{self as watcher, Pace, Watcher};
 /// How long the store collects before it commits.
 const COMMIT_WINDOW: Duration = Duration::from_millis(50);
 
+/// How long a port may take to become free once its connections have ended, and how often to look.
+const PORT_PATIENCE: Duration = Duration::from_secs(3);
+const PORT_RETRY: Duration = Duration::from_millis(20);
+
 /// How long tasks may take to end once they are asked to.
 const STOP_PATIENCE: Duration = Duration::from_secs(5);
 
@@ -115,9 +119,19 @@ pub enum StartError {
 /// [`StartError`].
 pub async fn start(config: Config, dir: &Path) -> Result<Arc<Node>, StartError> {
     let identity = Identity::load_or_create(dir)?;
-    let key = NodeKey(identity.node_key());
     let store = Arc::new(Store::open(dir)?);
     let writer = Arc::new(Writer::start(store.clone(), COMMIT_WINDOW)?);
+    start_on(config, identity, store, writer).await
+}
+
+/// Starts a node on a store that is open.
+async fn start_on(
+    config: Config,
+    identity: Identity,
+    store: Arc<Store>,
+    writer: Arc<Writer>,
+) -> Result<Arc<Node>, StartError> {
+    let key = NodeKey(identity.node_key());
     let mut node = Starting {
         key,
         identity,
@@ -171,6 +185,8 @@ impl Starting {
         let Some(listen) = self.config.node.listen.filter(|_| !self.config.replicas.is_empty()) else {
             return Ok((None, None));
         };
+        // First of all the port: while another has it, nothing is touched.
+        let endpoint = Endpoint::serving(&self.identity, self.config.tuning.idle_timeout, listen)?;
         let threads = self.config.tuning.threads;
         let open = |set: &config::ReplicaSet| {
             ReplicaSet::open(set.clone(), threads, self.store.clone(), self.writer.clone()).map(Arc::new)
@@ -178,7 +194,6 @@ impl Starting {
         let sets = self.config.replicas.iter().map(open).collect::<Result<_, _>>()?;
         let (name, trust) = (self.config.node.name.clone(), self.config.trust_first_use);
         let receiver = Arc::new(Receiver::new(self.key, name, sets, trust, self.store.clone(), self.monitor.clone()));
-        let endpoint = Endpoint::serving(&self.identity, self.config.tuning.idle_timeout, listen)?;
         let listening = endpoint.local_address()?;
         let server = Server::new(endpoint, Limits::default());
         self.tasks.spawn(receiver.clone().run(server, self.stop.subscribe()));
@@ -225,13 +240,18 @@ impl Starting {
         let mut targets = Vec::new();
         for target in &source.targets {
             let wake = wakes.entry((target.host.clone(), target.port)).or_default().clone();
-            let channel = Channel::new(session::Options {
+            let acked = self.store.generation(&target_id(target))?;
+            let mut channel = Channel::new(session::Options {
                 full_compare: source.options.full_compare,
                 retry_ceiling: self.config.tuning.retry_ceiling,
                 epoch,
-                acked: self.store.generation(&target_id(target))?,
+                acked,
                 seed: rand::random(),
             });
+            if !resumed || acked.number == 0 {
+                // What it holds was never known, or nobody remembers: no retry log can tell.
+                channel.request_compare(false);
+            }
             let target = Target::new(target.clone(), channel, source.options.compression, wake);
             target.restore(&self.store)?;
             targets.push(Arc::new(target));
@@ -281,6 +301,28 @@ impl Starting {
 }
 
 impl Node {
+    /// Ends this node and starts one with another configuration in its place. Whoever still holds
+    /// this one holds the store open: the new one takes it over.
+    ///
+    /// # Errors
+    /// [`StartError`]: nothing runs then.
+    pub async fn restart(&self, config: Config, key_dir: &Path) -> Result<Arc<Self>, StartError> {
+        self.stop().await;
+        // What still works on a tree has to end before another opens it.
+        while self.tasks.lock().await.join_next().await.is_some() {}
+        let deadline = Instant::now() + PORT_PATIENCE;
+        loop {
+            let identity = Identity::load_or_create(key_dir)?;
+            match start_on(config.clone(), identity, self.store.clone(), self.writer.clone()).await {
+                // The own socket closes behind its last connection.
+                Err(StartError::Link(LinkError::Bind { .. })) if Instant::now() < deadline => {
+                    tokio::time::sleep(PORT_RETRY).await;
+                }
+                started => return started,
+            }
+        }
+    }
+
     /// Ends all tasks, having stored what there is to store.
     pub async fn stop(&self) {
         self.stop.send_replace(true);

@@ -103,7 +103,10 @@ impl Channel {
         if !std::mem::take(&mut self.link_up) {
             return;
         }
-        self.blame(now, cause.to_owned());
+        // Where the set was refused, that the link went after it says nothing new.
+        if !self.is_refused() {
+            self.blame(now, cause.to_owned());
+        }
         self.compare_is_due_again();
         self.state = State::Closed;
         self.close = None;
@@ -111,6 +114,18 @@ impl Channel {
             self.cut = Some((flight.epoch, flight.number));
             self.lose(now, flight);
         }
+    }
+
+    /// The peer could not be reached at all.
+    pub fn handle_unreachable(&mut self, now: Instant, cause: &str) {
+        if !self.link_up {
+            self.blame(now, cause.to_owned());
+        }
+    }
+
+    /// Whether the peer refused the set on the connection that is up, and is to be asked again.
+    fn is_refused(&self) -> bool {
+        matches!(self.state, State::Closed) && self.retry.due().is_some() && self.fault.is_some()
     }
 
     /// The peer opened the set: the newest epoch it has seen, and the generation that is live.
@@ -146,7 +161,11 @@ impl Channel {
         }
         self.compare_is_due_again();
         self.state = State::Closed;
-        self.blame(now, fault::refusal(code).to_owned());
+        // After a few wrong passwords the peer says for a while no more than that it is busy.
+        let wrong = fault::refusal(Refusal::WrongPassword);
+        let throttled = code == Refusal::Busy && self.fault.as_ref().is_some_and(|f| f.cause == wrong);
+        let cause = if throttled { wrong } else { fault::refusal(code) };
+        self.blame(now, cause.to_owned());
         self.retry.fail(now);
     }
 

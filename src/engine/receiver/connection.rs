@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use syncd_certs::password::Verifier;
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::set::{ReplicaSet, Session};
@@ -72,8 +73,9 @@ struct Asked {
 pub(crate) async fn serve(node: Arc<Receiver>, link: Link, number: u64) {
     let address = link.remote_address();
     let channels = Channels::default();
-    let ended =
-        Connection { node: &node, link: &link, channels: &channels, number, asked: BTreeMap::new() }.run().await;
+    let mut streams = JoinSet::new();
+    let (asked, of) = (BTreeMap::new(), &mut streams);
+    let ended = Connection { node: &node, link: &link, channels: &channels, number, asked, streams: of }.run().await;
     let cause = match &ended {
         Ok(()) => "it closed the connection".to_owned(),
         Err(e) => e.to_string(),
@@ -89,6 +91,9 @@ pub(crate) async fn serve(node: Arc<Receiver>, link: Link, number: u64) {
         }
         link.close(&e.to_string());
     }
+    link.close("the control stream has ended");
+    // A commit that is under way ends as it would: whoever waits for this may open the tree anew.
+    while streams.join_next().await.is_some() {}
 }
 
 struct Connection<'a> {
@@ -97,6 +102,8 @@ struct Connection<'a> {
     channels: &'a Channels,
     number: u64,
     asked: BTreeMap<u32, Asked>,
+    /// What serves its compares and change sets.
+    streams: &'a mut JoinSet<()>,
 }
 
 impl Connection<'_> {
@@ -128,10 +135,11 @@ impl Connection<'_> {
                     Some(message) => self.control(message, &name, &mut writer).await?,
                     None => return Ok(()),
                 },
+                Some(_) = self.streams.join_next() => {}
                 stream = self.link.accept_stream() => {
                     let (writer, reader) = stream?;
                     let (link, channels, node) = (self.link.clone(), self.channels.clone(), self.node.clone());
-                    tokio::spawn(async move {
+                    self.streams.spawn(async move {
                         if let Err(e) = stream_of(&channels, reader, writer).await
                             && e.ends_connection()
                         {

@@ -22,6 +22,7 @@ use std::time::Duration;
 
 use syncd_certs::throttle::{Limits, Throttle};
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 
 pub use set::{ReplicaSet, ServeError};
 
@@ -34,6 +35,9 @@ use crate::store::Store;
 
 /// How often what is not in the store yet goes there.
 const SAVE_EVERY: Duration = Duration::from_secs(1);
+
+/// How long the end of its connections may take to reach the sources.
+const FAREWELL: Duration = Duration::from_millis(500);
 
 /// The receiving side of a node.
 #[derive(Debug)]
@@ -90,16 +94,22 @@ impl Receiver {
     pub async fn run(self: Arc<Self>, mut server: Server, mut stop: watch::Receiver<bool>) {
         let mut save = tokio::time::interval(SAVE_EVERY);
         save.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut connections = JoinSet::new();
         loop {
             tokio::select! {
                 link = server.accept() => match link {
-                    Some(link) => self.clone().serve(link),
+                    Some(link) => self.clone().serve(link, &mut connections),
                     None => break,
                 },
+                Some(_) = connections.join_next() => {}
                 _ = save.tick() => self.save(),
                 () = stopped(&mut stop) => break,
             }
         }
+        // The sources learn of it now and not by silence, and the port is free for the next.
+        server.endpoint().close("the peer stops");
+        while connections.join_next().await.is_some() {}
+        let _ = tokio::time::timeout(FAREWELL, server.endpoint().idle()).await;
         self.save();
     }
 
@@ -108,9 +118,9 @@ impl Receiver {
         SessionId(self.sessions.fetch_add(1, Ordering::Relaxed))
     }
 
-    fn serve(self: Arc<Self>, link: Link) {
+    fn serve(self: Arc<Self>, link: Link, connections: &mut JoinSet<()>) {
         let number = self.connections.fetch_add(1, Ordering::Relaxed);
-        tokio::spawn(async move { connection::serve(self, link, number).await });
+        connections.spawn(async move { connection::serve(self, link, number).await });
     }
 
     fn save(&self) {

@@ -398,14 +398,12 @@ impl Task {
     async fn challenge(&mut self, now: Instant, number: usize, pake: &[u8], confirm: &[u8]) {
         let Some(up) = &mut self.up else { return };
         let Some(prover) = up.provers.remove(&number) else { return };
-        match prover.finish(pake, confirm) {
-            Ok(confirm) => {
-                let channel = u32::try_from(number).unwrap_or(u32::MAX);
-                if let Err(e) = up.control.write(&Message::Confirm { channel, confirm }).await {
-                    self.down(now, &e.to_string());
-                }
-            }
-            Err(_) => self.refused(now, number, Refusal::WrongPassword),
+        // The peer's operator has to read of a wrong password too: a confirmation that is none tells
+        // the peer, which refuses.
+        let confirm = prover.finish(pake, confirm).unwrap_or_default();
+        let channel = u32::try_from(number).unwrap_or(u32::MAX);
+        if let Err(e) = up.control.write(&Message::Confirm { channel, confirm }).await {
+            self.down(now, &e.to_string());
         }
     }
 
@@ -413,6 +411,12 @@ impl Task {
         if let Some((set, target)) = self.peer.channels.get(number) {
             let mut channel = target.channel();
             let before = channel.fault().map(|f| f.cause.clone());
+            if channel.phase() == session::Phase::Opening
+                && let Some(up) = &self.up
+            {
+                // An answer to what was asked: the next question has a budget of its own, here as there.
+                up.link.renew_budget();
+            }
             channel.handle_refused(now, code);
             let cause = channel.fault().map(|f| f.cause.clone()).unwrap_or_default();
             drop(channel);
@@ -538,11 +542,20 @@ impl Task {
     /// The connection is gone, or could not be made.
     fn down(&mut self, now: Instant, cause: &str) {
         let new = self.machine.fault().is_none_or(|f| f.cause != cause);
+        let had_link = self.up.is_some();
         self.close(cause);
         self.machine.handle_closed(now, cause);
         for (set, target) in &self.peer.channels {
-            target.channel().handle_link_down(now, cause);
             target.set_proof(None);
+            let mut channel = target.channel();
+            if !had_link {
+                channel.handle_unreachable(now, cause);
+            }
+            // A peer closes a connection on which it refused everything: why, was said.
+            if channel.fault().is_some_and(|fault| fault.cause != cause) {
+                continue;
+            }
+            drop(channel);
             if new {
                 tracing::warn!(set = set.config.name, peer = %target, "{cause}; trying again");
             }
