@@ -37,6 +37,7 @@ struct Stand {
 
 /// How the peer took it.
 #[derive(Debug)]
+#[expect(dead_code, reason = "all of it is shown where a test fails")]
 enum Fate {
     Acked(wire::Ack),
     Nacked(Nack),
@@ -538,6 +539,7 @@ fn change_sets_that_break_the_rules_do_not_go_live() {
     stand.attack("data beyond what was announced", streamed(10, None, &beyond), needed);
     let hole = [Message::Hole { len: u64::MAX }, data.clone(), file_end(ten, sized(9))];
     stand.attack("a hole beyond what was announced", streamed(10, None, &hole), needed);
+    stand.attack("a hole of years, then nonsense", streamed(1 << 62, None, &[Message::Hole { len: 1 << 62 }]), protocol);
     let swell = [data, file_end(ten, sized(1 << 40))];
     stand.attack("an end of another size", streamed(10, None, &swell), needed);
     let copy = |offset, len| [Message::Copy { offset, len }, file_end(large, sized(1 << 20))];
@@ -546,6 +548,28 @@ fn change_sets_that_break_the_rules_do_not_go_live() {
     stand.attack("a copy beyond the end", streamed(1 << 30, Some(large), &copy(1 << 19, 1 << 20)), needed);
     stand.attack("a copy far beyond the end", streamed(1 << 40, Some(large), &copy(0, 1 << 40)), needed);
     stand.attack("a copy at no offset", streamed(1 << 20, Some(large), &copy(u64::MAX, 1 << 20)), AnyNack);
+    stand.finish();
+}
+
+#[test]
+fn holes_without_end_take_no_thread_for_longer_than_their_link() {
+    let stand = Stand::new();
+    for _ in 0..16 {
+        stand.runtime.block_on(async {
+            let client = Client::connect(&stand.identity, stand.addr()).await;
+            let (mut writer, mut reader) = client.link.open_stream().await.unwrap();
+            let hole = [Message::Hole { len: 1 << 62 }];
+            let mut frames = streamed(1 << 62, None, &hole);
+            // The change set does not end either.
+            frames.pop();
+            writer.write(&client.head(client.newest)).await.unwrap();
+            for frame in frames {
+                writer.write_raw(frame).await.unwrap();
+            }
+            // Nothing comes back: the peer is at work, and its sender goes.
+            reader.read_timeout(Duration::from_millis(100)).await.unwrap_err();
+        });
+    }
     stand.finish();
 }
 
