@@ -31,6 +31,9 @@
 //! [`apply`], [`watch`], [`store`], [`link`]); [`engine`]; [`config`], [`control`], [`observe`],
 //! [`cli`]. `tests/layering.rs` holds this list to its word.
 
+// Nothing that input, disk or network can influence may end the program.
+#![warn(clippy::unwrap_used, clippy::expect_used)]
+
 pub mod apply;
 pub mod cli;
 pub mod coalesce;

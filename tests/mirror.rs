@@ -108,7 +108,8 @@ fn owner_and_group_travel() {
 
 #[test]
 fn hard_links_stay_links_where_asked() {
-    let mut pair = TestPair::builder().params("-aH").compare(Compare { hard_links: true, ..Compare::archive() }).build();
+    let mut pair =
+        TestPair::builder().params("-aH").compare(Compare { hard_links: true, ..Compare::archive() }).build();
     fs::write(pair.src().join("one"), "shared").unwrap();
     fs::hard_link(pair.src().join("one"), pair.src().join("two")).unwrap();
     pair.start_all();

@@ -1,5 +1,7 @@
 //! The proxy does what it says: each fault by itself, on numbered datagrams.
 
+#![allow(clippy::expect_used, reason = "helpers of tests")]
+
 mod support;
 
 use std::collections::BTreeSet;

@@ -1,5 +1,7 @@
 //! The comparer sees every kind of difference, and the random operations follow from their seed.
 
+#![allow(clippy::expect_used, reason = "helpers of tests")]
+
 mod support;
 
 use std::fs::{self, File, FileTimes};

@@ -13,6 +13,9 @@
 //! else. Whether that key may do anything is decided afterwards, for each set: by a pin
 //! ([`pins::decide`]) or by a password ([`password`]) that is bound to the very connection.
 
+// Nothing that input, disk or network can influence may end the program.
+#![warn(clippy::unwrap_used, clippy::expect_used)]
+
 pub mod identity;
 pub mod password;
 pub mod pins;

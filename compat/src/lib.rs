@@ -13,6 +13,9 @@
 //! This crate knows nothing of the engine, opens no file, and never fails on any bytes other than
 //! by [`diag::Finding`]s.
 
+// Nothing that input, disk or network can influence may end the program.
+#![warn(clippy::unwrap_used, clippy::expect_used)]
+
 pub mod confxml;
 pub mod diag;
 mod nearest;

@@ -14,7 +14,7 @@ use super::ids::Accounts;
 use super::stage::Staging;
 use super::{ApplyError, Ids, Policy, drift};
 use crate::fs::meta::{look_fd, set_mtime};
-use crate::fs::{Root, write};
+use crate::fs::{Root, write, xattr_fd as xattr};
 use crate::model::{Attrs, RelPath};
 
 /// Brings change sets about in one tree.
@@ -150,6 +150,8 @@ fn open_own(parent: BorrowedFd<'_>, name: &[u8], path: &std::path::Path) -> Resu
     if stat.st_mode & 0o7777 != 0o700 {
         fchmod(&fd, Mode::RWXU).map_err(local)?;
     }
+    // A default ACL of the root would come down on all that is made in here.
+    xattr::replace(&fd, &[]).map_err(|e| ApplyError::local(&RelPath::root(), "open .syncd", e))?;
     Ok((fd, made))
 }
 

@@ -8,8 +8,8 @@ use std::sync::{MutexGuard, PoisonError};
 use rustix::fs::{AtFlags, fsync, linkat, syncfs};
 
 use super::ApplyError;
-use super::area::is_absent;
-use super::drift::{self, Drift};
+use super::area::{Dirs, is_absent};
+use super::drift::Drift;
 use super::error::is_fatal;
 use super::ground::Ground;
 use super::journal::{self, Journal};
@@ -48,10 +48,10 @@ impl Staging {
         if std::mem::replace(&mut state.closed, true) {
             return Err(ApplyError::protocol(&RelPath::root(), "the change set is complete already"));
         }
-        let mut plan = self.inner.prepare(&mut state, manifest, approved)?;
+        let (mut plan, dirs) = self.inner.prepare(&mut state, manifest, approved)?;
         *number += 1;
         plan.journal.number = *number;
-        self.inner.go_live(state, &plan, manifest)
+        self.inner.go_live(state, &plan, Run::new(dirs), manifest)
     }
 
     /// Removes what the commit left in the stage; best done after the peer was told. Dropping the
@@ -60,18 +60,12 @@ impl Staging {
     /// # Errors
     /// [`ApplyError::Local`]; the next start tries again.
     pub fn cleanup(&self) -> Result<(), ApplyError> {
-        let shared = &self.inner.shared;
-        if self.inner.state().keep {
-            return Ok(());
-        }
-        write::remove_tree(shared.stage.as_fd(), self.inner.seq.to_string().as_bytes())
-            .and_then(|()| drift::prune(shared))
-            .map_err(|e| ApplyError::local(&self.inner.path, "clean up", e))
+        self.inner.clean().map_err(|e| ApplyError::local(&self.inner.path, "clean up", e))
     }
 }
 
 impl Inner {
-    fn prepare(&self, state: &mut State, held: &Manifest, approved: bool) -> Result<Plan, ApplyError> {
+    fn prepare(&self, state: &mut State, held: &Manifest, approved: bool) -> Result<(Plan, Dirs<'_>), ApplyError> {
         if let Some(path) = state.items.iter().find(|(_, i)| i.source == Source::Awaited).map(|(p, _)| p) {
             return Err(ApplyError::protocol(path, "its content did not come"));
         }
@@ -99,7 +93,7 @@ impl Inner {
             let object = Object::open(&*dir, place.name(), Kind::File).map_err(local)?;
             object.look().and_then(|now| object.fix(&fix, &now)).map_err(local)?;
         }
-        Ok(plan)
+        Ok((plan, ground.into_dirs()))
     }
 
     /// Moves what was made beside a directory in the stage, because it came on another thread
@@ -245,18 +239,19 @@ impl Inner {
         &self,
         mut state: MutexGuard<'_, State>,
         plan: &Plan,
+        mut run: Run<'_>,
         manifest: &mut Manifest,
     ) -> Result<Outcome, ApplyError> {
         let steps = &plan.journal.steps;
-        let mut run = Run::new(&self.shared.area);
         if !steps.is_empty() {
-            self.make_durable(&state, &plan.journal)?;
+            self.make_durable(&state, run.dirs(), &plan.journal)?;
             state.keep = true;
             let result = self.take(&mut run, &plan.journal);
             // With a tree between two generations the stage is what recovery starts from.
             state.keep = matches!(result, Err(ApplyError::Durability { .. }));
             result?;
         }
+        state.kept_drift = !plan.drift.is_empty();
         drop(state);
         let (failed, meta_failed) = (std::mem::take(&mut run.failed), std::mem::take(&mut run.meta_failed));
         let mut all_failed = plan.failed.clone();
@@ -275,7 +270,7 @@ impl Inner {
     /// Makes stage and journal durable, before anything else happens.
     ///
     /// What is one rename is atomic by itself: its journal only serves a crash of the process.
-    fn make_durable(&self, state: &State, journal: &Journal) -> Result<(), ApplyError> {
+    fn make_durable(&self, state: &State, dirs: &mut Dirs<'_>, journal: &Journal) -> Result<(), ApplyError> {
         let lost = |doing| move |e: rustix::io::Errno| ApplyError::Durability { doing, source: e.into() };
         let one = is_atomic(&journal.steps);
         let few = state.only_few || (one && state.few.is_empty());
@@ -285,25 +280,17 @@ impl Inner {
             }
         }
         let local = |e| ApplyError::local(&self.path, "write the journal", e);
-        let file = self.write_journal(journal).map_err(local)?;
+        let dir = dirs.dir(&self.path).map_err(local)?;
+        let file = write_journal(&*dir, journal).map_err(local)?;
         if one && few {
             return Ok(());
         }
         if few {
             fsync(&file).map_err(lost("make the journal durable"))?;
-            let dir = self.shared.area.dir(&self.path).map_err(local)?;
-            fsync(&dir).map_err(lost("make the stage durable"))?;
+            fsync(&*dir).map_err(lost("make the stage durable"))?;
             return fsync(&self.shared.stage).map_err(lost("make the stage durable"));
         }
         syncfs(&self.shared.stage).map_err(lost("make the stage durable"))
-    }
-
-    fn write_journal(&self, journal: &Journal) -> io::Result<std::fs::File> {
-        let bytes = journal.encode().map_err(io::Error::other)?;
-        let dir = self.shared.area.dir(&self.path)?;
-        let mut file = std::fs::File::from(write::create_file(&dir, journal::NAME, 0o600)?);
-        file.write_all(&bytes)?;
-        Ok(file)
     }
 
     /// Takes the steps and makes them durable; takes them back when that cannot be.
@@ -321,6 +308,13 @@ impl Inner {
             }
         }
     }
+}
+
+fn write_journal(dir: impl AsFd, journal: &Journal) -> io::Result<std::fs::File> {
+    let bytes = journal.encode().map_err(io::Error::other)?;
+    let mut file = std::fs::File::from(write::create_file(dir, journal::NAME, 0o600)?);
+    file.write_all(&bytes)?;
+    Ok(file)
 }
 
 /// Makes the directories in which names moved, and what changed in place, durable.

@@ -9,8 +9,9 @@ use super::area::{Area, Dirs, is_own};
 use super::error::is_fatal;
 use super::order::{Disk, There};
 use super::stage::Inner;
+use crate::fs::meta::{Object, look_fd};
 use crate::fs::write;
-use crate::model::{Digest, Record, RelPath};
+use crate::model::{Digest, Kind, Record, RelPath};
 
 /// The disk as it is before the first step.
 pub(super) struct Ground<'a> {
@@ -27,6 +28,11 @@ impl<'a> Ground<'a> {
     pub(super) fn new(staging: &'a Inner) -> Self {
         let dirs = Dirs::new(&staging.shared.area);
         Self { staging, dirs, looks: HashMap::new(), blocked: BTreeMap::new(), staged: HashMap::new() }
+    }
+
+    /// The directories that are open.
+    pub(super) fn into_dirs(self) -> Dirs<'a> {
+        self.dirs
     }
 
     /// What is at `place` of the tree. What must not be looked at counts as absent, and as blocked.
@@ -71,14 +77,13 @@ impl Disk for Ground<'_> {
 /// The hash of the regular file at `place`; none when it cannot be read or is none.
 pub(super) fn content(area: &Area, dirs: &mut Dirs<'_>, place: &RelPath) -> io::Result<Option<Digest>> {
     let found = if is_own(place) {
-        let dir = dirs.parent(place)?;
-        crate::fs::meta::Object::open(dir.as_fd(), place.name(), crate::model::Kind::File).map(Into::into)
+        Object::open(dirs.parent(place)?.as_fd(), place.name(), Kind::File).and_then(|o| o.as_fd().try_clone_to_owned())
     } else {
         area.tree.file(place)
     };
-    let mut hasher = blake3::Hasher::new();
     match found {
-        Ok(fd) if !crate::fs::meta::look_fd(&fd)?.entry.is_dir() => {
+        Ok(fd) if look_fd(&fd)?.entry.kind() == Kind::File => {
+            let mut hasher = blake3::Hasher::new();
             hasher.update_reader(File::from(fd))?;
             Ok(Some(hasher.finalize().into()))
         }

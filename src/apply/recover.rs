@@ -80,7 +80,7 @@ impl Applier {
 
     fn finish(&self, journal: &Journal, manifest: &mut Manifest, recovered: &mut Recovered) -> Result<(), ApplyError> {
         let shared = &self.shared;
-        let mut run = Run::new(&shared.area);
+        let mut run = Run::new(Dirs::new(&shared.area));
         let local = |e| ApplyError::local(&RelPath::root(), "recover", e);
         run.find_done(&journal.steps).map_err(local)?;
         let verified = self.verify(&mut run, journal).map_err(local)?;

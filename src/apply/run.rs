@@ -8,7 +8,7 @@ use std::sync::Arc;
 use rustix::fs::{AtFlags, linkat, renameat};
 use rustix::io::Errno;
 
-use super::area::{Area, Dirs, is_own};
+use super::area::{Dirs, is_own};
 use super::error::is_fatal;
 use super::step::Step;
 use crate::fs::meta::{Fix, Object};
@@ -36,8 +36,8 @@ pub(super) struct Run<'a> {
 }
 
 impl<'a> Run<'a> {
-    pub(super) fn new(area: &'a Area) -> Self {
-        Self { dirs: Dirs::new(area), done: 0, failed: BTreeMap::new(), meta_failed: BTreeMap::new() }
+    pub(super) fn new(dirs: Dirs<'a>) -> Self {
+        Self { dirs, done: 0, failed: BTreeMap::new(), meta_failed: BTreeMap::new() }
     }
 
     /// Takes all `steps`. A step that fails for its path alone is left out and noted.
@@ -198,8 +198,7 @@ impl<'a> Run<'a> {
 
     fn set_meta(&mut self, path: &RelPath, kind: Kind, ino: u64, fix: &Fix) -> io::Result<()> {
         let object = if path.is_root() || kind == Kind::Dir {
-            let dir = self.dirs.dir(path)?;
-            Object::from_fd(rustix::io::dup(&*dir)?)
+            Object::from_fd(self.dirs.dir(path)?)
         } else {
             Object::open(self.dirs.parent(path)?.as_fd(), path.name(), kind)?
         };
@@ -213,7 +212,7 @@ impl<'a> Run<'a> {
     /// Opens what stands at `path` for fsync(2).
     pub(super) fn open(&mut self, path: &RelPath, kind: Kind) -> io::Result<Object> {
         if kind == Kind::Dir {
-            return Ok(Object::from_fd(rustix::io::dup(&*self.dirs.dir(path)?)?));
+            return Ok(Object::from_fd(self.dirs.dir(path)?));
         }
         Object::open(self.dirs.parent(path)?.as_fd(), path.name(), kind)
     }

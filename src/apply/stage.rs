@@ -12,9 +12,9 @@ use rustix::fs::{FileType, Mode, makedev, mknodat, symlinkat};
 use super::applier::Shared;
 use super::area::{Dirs, is_absent, is_own};
 use super::error::is_fatal;
-use super::view::View;
-use super::{ApplyError, Ids};
 use super::policy::Policy;
+use super::view::View;
+use super::{ApplyError, Ids, drift};
 use crate::fs::meta::{Fix, Object, look_fd, set_mtime};
 use crate::fs::write;
 use crate::model::{Content, Digest, Entry, Kind, Node, Op, Put, Record, RelPath, Stamp, Timestamp};
@@ -58,7 +58,9 @@ pub(super) struct State {
     pub(super) only_few: bool,
     /// The commit is over, or was given up: nothing may be added.
     pub(super) closed: bool,
-    /// The stage holds what recovery needs.
+    /// The commit kept what somebody else had made.
+    pub(super) kept_drift: bool,
+    /// The stage holds what recovery needs, or is gone.
     pub(super) keep: bool,
 }
 
@@ -100,6 +102,7 @@ impl Staging {
             few: Vec::new(),
             only_few: true,
             closed: false,
+            kept_drift: false,
             keep: false,
         };
         let inner = Inner { shared, seq, path, ids, policy, next: AtomicU64::new(0), state: Mutex::new(state) };
@@ -334,12 +337,27 @@ impl Inner {
     }
 }
 
+impl Inner {
+    /// Removes what is left in the stage, unless recovery needs it.
+    pub(super) fn clean(&self) -> io::Result<()> {
+        let mut state = self.state();
+        if std::mem::replace(&mut state.keep, true) {
+            return Ok(());
+        }
+        state.closed = true;
+        state.few.clear();
+        if state.kept_drift {
+            drift::prune(&self.shared)?;
+        }
+        drop(state);
+        write::remove_dir(self.shared.stage.as_fd(), self.seq.to_string().as_bytes())
+    }
+}
+
 impl Drop for Inner {
     fn drop(&mut self) {
-        if !self.state().keep {
-            // What is left is dropped at the next start.
-            let _ = write::remove_tree(self.shared.stage.as_fd(), self.seq.to_string().as_bytes());
-        }
+        // What cannot be removed now is dropped at the next start.
+        let _ = self.clean();
     }
 }
 

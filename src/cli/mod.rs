@@ -52,7 +52,10 @@ pub fn main(argv: impl IntoIterator<Item = OsString>, wiring: &Wiring) -> ExitCo
         }
     };
     let console = Console::stderr();
-    init_log(&console);
+    // The demo tells its own story, unless somebody wants to see more.
+    if !matches!(args.command, Some(Command::Demo)) || std::env::var_os("SYNCD_LOG").is_some() {
+        init_log(&console);
+    }
     match dispatch(args, start::called_sersync(&argv), wiring, &console, &mut std::io::stdout().lock()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(fault) => fault.report(console),

@@ -6,8 +6,8 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use tokio::sync::mpsc;
 
 use super::protocol::{
-    Certificates, Difference, LastError, PendingName, PinnedKey, ProblemPath, Request, Response, SetRole, SetStatus, SourceStatus,
-    Status, TargetState, TargetStatus, VerifyResult, WatchStatus,
+    Certificates, Difference, LastError, PendingName, PinnedKey, ProblemPath, Request, Response, SetRole, SetStatus,
+    SourceStatus, Status, TargetState, TargetStatus, VerifyResult, WatchStatus,
 };
 use super::server::{Call, Responder};
 use crate::engine::{Found, Node, ReplicaSet, SourceSet, Target};
@@ -162,8 +162,12 @@ fn replica_status(set: &ReplicaSet) -> SetStatus {
         root: generation.root.map(|r| r.to_string()),
         entries: set.manifest().len() as u64,
         fault: counts.error,
-        halted: (counts.deletions_held > 0)
-            .then(|| format!("the guard holds {} deletions back; to release them: syncd approve {}", counts.deletions_held, set.config.name)),
+        halted: (counts.deletions_held > 0).then(|| {
+            format!(
+                "the guard holds {} deletions back; to release them: syncd approve {}",
+                counts.deletions_held, set.config.name
+            )
+        }),
         sources: set
             .sources()
             .into_iter()
@@ -202,7 +206,8 @@ async fn verify(node: &Node, name: Option<&str>, reply: Responder) {
         results.push(tell(&reply, &set.config.name, "what was acknowledged", entries, found).await);
     }
     if results.is_empty() {
-        return reply.finish(failed(format!("there is no set {:?} here; `syncd status` lists them", name.unwrap_or_default())));
+        return reply
+            .finish(failed(format!("there is no set {:?} here; `syncd status` lists them", name.unwrap_or_default())));
     }
     // Not `finish`: a slow client has to get it, too.
     let _ = reply.send(Response::Verified(results)).await;

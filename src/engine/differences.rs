@@ -13,7 +13,7 @@ pub struct Found {
 
 /// What differs between `here` and `there` for a set that replicates `attrs`; empty when nothing does.
 #[must_use]
-pub fn describe(here: Option<&Entry>, there: Option<&Entry>, attrs: Attrs) -> String {
+pub(crate) fn describe(here: Option<&Entry>, there: Option<&Entry>, attrs: Attrs) -> String {
     let (here, there) = match (here, there) {
         (None, None) => return String::new(),
         (Some(_), None) => return "missing there".to_owned(),
@@ -25,7 +25,9 @@ pub fn describe(here: Option<&Entry>, there: Option<&Entry>, attrs: Attrs) -> St
     }
     let mut what = Vec::new();
     match (&here.node, &there.node) {
-        (Node::File { hash: None, .. }, _) | (_, Node::File { hash: None, .. }) => what.push("content, unread".to_owned()),
+        (Node::File { hash: None, .. }, _) | (_, Node::File { hash: None, .. }) => {
+            what.push("content, unread".to_owned());
+        }
         (a, b) if a != b => what.push("content".to_owned()),
         _ => {}
     }

@@ -18,8 +18,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 pub use differences::Found;
 pub use node::{Node, StartError, start};
-pub use receiver::{Receiver, ReplicaSet};
-pub use source::{SourceSet, Target};
+pub use pool::{Panicked, Pool, PoolError};
+pub use receiver::{Receiver, ReplicaSet, ServeError};
+pub use source::{Difference, Index, Peer, Shared, SourceSet, Target, Watching, target_id};
 
 /// Locks `mutex`; what it guards is consistent also when a holder panicked.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -2,9 +2,12 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+/// Numbers with their names.
+pub(crate) type Named = Vec<(u32, String)>;
+
 /// What `/etc/passwd` and `/etc/group` say.
 #[derive(Debug, Default)]
-pub struct Names {
+pub(crate) struct Names {
     users: HashMap<u32, String>,
     groups: HashMap<u32, String>,
 }
@@ -12,20 +15,20 @@ pub struct Names {
 impl Names {
     /// Reads both files; one that cannot be read names nobody, so that ids travel as numbers.
     #[must_use]
-    pub fn read() -> Self {
+    pub(crate) fn read() -> Self {
         Self { users: table("/etc/passwd"), groups: table("/etc/group") }
     }
 
     /// The names of the owners and groups in `ids`, by number.
     #[must_use]
-    pub fn of(&self, ids: &BTreeSet<(u32, u32)>) -> (Vec<(u32, String)>, Vec<(u32, String)>) {
+    pub(crate) fn of(&self, ids: &BTreeSet<(u32, u32)>) -> (Named, Named) {
         let uids: BTreeSet<u32> = ids.iter().map(|(uid, _)| *uid).collect();
         let gids: BTreeSet<u32> = ids.iter().map(|(_, gid)| *gid).collect();
         (named(&uids, &self.users), named(&gids, &self.groups))
     }
 }
 
-fn named(ids: &BTreeSet<u32>, names: &HashMap<u32, String>) -> Vec<(u32, String)> {
+fn named(ids: &BTreeSet<u32>, names: &HashMap<u32, String>) -> Named {
     ids.iter().filter_map(|id| Some((*id, names.get(id)?.clone()))).collect()
 }
 

@@ -211,8 +211,11 @@ impl Starting {
 
     fn open_source(&self, source: &config::SourceSet, wakes: &mut Wakes) -> Result<(SourceSet, bool), StartError> {
         let set = source.name.clone();
-        let root = Root::open(&source.path)
-            .map_err(|cause| StartError::Root { set: set.clone(), path: source.path.display().to_string(), cause })?;
+        let root = Root::open(&source.path).map_err(|cause| StartError::Root {
+            set: set.clone(),
+            path: source.path.display().to_string(),
+            cause,
+        })?;
         let filter = Filter::new(&source.exclude_regex, &source.exclude_glob)
             .map_err(|e| StartError::Filter { set: set.clone(), cause: e.to_string() })?;
         let pool = Arc::new(Pool::new(&format!("set-{set}"), self.config.tuning.threads)?);

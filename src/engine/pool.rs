@@ -50,10 +50,8 @@ impl Pool {
         let cores = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
         let threads = if threads == 0 { cores.max(2) } else { threads.max(2) };
         let name = name.to_owned();
-        let threads = rayon::ThreadPoolBuilder::new()
-            .num_threads(threads)
-            .thread_name(move |n| format!("{name}-{n}"))
-            .build()?;
+        let threads =
+            rayon::ThreadPoolBuilder::new().num_threads(threads).thread_name(move |n| format!("{name}-{n}")).build()?;
         let results = threads.broadcast(|_| become_identity(uid, gids));
         for result in results {
             result.map_err(|cause| PoolError::Identity { uid, gids: gids.to_vec(), cause })?;

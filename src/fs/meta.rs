@@ -2,6 +2,7 @@
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
 
 use rustix::fs::{
     AtFlags, CWD, Gid, Mode, OFlags, Timespec, Timestamps, UTIME_OMIT, Uid, chmodat, chownat, fchmod, fchown, fstat,
@@ -48,7 +49,7 @@ impl Fix {
 /// An object that is held open, so that no name can be exchanged under a change of it.
 #[derive(Debug)]
 pub struct Object {
-    fd: OwnedFd,
+    fd: Arc<OwnedFd>,
     /// Opened by `O_PATH`: for types whose open has effects, and for what may not be read.
     path_only: bool,
 }
@@ -63,19 +64,19 @@ impl Object {
         if matches!(kind, Kind::File | Kind::Dir) {
             let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
             match openat(&dir, name, flags, Mode::empty()) {
-                Ok(fd) => return Ok(Self { fd, path_only: false }),
+                Ok(fd) => return Ok(Self::from_fd(fd)),
                 Err(Errno::ACCESS) => {}
                 Err(e) => return Err(e.into()),
             }
         }
         let fd = openat(dir, name, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())?;
-        Ok(Self { fd, path_only: true })
+        Ok(Self { fd: Arc::new(fd), path_only: true })
     }
 
     /// Takes a descriptor that was opened for reading or writing.
     #[must_use]
-    pub fn from_fd(fd: OwnedFd) -> Self {
-        Self { fd, path_only: false }
+    pub fn from_fd(fd: impl Into<Arc<OwnedFd>>) -> Self {
+        Self { fd: fd.into(), path_only: false }
     }
 
     /// What it is now; the target of a symlink is left empty.
@@ -99,14 +100,14 @@ impl Object {
         if owned {
             self.chown(uid, gid)?;
         }
-        let mut labelled = false;
-        if let (Some(wanted), false) = (&fix.xattrs, now.entry.kind() == Kind::Symlink) {
-            labelled = self.set_xattrs(wanted)?;
-        }
-        if let Some(mode) = fix.mode
-            && now.entry.kind() != Kind::Symlink
-            && (owned || labelled || mode != meta.mode)
-        {
+        let labelled = match &fix.xattrs {
+            Some(wanted) if now.entry.kind() != Kind::Symlink => self.set_xattrs(wanted, meta.mode)?,
+            _ => false,
+        };
+        // chown(2) and an ACL change the mode as well.
+        let mode = fix.mode.unwrap_or(meta.mode);
+        let moved = (owned && fix.mode.is_some()) || labelled;
+        if (moved || mode != meta.mode) && now.entry.kind() != Kind::Symlink {
             self.chmod(mode)?;
         }
         match fix.mtime {
@@ -148,20 +149,31 @@ impl Object {
     }
 
     fn set_mtime(&self, mtime: Timestamp) -> io::Result<()> {
-        let times = times(mtime);
+        let times = times(mtime)?;
         if self.path_only {
             return Ok(utimensat(&self.fd, "", &times, AtFlags::EMPTY_PATH)?);
         }
         Ok(futimens(&self.fd, &times)?)
     }
 
-    /// Whether anything had to change.
-    fn set_xattrs(&self, wanted: &[Xattr]) -> io::Result<bool> {
+    /// Whether anything had to change; then the mode may have changed too.
+    fn set_xattrs(&self, wanted: &[Xattr], mode: u32) -> io::Result<bool> {
         if self.path_only {
             // Special files carry none that are replicated.
             return if wanted.is_empty() { Ok(false) } else { Err(Errno::OPNOTSUPP.into()) };
         }
-        xattr::replace(&self.fd, wanted)
+        match xattr::replace(&self.fd, wanted) {
+            // Even the owner sets them only on what may be written.
+            Err(e) if e.kind() == io::ErrorKind::PermissionDenied && mode & 0o200 == 0 => {
+                self.chmod(mode | 0o200)?;
+                let result = xattr::replace(&self.fd, wanted);
+                if result.is_err() {
+                    self.chmod(mode)?;
+                }
+                result.map(|_| true)
+            }
+            other => other,
+        }
     }
 
     fn own_name(&self) -> String {
@@ -172,12 +184,6 @@ impl Object {
 impl AsFd for Object {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
-    }
-}
-
-impl From<Object> for OwnedFd {
-    fn from(object: Object) -> Self {
-        object.fd
     }
 }
 
@@ -194,14 +200,18 @@ pub fn look_fd(fd: impl AsFd) -> io::Result<Record> {
 /// # Errors
 /// As futimens(3).
 pub fn set_mtime(fd: impl AsFd, mtime: Timestamp) -> io::Result<()> {
-    Ok(futimens(fd, &times(mtime))?)
+    Ok(futimens(fd, &times(mtime)?)?)
 }
 
-fn times(mtime: Timestamp) -> Timestamps {
-    Timestamps {
+fn times(mtime: Timestamp) -> io::Result<Timestamps> {
+    if mtime.nanos >= 1_000_000_000 {
+        // Among those numbers are UTIME_NOW and UTIME_OMIT, which mean something else.
+        return Err(Errno::INVAL.into());
+    }
+    Ok(Timestamps {
         last_access: Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT },
         last_modification: Timespec { tv_sec: mtime.secs, tv_nsec: mtime.nanos.into() },
-    }
+    })
 }
 
 /// -1 means *leave it* to chown(2), and is nobody.
@@ -234,11 +244,13 @@ mod tests {
     }
 
     #[test]
-    fn the_id_that_means_nobody_is_refused() {
+    fn numbers_that_mean_something_else_are_refused() {
         let dir = tempfile::tempdir().expect("tempdir");
         let at = rustix::fs::open(dir.path(), OFlags::DIRECTORY, Mode::empty()).expect("open");
         let object = Object::from_fd(at);
         let now = object.look().expect("look");
         assert!(object.fix(&Fix { uid: Some(u32::MAX), ..Fix::default() }, &now).is_err());
+        let utime_now = Timestamp { secs: 0, nanos: (1 << 30) - 1 };
+        assert!(object.fix(&Fix { mtime: Some(utime_now), ..Fix::default() }, &now).is_err());
     }
 }

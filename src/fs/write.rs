@@ -3,11 +3,10 @@
 use std::collections::VecDeque;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt;
 
 use rustix::fs::{
-    AtFlags, Dir, FileType, Mode, OFlags, RawDir, RenameFlags, chmodat, mkdirat, openat, renameat, renameat_with,
-    statat, unlinkat,
+    AtFlags, FileType, Mode, OFlags, RawDir, RenameFlags, chmodat, mkdirat, openat, renameat, renameat_with, statat,
+    unlinkat,
 };
 use rustix::io::Errno;
 
@@ -60,6 +59,11 @@ pub fn exchange(a: (BorrowedFd<'_>, &[u8]), b: (BorrowedFd<'_>, &[u8])) -> Resul
 pub fn names(dir: impl AsFd) -> io::Result<Vec<(Vec<u8>, FileType)>> {
     // A descriptor of its own, because the place in a directory belongs to the open description.
     let dir = openat(dir, ".", OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+    list(&dir)
+}
+
+/// The same for a directory that nobody has read from yet.
+fn list(dir: &OwnedFd) -> io::Result<Vec<(Vec<u8>, FileType)>> {
     let mut buffer = Vec::with_capacity(32 * 1024);
     let mut entries = RawDir::new(dir, buffer.spare_capacity_mut());
     let mut found = Vec::new();
@@ -86,6 +90,14 @@ pub fn remove_tree(dir: BorrowedFd<'_>, name: &[u8]) -> io::Result<()> {
         Err(Errno::ISDIR | Errno::PERM) => {}
         Err(e) => return Err(e.into()),
     }
+    remove_dir(dir, name)
+}
+
+/// The same for what is known to be a directory.
+///
+/// # Errors
+/// As [`remove_tree`]; `ENOENT` when it is not there.
+pub fn remove_dir(dir: BorrowedFd<'_>, name: &[u8]) -> io::Result<()> {
     let mut pending = VecDeque::from([name.to_vec()]);
     let mut lifted = 0_u64;
     while let Some(at) = pending.pop_front() {
@@ -111,7 +123,7 @@ fn empty(top: BorrowedFd<'_>, name: &[u8], mut fresh: impl FnMut() -> Vec<u8>) -
         }
         other => other?,
     };
-    for (child, kind) in names(&dir)? {
+    for (child, kind) in list(&dir)? {
         if kind != FileType::Directory {
             match unwritable(&dir, || unlinkat(&dir, &child[..], AtFlags::empty())) {
                 Ok(()) | Err(Errno::NOENT) => continue,
@@ -159,13 +171,8 @@ fn unwritable(dir: &OwnedFd, mut what: impl FnMut() -> Result<(), Errno>) -> Res
 /// # Errors
 /// As getdents64(2).
 pub fn numbered(dir: impl AsFd) -> io::Result<Vec<u64>> {
-    let mut found = Vec::new();
-    for entry in Dir::read_from(dir)? {
-        let entry = entry?;
-        let name = std::ffi::OsStr::from_bytes(entry.file_name().to_bytes());
-        found.extend(name.to_str().and_then(|n| n.parse::<u64>().ok()));
-    }
-    Ok(found)
+    let number = |name: Vec<u8>| std::str::from_utf8(&name).ok()?.parse().ok();
+    Ok(names(dir)?.into_iter().filter_map(|(name, _)| number(name)).collect())
 }
 
 #[cfg(test)]

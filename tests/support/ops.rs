@@ -2,6 +2,9 @@
 //!
 //! All of it follows from the seed and from the tree itself, which nobody else may change: the same seed on an empty
 //! directory gives the same operations. Every step is described by a line.
+//!
+//! Whole trees go, so that a delete guard has every right to step in: a run that must converge by itself needs
+//! `--set delete=always`.
 
 use std::collections::VecDeque;
 use std::ffi::{OsStr, OsString};

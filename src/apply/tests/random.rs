@@ -93,8 +93,10 @@ fn act(pair: &Pair, act: &Act, believed: &mut Manifest, renames: &mut Vec<Op>) {
             }
         }
         Act::Chmod(n, m) => {
+            // Who is not root could not read the source any more.
+            let own = if rustix::process::geteuid().is_root() { 0 } else { 0o700 };
             if !pair.at(n).is_symlink() {
-                let _ = fs::set_permissions(pair.at(n), fs::Permissions::from_mode(*m));
+                let _ = fs::set_permissions(pair.at(n), fs::Permissions::from_mode(m | own));
             }
         }
         Act::Chown(n, o) => drop(std::os::unix::fs::lchown(pair.at(n), Some(*o), Some(*o + 10))),

@@ -71,7 +71,8 @@ impl Stage {
         let listening = replica.listening.ok_or_else(|| Fault::local("the replica does not listen"))?;
         let relay = Relay::start(listening).await.map_err(Fault::local)?;
         let state = dir.join("state-primary");
-        let primary = engine::start(primary_config(&here, relay.address()), &state, &state).await.map_err(Fault::local)?;
+        let primary =
+            engine::start(primary_config(&here, relay.address()), &state, &state).await.map_err(Fault::local)?;
         Ok(Self { here, there, primary, replica, relay })
     }
 
@@ -122,7 +123,10 @@ impl Stage {
         loop {
             if same(&self.here, &self.there)? {
                 let took = start.elapsed().as_secs_f64() * 1e3;
-                println!("  {name:<42} equal after {took:>7.1} ms, {:>7} bytes on the wire", self.relay.bytes() - bytes);
+                println!(
+                    "  {name:<42} equal after {took:>7.1} ms, {:>7} bytes on the wire",
+                    self.relay.bytes() - bytes
+                );
                 return Ok(());
             }
             if start.elapsed() > PATIENCE {
@@ -140,6 +144,9 @@ fn write_site(root: &Path, files: usize) -> io::Result<()> {
     })
 }
 
+/// Every name below a root with its content, or link target.
+type Listing = Vec<(PathBuf, Vec<u8>)>;
+
 /// Whether both trees hold the same names, types, link targets and contents.
 fn same(here: &Path, there: &Path) -> io::Result<bool> {
     let (here, there) = (listing(here)?, listing(there)?);
@@ -147,7 +154,7 @@ fn same(here: &Path, there: &Path) -> io::Result<bool> {
 }
 
 /// Everything below `root`; none when it changed while it was listed.
-fn listing(root: &Path) -> io::Result<Option<Vec<(PathBuf, Vec<u8>)>>> {
+fn listing(root: &Path) -> io::Result<Option<Listing>> {
     let mut list = Vec::new();
     let mut dirs = vec![root.to_owned()];
     while let Some(dir) = dirs.pop() {
@@ -229,6 +236,10 @@ fn config(name: &str, listen: Option<SocketAddr>) -> Config {
         trust_first_use: false,
         fail_log: None,
         // The demo has no patience: a dead link is noticed within a second.
-        tuning: Tuning { idle_timeout: Duration::from_secs(1), retry_ceiling: Duration::from_millis(500), ..Tuning::default() },
+        tuning: Tuning {
+            idle_timeout: Duration::from_secs(1),
+            retry_ceiling: Duration::from_millis(500),
+            ..Tuning::default()
+        },
     }
 }

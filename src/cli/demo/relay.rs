@@ -26,8 +26,7 @@ impl Relay {
     /// As bind(2).
     pub(super) async fn start(target: SocketAddr) -> io::Result<Self> {
         let socket = Arc::new(UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await?);
-        let relay =
-            Self { address: socket.local_addr()?, broken: Arc::default(), bytes: Arc::default() };
+        let relay = Self { address: socket.local_addr()?, broken: Arc::default(), bytes: Arc::default() };
         tokio::spawn(relay.clone().outbound(socket, target));
         Ok(relay)
     }

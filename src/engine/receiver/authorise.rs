@@ -11,14 +11,14 @@ use super::Receiver;
 use super::set::ReplicaSet;
 use crate::config::{HostPattern, ReplicaAuth};
 use crate::engine::lock;
-use crate::link::Link;
 use crate::fs::look;
+use crate::link::Link;
 use crate::model::{NodeKey, RelPath};
 use crate::wire::{Open, Proof, Refusal};
 
 /// Why a set is refused: what the peer is told, and what the own log says.
 #[derive(Debug)]
-pub struct Denied {
+pub(crate) struct Denied {
     /// For the peer.
     pub code: Refusal,
     /// For the own log: cause and remedy.
@@ -26,7 +26,7 @@ pub struct Denied {
 }
 
 /// How far an authorisation has come.
-pub enum Step {
+pub(crate) enum Step {
     /// The key is enough.
     Granted(String),
     /// The peer has to confirm the password.
@@ -48,7 +48,7 @@ fn denied(code: Refusal, cause: impl Into<String>) -> Denied {
 ///
 /// # Errors
 /// [`Denied`].
-pub fn begin(node: &Receiver, set: &ReplicaSet, link: &Link, open: &Open, now: Instant) -> Result<Step, Denied> {
+pub(crate) fn begin(node: &Receiver, set: &ReplicaSet, link: &Link, open: &Open, now: Instant) -> Result<Step, Denied> {
     let address = link.remote_address();
     if !host_allowed(address.ip(), &set.config.hosts_allow, &set.config.hosts_deny) {
         return Err(denied(Refusal::NotAllowed, "its address is not allowed by `hosts allow` / `hosts deny`"));
@@ -92,7 +92,7 @@ pub fn begin(node: &Receiver, set: &ReplicaSet, link: &Link, open: &Open, now: I
 ///
 /// # Errors
 /// [`Denied`].
-pub fn confirm(
+pub(crate) fn confirm(
     node: &Receiver,
     set: &ReplicaSet,
     link: &Link,
@@ -133,7 +133,10 @@ fn by_key(node: &Receiver, set: &ReplicaSet, link: &Link) -> Result<String, Deni
         Some(pinned) if pinned == key => Ok(format!("pinned key {key}")),
         Some(pinned) => Err(denied(
             Refusal::KeyChanged,
-            format!("it came with key {key}, but {pinned} is pinned; to trust the new one, run: syncd certs forget {}", set.config.name),
+            format!(
+                "it came with key {key}, but {pinned} is pinned; to trust the new one, run: syncd certs forget {}",
+                set.config.name
+            ),
         )),
         None if node.trust_first_use => {
             pin(node, set, "", key)?;
@@ -171,7 +174,7 @@ fn context<'a>(own: NodeKey, set: &'a ReplicaSet, link: &Link, user: &'a str) ->
 /// rsyncd.conf(5): an allow match lets in; a deny match keeps out; without a match, a host is let
 /// in unless there is an allow list and no deny list.
 #[must_use]
-pub fn host_allowed(ip: IpAddr, allow: &[HostPattern], deny: &[HostPattern]) -> bool {
+pub(crate) fn host_allowed(ip: IpAddr, allow: &[HostPattern], deny: &[HostPattern]) -> bool {
     let ip = ip.to_canonical();
     let hit = |list: &[HostPattern]| list.iter().any(|pattern| matches(ip, pattern));
     hit(allow) || (!hit(deny) && (allow.is_empty() || !deny.is_empty()))

@@ -37,7 +37,7 @@ enum CompareError {
 ///
 /// # Errors
 /// [`Ended`] when the link breaks or the peer breaks the protocol.
-pub async fn serve(
+pub(crate) async fn serve(
     set: &Arc<ReplicaSet>,
     session: &Session,
     head: &Compare,
@@ -188,7 +188,7 @@ fn take_hash(manifest: &mut Manifest, path: &RelPath, read: &Record) {
 
 /// Brings `known` up to what is on disk: what stat shows unchanged stays as it was agreed, all
 /// else is taken as it is, with its content unread.
-pub fn refreshed(known: &Manifest, look: &LookAll<'_>, deep: bool) -> Manifest {
+pub(crate) fn refreshed(known: &Manifest, look: &LookAll<'_>, deep: bool) -> Manifest {
     let found = scan(look.root, &RelPath::root(), &|path, is_dir| look.filter.excludes(path, is_dir), look.xattrs);
     let mut fresh = Manifest::new();
     let unreadable: Vec<RelPath> = found.problems.into_iter().map(|(path, _)| path).collect();

@@ -29,7 +29,7 @@ struct Channel {
 
 /// Why a connection or a stream of it is at an end.
 #[derive(Debug, thiserror::Error)]
-pub enum Ended {
+pub(crate) enum Ended {
     /// The link is gone.
     #[error(transparent)]
     Link(#[from] LinkError),
@@ -60,10 +60,11 @@ struct Asked {
 }
 
 /// Serves `link` until it closes.
-pub async fn serve(node: Arc<Receiver>, link: Link, number: u64) {
+pub(crate) async fn serve(node: Arc<Receiver>, link: Link, number: u64) {
     let address = link.remote_address();
     let channels = Channels::default();
-    let ended = Connection { node: &node, link: &link, channels: &channels, number, asked: BTreeMap::new() }.run().await;
+    let ended =
+        Connection { node: &node, link: &link, channels: &channels, number, asked: BTreeMap::new() }.run().await;
     let cause = match &ended {
         Ok(()) => "it closed the connection".to_owned(),
         Err(e) => e.to_string(),
@@ -92,7 +93,8 @@ struct Connection<'a> {
 impl Connection<'_> {
     async fn run(mut self) -> Result<(), Ended> {
         let deadline = tokio::time::Instant::now() + PATIENCE;
-        let (mut writer, mut reader) = tokio::time::timeout_at(deadline, self.link.accept_stream()).await.map_err(|_| Ended::Slow)??;
+        let (mut writer, mut reader) =
+            tokio::time::timeout_at(deadline, self.link.accept_stream()).await.map_err(|_| Ended::Slow)??;
         let name = match tokio::time::timeout_at(deadline, reader.read()).await.map_err(|_| Ended::Slow)?? {
             Some(Message::Hello(hello)) if hello.version == wire::VERSION => hello.name,
             Some(Message::Hello(hello)) => {

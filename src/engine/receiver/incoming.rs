@@ -51,7 +51,7 @@ pub enum IncomingError {
 ///
 /// # Errors
 /// [`LinkError`] when the link breaks; whatever else goes wrong is told to the peer as a nack.
-pub async fn receive(
+pub(crate) async fn receive(
     set: &Arc<ReplicaSet>,
     session: &Session,
     head: ChangeSet,
@@ -101,11 +101,8 @@ async fn make(
         Some(root) => set.root_digest(session.attrs).await.map(|ours| ours == root),
         None => None,
     };
-    let generation = Generation {
-        epoch: head.epoch,
-        number: head.number,
-        root: root.filter(|_| root_matches == Some(true)),
-    };
+    let generation =
+        Generation { epoch: head.epoch, number: head.number, root: root.filter(|_| root_matches == Some(true)) };
     set.live(session.id, generation);
     let failed = outcome.failed.into_iter().map(|(path, cause)| Failed { path, cause }).collect();
     Ok(Ack { generation, failed, deletions_held: outcome.deletions_held, root_matches })
@@ -273,7 +270,7 @@ async fn send_signature(
 }
 
 /// What the peer is told about `error`.
-pub fn nack(newest: Epoch, error: &IncomingError) -> Nack {
+pub(crate) fn nack(newest: Epoch, error: &IncomingError) -> Nack {
     let (code, paths) = match error {
         IncomingError::Over(nack) => return nack.clone(),
         IncomingError::Apply(ApplyError::ContentNeeded(paths)) => (NackCode::ContentNeeded, paths.clone()),

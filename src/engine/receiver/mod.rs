@@ -25,8 +25,8 @@ use tokio::sync::watch;
 
 pub use set::{ReplicaSet, ServeError};
 
-use crate::link::{Link, Server};
 use crate::engine::stopped;
+use crate::link::{Link, Server};
 use crate::model::NodeKey;
 use crate::observe::Monitor;
 use crate::session::SessionId;

@@ -11,12 +11,12 @@ use super::incoming::{IncomingError, nack};
 use super::verify::verify;
 use crate::apply::{Applier, ApplyError, Deletions, Outcome, Policy, Recovered, Staging};
 use crate::config::{self, DeletePolicy};
+use crate::engine::Found;
 use crate::engine::lock;
 use crate::engine::pool::{Pool, PoolError};
 use crate::filter::Filter;
 use crate::fs::Root;
 use crate::model::{Attrs, Digest, Epoch, Generation, Manifest, NodeKey, Op, Record, RelPath};
-use crate::engine::Found;
 use crate::session::{self, Opening, SessionId, Verdict};
 use crate::store::{Store, StoreError, Write, Writer};
 use crate::wire::{ChangeSet, Nack};
@@ -43,7 +43,7 @@ pub struct ReplicaSet {
 }
 
 /// A connection, and the channel on it.
-pub type ChannelId = (u64, u32);
+pub(crate) type ChannelId = (u64, u32);
 
 /// A source that has the set open.
 #[derive(Clone, Debug)]
@@ -138,7 +138,7 @@ pub enum ServeError {
 
 /// What a look at the whole tree needs.
 #[derive(Clone, Copy, Debug)]
-pub struct LookAll<'a> {
+pub(crate) struct LookAll<'a> {
     /// The root.
     pub root: &'a Root,
     /// Keeps the stage out.
@@ -165,14 +165,13 @@ impl ReplicaSet {
             .map_err(|cause| ServeError::Pool { set: set.clone(), cause })?;
         let stored = |cause| ServeError::Store { set: set.clone(), cause };
         let mut manifest = store.load_index(&set).map_err(stored)?;
-        let fence = session::Receiver::new(
-            store.seen_epoch(&set).map_err(stored)?,
-            store.generation(&set).map_err(stored)?,
-        );
+        let fence =
+            session::Receiver::new(store.seen_epoch(&set).map_err(stored)?, store.generation(&set).map_err(stored)?);
         let (applier, recovered) = pool.run_blocking(|| open_tree(&config, &mut manifest))?;
         let changed = recovered.finished || recovered.taken_back;
         tell_recovery(&set, &recovered);
-        let filter = Filter::new(&[], &[]).map_err(|e| ServeError::Filter { set: set.clone(), cause: e.to_string() })?;
+        let filter =
+            Filter::new(&[], &[]).map_err(|e| ServeError::Filter { set: set.clone(), cause: e.to_string() })?;
         Ok(Self {
             config,
             pool: Arc::new(pool),
@@ -319,7 +318,7 @@ impl ReplicaSet {
     /// Whether the change set of `session`, staged by now, may still go live.
     ///
     /// # Errors
-    /// [`IncomingError::Over`].
+    /// `IncomingError::Over`.
     pub fn may_commit(&self, session: SessionId) -> Result<(), IncomingError> {
         lock(&self.fence).commit(session).map_err(IncomingError::Over)
     }
@@ -340,7 +339,7 @@ impl ReplicaSet {
     /// Opens a stage for the change set.
     ///
     /// # Errors
-    /// [`IncomingError`] when there is no room or the stage cannot be made.
+    /// `IncomingError` when there is no room or the stage cannot be made.
     pub async fn begin(self: &Arc<Self>, session: &Session, head: &ChangeSet) -> Result<Arc<Staging>, IncomingError> {
         let (set, attrs) = (self.clone(), session.attrs);
         let (users, groups) = (head.users.clone(), head.groups.clone());
@@ -371,7 +370,7 @@ impl ReplicaSet {
     /// Makes what was staged live.
     ///
     /// # Errors
-    /// [`IncomingError`]: the tree is as it was.
+    /// `IncomingError`: the tree is as it was.
     pub async fn commit(self: &Arc<Self>, staging: &Arc<Staging>, head: &ChangeSet) -> Result<Outcome, IncomingError> {
         let approved = std::mem::take(&mut *lock(&self.approved)) || head.deletions_approved;
         let (set, staging) = (self.clone(), staging.clone());
@@ -444,13 +443,13 @@ fn tell_recovery(set: &str, recovered: &Recovered) {
     }
 }
 
-fn open_tree(
-    config: &config::ReplicaSet,
-    manifest: &mut Manifest,
-) -> Result<(Applier, Recovered), ServeError> {
+fn open_tree(config: &config::ReplicaSet, manifest: &mut Manifest) -> Result<(Applier, Recovered), ServeError> {
     let set = config.name.clone();
-    let root = Root::open(&config.path)
-        .map_err(|cause| ServeError::Root { set: set.clone(), path: config.path.display().to_string(), cause })?;
+    let root = Root::open(&config.path).map_err(|cause| ServeError::Root {
+        set: set.clone(),
+        path: config.path.display().to_string(),
+        cause,
+    })?;
     let failed = |cause| ServeError::Apply { set: set.clone(), cause };
     let policy = Policy::of_this_thread(Attrs::ARCHIVE).map_err(|cause| ServeError::Root {
         set: set.clone(),

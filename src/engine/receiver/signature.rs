@@ -15,7 +15,7 @@ use crate::model::{Digest, Record, RelPath};
 ///
 /// # Errors
 /// As read(2).
-pub fn of(
+pub(crate) fn of(
     root: &Root,
     path: &RelPath,
     known: Option<&Record>,

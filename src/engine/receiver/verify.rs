@@ -8,7 +8,7 @@ use crate::fs::{Hashed, hash_file, scan};
 use crate::model::{Attrs, Kind, Manifest, Record, RelPath};
 
 /// Every path at which the tree is not what `set` acknowledged, by content and metadata.
-pub fn verify(set: &ReplicaSet, attrs: Attrs) -> Vec<Found> {
+pub(crate) fn verify(set: &ReplicaSet, attrs: Attrs) -> Vec<Found> {
     let known = set.manifest().clone();
     let found = scan(set.root(), &RelPath::root(), &|_, _| false, attrs.has(Attrs::XATTRS));
     let mut actual = Manifest::new();

@@ -18,7 +18,7 @@ const MERGE_AT: usize = 8192;
 
 /// What ends a compare.
 #[derive(Debug, thiserror::Error)]
-pub enum CompareError {
+pub(crate) enum CompareError {
     /// The link broke.
     #[error(transparent)]
     Link(#[from] LinkError),
@@ -39,7 +39,7 @@ pub enum CompareError {
 ///
 /// # Errors
 /// [`CompareError`].
-pub async fn compare(
+pub(crate) async fn compare(
     set: &Arc<SourceSet>,
     link: &Link,
     channel: u32,
@@ -106,17 +106,11 @@ async fn digests(reader: &mut FrameReader) -> Result<BTreeMap<RelPath, Option<Di
     }
 }
 
-async fn merge_all(
-    set: &Arc<SourceSet>,
-    gathered: BTreeMap<RelPath, Theirs>,
-) -> Result<Vec<Difference>, CompareError> {
+async fn merge_all(set: &Arc<SourceSet>, gathered: BTreeMap<RelPath, Theirs>) -> Result<Vec<Difference>, CompareError> {
     let merged = on_pool(set, move |set| {
         let root = set.root();
         let look = set.look(&root);
-        gathered
-            .into_iter()
-            .flat_map(|(dir, theirs)| merge::differences(&look, &set.index, &dir, theirs))
-            .collect()
+        gathered.into_iter().flat_map(|(dir, theirs)| merge::differences(&look, &set.index, &dir, theirs)).collect()
     });
     Ok(merged.await?)
 }

@@ -1,8 +1,8 @@
 //! Turns the steps of a plan into frames: reads content once, hashes it on the way.
 
 use std::io;
-use std::sync::{Arc, Mutex};
 use std::sync::mpsc::Receiver;
+use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use rayon::prelude::*;
@@ -11,13 +11,13 @@ use tokio::sync::mpsc::Sender;
 use super::refresh::Look;
 use super::set::SharedIndex;
 use crate::config::Compression;
-use crate::engine::lock;
 use crate::delta::{BlockSize, Builder, Cache, Differ, Parser, Piece, Signature, worth_delta};
+use crate::engine::lock;
 use crate::fs::{Chunk, Opening, Read, Reader, read_small};
 use crate::model::{Content, Entry, Node, Op, Put, Record, RelPath};
 use crate::plan::{self, Need, Settled, Step};
-use crate::wire::{FileBegin, INLINE_MAX, MAX_BODY, Message};
 use crate::wire;
+use crate::wire::{FileBegin, INLINE_MAX, MAX_BODY, Message};
 
 /// How many small files one task reads and packs into frames of their own.
 const CHUNK: usize = 64;
@@ -27,7 +27,7 @@ const FRAME_FILL: usize = 192 * 1024;
 
 /// What the reading of a change set came to.
 #[derive(Debug, Default)]
-pub struct Produced {
+pub(crate) struct Produced {
     /// How many operations went out.
     pub ops: u64,
     /// What the peer holds at each path once the change set is live.
@@ -42,11 +42,11 @@ pub struct Produced {
 /// The peer is gone, or sent what it must not.
 #[derive(Debug, thiserror::Error)]
 #[error("the change set was cut short")]
-pub struct Cut;
+pub(crate) struct Cut;
 
 /// Where the frames of one change set go.
 #[derive(Debug)]
-pub struct Frames {
+pub(crate) struct Frames {
     /// Encoded frames, towards the network.
     pub out: Sender<Bytes>,
     /// How they are compressed.
@@ -74,7 +74,7 @@ impl Frames {
 
 /// Reads what the steps need and sends it all.
 #[derive(Debug)]
-pub struct Producer<'a> {
+pub(crate) struct Producer<'a> {
     /// The set on disk.
     pub look: Look<'a>,
     /// Takes the hashes that reading yields.
@@ -90,7 +90,7 @@ impl Producer<'_> {
     ///
     /// # Errors
     /// [`Cut`] when the peer goes away; what was sent so far counts for nothing then.
-    pub fn produce(&self, steps: Vec<Step>) -> Result<Produced, Cut> {
+    pub(crate) fn produce(&self, steps: Vec<Step>) -> Result<Produced, Cut> {
         let mut done = Produced::default();
         let mut small = Vec::new();
         let mut large = Vec::new();
@@ -354,4 +354,3 @@ fn op_size(op: &Op) -> usize {
         Op::Rename { from, to } => from.as_bytes().len() + to.as_bytes().len() + 16,
     }
 }
-

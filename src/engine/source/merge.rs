@@ -11,13 +11,13 @@ use crate::fs::read_record;
 use crate::model::{Attrs, Digest, Entry, Kind, Node, Record, RelPath};
 
 /// What the peer holds directly inside one directory; the root's own entry stands under `.`.
-pub type Theirs = BTreeMap<Vec<u8>, Entry>;
+pub(crate) type Theirs = BTreeMap<Vec<u8>, Entry>;
 
 /// A path at which the peer differs, and what it holds there.
 pub type Difference = (RelPath, Option<Entry>);
 
 /// The directories whose entries the source has to see, given the digests of all of the peer's.
-pub fn wanted(index: &SharedIndex, theirs: &BTreeMap<RelPath, Option<Digest>>, attrs: Attrs) -> Vec<RelPath> {
+pub(crate) fn wanted(index: &SharedIndex, theirs: &BTreeMap<RelPath, Option<Digest>>, attrs: Attrs) -> Vec<RelPath> {
     let mut index = index.lock();
     theirs
         .iter()
@@ -31,7 +31,7 @@ pub fn wanted(index: &SharedIndex, theirs: &BTreeMap<RelPath, Option<Digest>>, a
 }
 
 /// What is here in directories of which the peer has none: all of it is new to the peer.
-pub fn only_here(index: &SharedIndex, theirs: &BTreeMap<RelPath, Option<Digest>>) -> Vec<Difference> {
+pub(crate) fn only_here(index: &SharedIndex, theirs: &BTreeMap<RelPath, Option<Digest>>) -> Vec<Difference> {
     let index = index.lock();
     let manifest = index.manifest();
     let missing = manifest.dirs().filter(|dir| !theirs.contains_key(dir));
@@ -42,7 +42,7 @@ pub fn only_here(index: &SharedIndex, theirs: &BTreeMap<RelPath, Option<Digest>>
 ///
 /// Reads the content of files that have the same size on both sides and have not been read yet,
 /// on the pool of the calling thread.
-pub fn differences(look: &Look<'_>, index: &SharedIndex, dir: &RelPath, mut theirs: Theirs) -> Vec<Difference> {
+pub(crate) fn differences(look: &Look<'_>, index: &SharedIndex, dir: &RelPath, mut theirs: Theirs) -> Vec<Difference> {
     let attrs = look.options.attrs;
     let mine = children(index, dir);
     let read: BTreeMap<RelPath, Record> = mine
@@ -100,7 +100,7 @@ fn needs_reading(mine: &Entry, theirs: &Entry) -> bool {
 }
 
 /// Reads the content of every file of the index anew (`verify`), whatever its stamp says.
-pub fn read_all(look: &Look<'_>, index: &SharedIndex) {
+pub(crate) fn read_all(look: &Look<'_>, index: &SharedIndex) {
     let files: Vec<RelPath> = {
         let index = index.lock();
         let files = index.manifest().iter().filter(|(_, r)| r.entry.kind() == Kind::File);

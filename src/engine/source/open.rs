@@ -17,7 +17,7 @@ use crate::wire::{Open, Proof};
 ///
 /// # Errors
 /// The node's own fault, as one line: a password file that cannot be used.
-pub fn open(
+pub(crate) fn open(
     link: &Link,
     own: NodeKey,
     channel: usize,

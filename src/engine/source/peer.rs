@@ -349,7 +349,9 @@ impl Task {
                     self.peer.channels.iter().for_each(|(_, target)| target.channel().handle_link_up());
                 }
             }
-            Message::Challenge { channel, pake, confirm } => self.challenge(now, channel as usize, &pake, &confirm).await,
+            Message::Challenge { channel, pake, confirm } => {
+                self.challenge(now, channel as usize, &pake, &confirm).await;
+            }
             Message::Opened(opened) => {
                 if let Some(up) = &self.up {
                     up.link.authorised();
@@ -512,7 +514,9 @@ impl Task {
         }
         let acked = channel.acked();
         drop(channel);
-        peer.shared.writer.send(target.acknowledged().into_iter().chain([Write::Generation { set: target.id(), generation: acked }]));
+        peer.shared
+            .writer
+            .send(target.acknowledged().into_iter().chain([Write::Generation { set: target.id(), generation: acked }]));
         set.guard_settle();
     }
 

@@ -21,7 +21,7 @@ const QUEUE: usize = 16;
 
 /// How it went.
 #[derive(Debug)]
-pub enum Outcome {
+pub(crate) enum Outcome {
     /// Live at the peer.
     Acknowledged(Ack),
     /// There was nothing to send: the peer holds all of it already.
@@ -32,7 +32,7 @@ pub enum Outcome {
 
 /// What became of one name.
 #[derive(Debug)]
-pub enum Settled {
+pub(crate) enum Settled {
     /// Once the change set is live the peer holds this there.
     Sent(RelPath, Option<Entry>),
     /// It could not be read.
@@ -41,7 +41,7 @@ pub enum Settled {
 
 /// Why it did not go at all.
 #[derive(Debug, thiserror::Error)]
-pub enum SendError {
+pub(crate) enum SendError {
     /// The link broke.
     #[error(transparent)]
     Link(#[from] LinkError),
@@ -57,7 +57,7 @@ pub enum SendError {
 ///
 /// # Errors
 /// [`SendError`]: nothing is known about what became of the change set then.
-pub async fn send(
+pub(crate) async fn send(
     set: &Arc<SourceSet>,
     target: &Target,
     link: &Link,
@@ -87,8 +87,7 @@ pub async fn send(
     writer.write(&Message::ChangeSet(head)).await?;
     let (frames_tx, mut frames_rx) = mpsc::channel::<Bytes>(QUEUE);
     let (signature_tx, signature_rx) = std_mpsc::channel();
-    let frames =
-        Frames { out: frames_tx, compression: target.compression, signatures: Mutex::new(signature_rx) };
+    let frames = Frames { out: frames_tx, compression: target.compression, signatures: Mutex::new(signature_rx) };
     let producing = {
         let (set, warm) = (set.clone(), target.warm.clone());
         let pool = set.pool.clone();
@@ -119,13 +118,12 @@ pub async fn send(
             _ => Err(SendError::Unexpected("an early acknowledgement")),
         },
     };
-    let (produced, mut writer) = match (produced, writer) {
-        (Ok(produced), Ok(writer)) => (produced, writer),
+    let (Ok(produced), Ok(mut writer)) = (produced, writer) else {
         // The peer stopped the stream: it has said why, or the link is gone.
-        _ => return match answers.await? {
+        return match answers.await? {
             Message::Nack(nack) => Ok((Outcome::Refused(nack), Vec::new())),
             _ => Err(SendError::Unexpected("a closed stream")),
-        },
+        };
     };
     set.overtaken(target, produced.overtaken);
     let root = if produced.unsendable.is_empty() { set.provable_root(number, &produced.sent) } else { None };
@@ -142,10 +140,7 @@ pub async fn send(
 }
 
 /// Reads what comes back until the change set is decided; signatures go to the producer.
-async fn answers(
-    mut reader: FrameReader,
-    signatures: std_mpsc::Sender<Option<Bytes>>,
-) -> Result<Message, SendError> {
+async fn answers(mut reader: FrameReader, signatures: std_mpsc::Sender<Option<Bytes>>) -> Result<Message, SendError> {
     loop {
         match reader.read().await? {
             Some(Message::Signature(part)) => drop(signatures.send(Some(part))),

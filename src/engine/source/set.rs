@@ -96,7 +96,15 @@ impl Target {
     #[must_use]
     pub fn new(config: config::Target, channel: Channel, compression: Compression, wake: Arc<Notify>) -> Self {
         let warm = Arc::new(Mutex::new(Cache::default()));
-        Self { config, channel: Mutex::new(channel), wake, warm, proof: Mutex::new(None), compression, recorded: Mutex::default() }
+        Self {
+            config,
+            channel: Mutex::new(channel),
+            wake,
+            warm,
+            proof: Mutex::new(None),
+            compression,
+            recorded: Mutex::default(),
+        }
     }
 
     /// Locks what it is owed.
@@ -132,7 +140,8 @@ impl Target {
             let cause = name.fault.map(|f| f.cause.clone()).unwrap_or_default();
             if recorded.get(name.path) != Some(&cause) {
                 let since = wall - now.saturating_duration_since(name.since);
-                let since_unix_ms = since.duration_since(UNIX_EPOCH).map_or(0, |d| u64::try_from(d.as_millis()).unwrap_or(0));
+                let since_unix_ms =
+                    since.duration_since(UNIX_EPOCH).map_or(0, |d| u64::try_from(d.as_millis()).unwrap_or(0));
                 names.push((name.path.clone(), Pending { since_unix_ms, cause: cause.clone(), base: None }));
                 recorded.insert(name.path.clone(), cause);
             }
@@ -195,6 +204,7 @@ impl std::fmt::Display for Target {
 impl SourceSet {
     /// A set whose root is open.
     #[must_use]
+    #[expect(clippy::too_many_arguments, reason = "each is a part of the set, and it is called once")]
     pub fn new(
         config: config::SourceSet,
         root: Root,
@@ -268,11 +278,19 @@ impl SourceSet {
     pub fn release(&self, with_deletions: bool) {
         {
             let mut guard = lock(&self.guard);
-            if with_deletions { guard.approve() } else { guard.resume() }
+            if with_deletions {
+                guard.approve();
+            } else {
+                guard.resume();
+            }
         }
         for target in &self.targets {
             let mut channel = target.channel();
-            if with_deletions { channel.approve() } else { channel.resume() }
+            if with_deletions {
+                channel.approve();
+            } else {
+                channel.resume();
+            }
             target.wake.notify_one();
         }
     }
@@ -318,7 +336,10 @@ impl SourceSet {
     fn tell_halt(&self, before: Option<Halt>, after: Option<Halt>) {
         if let (None, Some(halt)) = (before, after) {
             let set = &self.config.name;
-            tracing::error!(set, "{halt}: nothing is deleted on any peer until an operator decides. If the tree is right: syncd approve {set}; if it was mended: syncd resume {set}");
+            tracing::error!(
+                set,
+                "{halt}: nothing is deleted on any peer until an operator decides. If the tree is right: syncd approve {set}; if it was mended: syncd resume {set}"
+            );
         }
     }
 
@@ -361,4 +382,3 @@ impl SourceSet {
         index.root(options.attrs)
     }
 }
-

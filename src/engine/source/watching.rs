@@ -9,8 +9,8 @@ use tokio::time::{Interval, MissedTickBehavior, interval, sleep_until};
 
 use super::refresh::Refreshed;
 use super::set::SourceSet;
-use crate::engine::stopped;
 use crate::coalesce::{Batch, Coalescer, Dirty, Scope};
+use crate::engine::stopped;
 use crate::fs::{Root, look};
 use crate::model::{Base, Kind, RelPath};
 use crate::store::{Write, Writer};
@@ -34,7 +34,7 @@ pub struct Watching {
 impl Watching {
     /// A task for `set`, whose index was loaded from the store when `resumed`.
     #[must_use]
-    pub fn new(
+    pub(crate) fn new(
         set: Arc<SourceSet>,
         writer: Arc<Writer>,
         resumed: bool,
@@ -45,7 +45,7 @@ impl Watching {
     }
 
     /// Runs until `stop` turns true or the watcher ends.
-    pub async fn run(mut self, mut events: mpsc::Receiver<Vec<Event>>, mut stop: watch::Receiver<bool>) {
+    pub(crate) async fn run(mut self, mut events: mpsc::Receiver<Vec<Event>>, mut stop: watch::Receiver<bool>) {
         let mut scan = every(self.set.config.options.scan_interval);
         let mut save = every(SAVE_EVERY);
         loop {

@@ -1,6 +1,8 @@
-//! Where the trees lie: two journaled ext4 images in memory when that is possible, a temporary directory otherwise.
+//! Where the trees lie. Small files: on two journaled ext4 images in memory when that is possible, since the allocator
+//! of an ext4 without a journal makes them slow and erratic. Large files: on the disk of the temporary directory, since
+//! an image in memory costs them processor time that no disk does.
 //!
-//! One image for each side, since on real hosts the replica's sync does not write out what the primary holds dirty.
+//! One image for each side, because on real hosts the replica's sync does not write out what the primary holds dirty.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -13,18 +15,43 @@ use crate::tools;
 const MEMORY: &str = "/dev/shm";
 /// Names of all that is made begin so and go on with the pid, so that leftovers of the dead can be told.
 const PREFIX: &str = "syncd-bench-";
+/// Holds the mount points.
+const SMALL: &str = "small";
 /// Sparse: only what is written takes memory.
-const IMAGE_SIZE: u64 = 6 << 30;
+const IMAGE_SIZE: u64 = 3 << 30;
 
-/// Two directories, one for each side, and a third for configurations and logs. Gone when dropped.
+/// Directories for both sides, and one for configurations and logs. Gone when dropped.
 pub(crate) struct Disks {
     /// What was used, for the report.
     pub(crate) kind: String,
-    pub(crate) source: PathBuf,
-    pub(crate) replica: PathBuf,
+    pub(crate) small: Sides,
+    pub(crate) large: Sides,
     pub(crate) scratch: PathBuf,
     images: Vec<PathBuf>,
     mounts: Vec<PathBuf>,
+}
+
+/// Where source and replicas have their trees and state.
+pub(crate) struct Sides {
+    pub(crate) source: PathBuf,
+    pub(crate) replica: PathBuf,
+}
+
+impl Sides {
+    fn make(dir: &Path) -> Result<Self> {
+        let sides = Self { source: dir.join("source"), replica: dir.join("replica") };
+        fs::create_dir_all(&sides.source)?;
+        fs::create_dir_all(&sides.replica)?;
+        Ok(sides)
+    }
+
+    /// Writes out everything on both sides, so that what one subject left behind does not burden the next.
+    pub(crate) fn sync(&self) -> Result<()> {
+        for side in [&self.source, &self.replica] {
+            rustix::fs::syncfs(File::open(side)?)?;
+        }
+        Ok(())
+    }
 }
 
 impl Disks {
@@ -32,22 +59,18 @@ impl Disks {
     pub(crate) fn prepare() -> Result<Self> {
         sweep();
         let scratch = std::env::temp_dir().join(format!("{PREFIX}{}", std::process::id()));
-        fs::create_dir_all(&scratch)?;
-        let mut disks = Self {
-            kind: String::new(),
-            source: scratch.join("source"),
-            replica: scratch.join("replica"),
-            scratch,
-            images: Vec::new(),
-            mounts: Vec::new(),
-        };
-        fs::create_dir_all(&disks.source)?;
-        fs::create_dir_all(&disks.replica)?;
+        let (small, large) = (Sides::make(&scratch.join(SMALL))?, Sides::make(&scratch.join("large"))?);
+        let mut disks = Self { kind: String::new(), small, large, scratch, images: Vec::new(), mounts: Vec::new() };
+        let disk = disks.scratch.parent().unwrap_or(&disks.scratch).display().to_string();
         disks.kind = match disks.mount_images() {
-            Ok(()) => "ext4 with a journal on images in memory (loop mounts), one for each side".into(),
+            Ok(()) => {
+                format!(
+                    "small files on journaled ext4 images in memory (loop mounts, one a side), large ones on {disk}"
+                )
+            }
             Err(e) => {
                 disks.release();
-                format!("the file system of {} (no image in memory: {e:#})", disks.scratch.display())
+                format!("everything on the file system of {disk} (no image in memory: {e:#})")
             }
         };
         Ok(disks)
@@ -56,7 +79,7 @@ impl Disks {
     fn mount_images(&mut self) -> Result<()> {
         ensure!(rustix::process::geteuid().is_root(), "needs root");
         ensure!(tools::have("mkfs.ext4"), "needs mkfs.ext4 of e2fsprogs");
-        for (side, mount) in [("source", self.source.clone()), ("replica", self.replica.clone())] {
+        for (side, mount) in [("source", self.small.source.clone()), ("replica", self.small.replica.clone())] {
             let image = Path::new(MEMORY).join(format!("{PREFIX}{}-{side}.img", std::process::id()));
             self.images.push(image.clone());
             File::create(&image)?.set_len(IMAGE_SIZE)?;
@@ -65,14 +88,6 @@ impl Disks {
             call("mkfs.ext4", &["-q".as_ref(), "-F".as_ref(), "-E".as_ref(), options.as_ref(), &image])?;
             call("mount", &["-o".as_ref(), "loop,noatime".as_ref(), &image, &mount])?;
             self.mounts.push(mount);
-        }
-        Ok(())
-    }
-
-    /// Writes out everything on both sides, so that what one subject left behind does not burden the next.
-    pub(crate) fn sync(&self) -> Result<()> {
-        for side in [&self.source, &self.replica] {
-            rustix::fs::syncfs(File::open(side)?)?;
         }
         Ok(())
     }
@@ -129,7 +144,7 @@ fn sweep() {
             if path.is_dir() {
                 for side in ["source", "replica"] {
                     // Most often nothing is mounted there.
-                    let _ = call("umount", &["--lazy".as_ref(), &path.join(side)]);
+                    let _ = call("umount", &["--lazy".as_ref(), &path.join(SMALL).join(side)]);
                 }
                 let _ = fs::remove_dir_all(&path);
             } else {

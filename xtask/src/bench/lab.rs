@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 
-use super::fs_image::Disks;
+use super::fs_image::{Disks, Sides};
 use super::tree;
 use crate::stop;
 
@@ -20,7 +20,8 @@ const SAMPLE: usize = 2000;
 
 /// The directories of one measurement.
 pub(crate) struct Lab<'a> {
-    disks: &'a Disks,
+    sides: &'a Sides,
+    scratch: &'a Path,
     pub(crate) src: PathBuf,
     pub(crate) replicas: Vec<PathBuf>,
 }
@@ -40,39 +41,40 @@ pub(crate) enum Mark {
 }
 
 impl<'a> Lab<'a> {
-    /// Empty trees, with nothing left to write out.
-    pub(crate) fn new(disks: &'a Disks, replicas: usize) -> Result<Self> {
-        for side in [&disks.source, &disks.replica] {
+    /// Empty trees, with nothing left to write out; for large files or for small ones.
+    pub(crate) fn new(disks: &'a Disks, large: bool, replicas: usize) -> Result<Self> {
+        for side in [&disks.small.source, &disks.small.replica, &disks.large.source, &disks.large.replica] {
             empty(side)?;
         }
-        let src = disks.source.join("tree");
+        let sides = if large { &disks.large } else { &disks.small };
+        let src = sides.source.join("tree");
         fs::create_dir_all(&src)?;
-        let replicas: Vec<_> = (0..replicas).map(|index| disks.replica.join(format!("tree{index}"))).collect();
+        let replicas: Vec<_> = (0..replicas).map(|index| sides.replica.join(format!("tree{index}"))).collect();
         for replica in &replicas {
             fs::create_dir_all(replica)?;
         }
-        disks.sync()?;
-        Ok(Self { disks, src, replicas })
+        sides.sync()?;
+        Ok(Self { sides, scratch: &disks.scratch, src, replicas })
     }
 
     /// For state that belongs on the disk of the primary.
     pub(crate) fn source_state(&self) -> PathBuf {
-        self.disks.source.join("state")
+        self.sides.source.join("state")
     }
 
     /// For state that belongs on the disk of a replica.
     pub(crate) fn replica_state(&self, index: usize) -> PathBuf {
-        self.disks.replica.join(format!("state{index}"))
+        self.sides.replica.join(format!("state{index}"))
     }
 
     /// For configurations and logs.
     pub(crate) fn scratch(&self) -> &Path {
-        &self.disks.scratch
+        self.scratch
     }
 
     /// Lets everything that went before come to rest.
     pub(crate) fn rest(&self) -> Result<()> {
-        self.disks.sync()?;
+        self.sides.sync()?;
         stop::sleep(Duration::from_millis(300))
     }
 

@@ -53,7 +53,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     tools::provide(tools::FOR_BENCH);
     build(args)?;
     let disks = Disks::prepare()?;
-    println!("trees lie on {}", disks.kind);
+    println!("{}", disks.kind);
     let mut report = Report::new(&disks.kind, args.runs.into(), &works)?;
     let measured = measure_all(args, &works, &disks, &mut report);
     // Interrupted or not: what has been measured is shown.
@@ -105,7 +105,7 @@ fn measure_all(args: &Args, works: &[&Work], disks: &Disks, report: &mut Report)
 }
 
 fn measure_one(work: &Work, kind: Kind, disks: &Disks) -> Result<Vec<Measure>> {
-    let lab = Lab::new(disks, work.replicas)?;
+    let lab = Lab::new(disks, work.large, work.replicas)?;
     let mut subject = kind.make();
     (work.run)(&mut Bench { lab: &lab, subject: subject.as_mut() })
 }

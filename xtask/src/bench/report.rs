@@ -80,7 +80,8 @@ impl Report {
         kinds.sort();
         kinds.dedup();
         let mut text = format!(
-            "{} runs, medians; kernel {}, {} processors; on {}\n\n| work | goal |",
+            "{} runs, medians; kernel {}, {} processors; {}.\nIn brackets: how many times the floor, with fsync where \
+             that was measured.\n\n| work | goal |",
             self.runs, self.machine.kernel, self.machine.processors, self.machine.file_system
         );
         kinds.iter().for_each(|kind| {

@@ -25,6 +25,8 @@ pub(crate) struct Work {
     pub(crate) goal: &'static str,
     pub(crate) kinds: &'static [Kind],
     pub(crate) replicas: usize,
+    /// A few large files rather than many small ones.
+    pub(crate) large: bool,
     pub(crate) run: fn(&mut Bench<'_>) -> Result<Vec<Measure>>,
 }
 
@@ -42,6 +44,7 @@ pub(crate) const WORKS: &[Work] = &[
         goal: "≤ 2 × floor with fsync: about 4 / 20 ms on a disk",
         kinds: WATCHERS,
         replicas: 1,
+        large: false,
         run: |bench| bench.saves(10, 100),
     },
     Work {
@@ -50,6 +53,7 @@ pub(crate) const WORKS: &[Work] = &[
         goal: "no slower",
         kinds: WATCHERS,
         replicas: 1,
+        large: false,
         run: |bench| bench.saves(500, 50_000),
     },
     Work {
@@ -58,6 +62,7 @@ pub(crate) const WORKS: &[Work] = &[
         goal: "≤ 0.25 s",
         kinds: WATCHERS,
         replicas: 1,
+        large: false,
         run: |bench| bench.rewrites(1000),
     },
     Work {
@@ -66,6 +71,7 @@ pub(crate) const WORKS: &[Work] = &[
         goal: "≤ 0.9 s",
         kinds: WATCHERS,
         replicas: 1,
+        large: false,
         run: |bench| bench.rewrites(10_000),
     },
     Work {
@@ -74,6 +80,7 @@ pub(crate) const WORKS: &[Work] = &[
         goal: "≤ 1.6 s, then towards 1.2",
         kinds: &[Syncd, Floor, FloorFsync, Rsync, Lsyncd, Stunnel],
         replicas: 1,
+        large: false,
         run: |bench| bench.first_mirror(),
     },
     Work {
@@ -82,6 +89,7 @@ pub(crate) const WORKS: &[Work] = &[
         goal: "≤ 1.8 s, then towards 1.2",
         kinds: BULK,
         replicas: 1,
+        large: true,
         run: |bench| bench.first_copy(),
     },
     Work {
@@ -90,6 +98,7 @@ pub(crate) const WORKS: &[Work] = &[
         goal: "≤ 0.9 s, ≤ 7 MB",
         kinds: DELTA,
         replicas: 1,
+        large: true,
         run: |bench| bench.large_change(false, |path| tree::scattered_edits(path, 5)),
     },
     Work {
@@ -98,6 +107,7 @@ pub(crate) const WORKS: &[Work] = &[
         goal: "≤ 1.6 s, ≤ 14 MB",
         kinds: DELTA,
         replicas: 1,
+        large: true,
         run: |bench| bench.large_change(true, |path| tree::scattered_edits(path, 6)),
     },
     Work {
@@ -106,6 +116,7 @@ pub(crate) const WORKS: &[Work] = &[
         goal: "≤ 0.8 s, ≤ 1.3 MB",
         kinds: DELTA,
         replicas: 1,
+        large: true,
         run: |bench| bench.large_change(false, |path| tree::append(path, 7)),
     },
     Work {
@@ -114,6 +125,7 @@ pub(crate) const WORKS: &[Work] = &[
         goal: "≤ 0.05 s, < 10 KB",
         kinds: &[Syncd, Floor, Rsync, Lsyncd],
         replicas: 1,
+        large: false,
         run: |bench| bench.rename(),
     },
     Work {
@@ -122,6 +134,7 @@ pub(crate) const WORKS: &[Work] = &[
         goal: "≤ 0.25 s",
         kinds: &[Syncd, Floor, Rsync, Lsyncd],
         replicas: 1,
+        large: false,
         run: |bench| bench.delete(),
     },
     Work {
@@ -130,6 +143,7 @@ pub(crate) const WORKS: &[Work] = &[
         goal: "≤ 0.5 s",
         kinds: &[Syncd, Floor, FloorFsync, Rsync, Lsyncd],
         replicas: 4,
+        large: false,
         run: |bench| bench.rewrites(1000),
     },
     Work {
@@ -138,6 +152,7 @@ pub(crate) const WORKS: &[Work] = &[
         goal: "≤ 0.4 s",
         kinds: &[Syncd, Floor, Rsync],
         replicas: 1,
+        large: false,
         run: |bench| bench.compare(),
     },
     Work {
@@ -146,6 +161,7 @@ pub(crate) const WORKS: &[Work] = &[
         goal: "< 0.01 CPU-s/min, < 30 MiB",
         kinds: &[Syncd, Lsyncd],
         replicas: 1,
+        large: false,
         run: |bench| bench.idle(),
     },
 ];
