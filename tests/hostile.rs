@@ -63,8 +63,11 @@ use Expected::{AnyNack, Closed, Harmless};
 impl Stand {
     /// An honest mirror of a small tree with a symlink that leads out of it; the source then stops.
     fn new() -> Self {
-        let mut pair =
-            TestPair::builder().without_password().peer_arg("--trust-first-use").source_arg("--trust-first-use").build();
+        let mut pair = TestPair::builder()
+            .without_password()
+            .peer_arg("--trust-first-use")
+            .source_arg("--trust-first-use")
+            .build();
         let outside = pair.dir.path().join("outside");
         fs::create_dir_all(outside.join("dir")).unwrap();
         fs::write(outside.join("sentinel"), "untouched").unwrap();
@@ -209,7 +212,12 @@ impl Client {
 }
 
 fn hello(name: &str) -> Message {
-    Message::Hello(Hello { version: wire::VERSION, features: vec!["zstd".into()], name: name.into(), agent: "test".into() })
+    Message::Hello(Hello {
+        version: wire::VERSION,
+        features: vec!["zstd".into()],
+        name: name.into(),
+        agent: "test".into(),
+    })
 }
 
 fn open() -> Message {
@@ -492,10 +500,9 @@ fn streams_without_a_right_close_the_connection() {
         users: Vec::new(),
         groups: Vec::new(),
     };
-    for (name, first) in [
-        ("a stream that begins with data", stray),
-        ("a channel that is not open", encode(&Message::ChangeSet(other))),
-    ] {
+    for (name, first) in
+        [("a stream that begins with data", stray), ("a channel that is not open", encode(&Message::ChangeSet(other)))]
+    {
         let before = stand.refused();
         let fate = stand.runtime.block_on(async {
             let client = Client::connect(&stand.identity, stand.addr()).await;
@@ -539,7 +546,11 @@ fn change_sets_that_break_the_rules_do_not_go_live() {
     stand.attack("data beyond what was announced", streamed(10, None, &beyond), needed);
     let hole = [Message::Hole { len: u64::MAX }, data.clone(), file_end(ten, sized(9))];
     stand.attack("a hole beyond what was announced", streamed(10, None, &hole), needed);
-    stand.attack("a hole of years, then nonsense", streamed(1 << 62, None, &[Message::Hole { len: 1 << 62 }]), protocol);
+    stand.attack(
+        "a hole of years, then nonsense",
+        streamed(1 << 62, None, &[Message::Hole { len: 1 << 62 }]),
+        protocol,
+    );
     let swell = [data, file_end(ten, sized(1 << 40))];
     stand.attack("an end of another size", streamed(10, None, &swell), needed);
     let copy = |offset, len| [Message::Copy { offset, len }, file_end(large, sized(1 << 20))];

@@ -174,7 +174,9 @@ fn wait_mended(pair: &TestPair) {
 
 #[test]
 fn a_full_target_takes_everything_once_there_is_room() {
-    let Some((tmpfs, pair)) = with_tmpfs("a_full_target_takes_everything_once_there_is_room", "size=4m") else { return };
+    let Some((tmpfs, pair)) = with_tmpfs("a_full_target_takes_everything_once_there_is_room", "size=4m") else {
+        return;
+    };
     fs::write(pair.src().join("big"), vec![1; 8 << 20]).unwrap();
     wait_fault(&pair, "No space");
     // What happens meanwhile is owed as well.
@@ -237,7 +239,8 @@ fn what_may_not_be_read_is_reported_and_all_else_goes_on() {
         });
     };
     let differs_only_at = |pair: &TestPair, paths: &[&str]| {
-        let only = || pair.differences().iter().all(|line| paths.iter().any(|path| line.contains(&format!(": {path}: "))));
+        let only =
+            || pair.differences().iter().all(|line| paths.iter().any(|path| line.contains(&format!(": {path}: "))));
         assert!(wait_until(EQUAL_WITHIN, only), "{:#?}", pair.differences());
     };
     reported(&pair, "secret");
