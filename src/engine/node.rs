@@ -210,10 +210,11 @@ impl Starting {
             let excluded = Arc::new(move |path: &RelPath, is_dir| filtered.filter.excludes(path, is_dir));
             let (watcher, events) = Watcher::start(set.root(), excluded, Pace::default())
                 .map_err(|cause| StartError::Watch { set: source.name.clone(), cause })?;
+            let gauge = watcher.gauge();
             self.watchers.push(watcher);
             let (ready, is_ready) = oneshot::channel();
             readies.push(is_ready);
-            let watching = Watching::new(set.clone(), self.writer.clone(), resumed, ready);
+            let watching = Watching::new(set.clone(), gauge, self.writer.clone(), resumed, ready);
             self.tasks.spawn(watching.run(events, self.stop.subscribe()));
             sources.push(set);
         }

@@ -12,12 +12,15 @@ pub(super) struct Control {
     wake: OwnedFd,
     stopped: AtomicBool,
     asked: AtomicU64,
+    watched: AtomicU64,
+    polled: AtomicU64,
 }
 
 impl Control {
     pub(super) fn new() -> io::Result<Self> {
         let wake = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
-        Ok(Self { wake, stopped: AtomicBool::new(false), asked: AtomicU64::new(0) })
+        let zero = || AtomicU64::new(0);
+        Ok(Self { wake, stopped: AtomicBool::new(false), asked: zero(), watched: zero(), polled: zero() })
     }
 
     /// Ends the thread.
@@ -40,6 +43,21 @@ impl Control {
     /// The newest number that was asked for.
     pub(super) fn asked(&self) -> u64 {
         self.asked.load(Ordering::Acquire)
+    }
+
+    /// Notes how many directories are watched.
+    pub(super) fn note_watched(&self, count: u64) {
+        self.watched.store(count, Ordering::Relaxed);
+    }
+
+    /// Notes how many directories are polled.
+    pub(super) fn note_polled(&self, count: u64) {
+        self.polled.store(count, Ordering::Relaxed);
+    }
+
+    /// How many directories are watched, and how many polled.
+    pub(super) fn counts(&self) -> (u64, u64) {
+        (self.watched.load(Ordering::Relaxed), self.polled.load(Ordering::Relaxed))
     }
 
     /// Takes back what made the descriptor readable.

@@ -87,6 +87,24 @@ impl Watcher {
     pub fn drain(&self) -> u64 {
         self.control.drain()
     }
+
+    /// Tells how many directories are watched, for as long as it is kept.
+    #[must_use]
+    pub fn gauge(&self) -> Gauge {
+        Gauge(Arc::clone(&self.control))
+    }
+}
+
+/// How many directories a watcher watches. Clones are the same one.
+#[derive(Clone, Debug)]
+pub struct Gauge(Arc<Control>);
+
+impl Gauge {
+    /// How many directories are watched, and how many are polled since they cannot be.
+    #[must_use]
+    pub fn counts(&self) -> (u64, u64) {
+        self.0.counts()
+    }
 }
 
 impl Drop for Watcher {

@@ -84,6 +84,7 @@ impl Task {
         self.rebuild();
         self.suspect = true;
         self.check_root();
+        self.note_watched();
         self.out.push(Event::Ready);
         self.out.flush();
         while self.turn().is_ok() {}
@@ -114,6 +115,7 @@ impl Task {
             self.drained = asked;
             self.out.push(Event::Drained(asked));
         }
+        self.note_watched();
         self.out.flush();
         if self.is_ended() { Err(Ended) } else { Ok(()) }
     }
@@ -337,10 +339,15 @@ impl Task {
         self.tell_limit();
     }
 
+    fn note_watched(&self) {
+        self.control.note_watched(self.watched.notifier.len() as u64);
+    }
+
     fn tell_limit(&mut self) {
         let limited = self.polled.iter().any(|polled| polled.limited);
+        let unwatched: u64 = self.polled.iter().map(Polled::directories).sum();
+        self.control.note_polled(unwatched);
         if limited && !self.limit_told {
-            let unwatched: u64 = self.polled.iter().map(Polled::directories).sum();
             let needed = self.watched.notifier.len() as u64 + unwatched;
             self.out.push(Event::Limited { needed, limit: max_user_watches().unwrap_or(0) });
         } else if !limited && self.limit_told {
@@ -398,6 +405,7 @@ impl Task {
         if !std::mem::replace(&mut self.gone, true) {
             self.watched.clear();
             self.polled.clear();
+            self.control.note_polled(0);
             self.out.push(Event::RootGone(cause));
             self.next_check = Instant::now() + self.pace.return_check;
         }

@@ -22,6 +22,9 @@ const PARALLEL: usize = 4;
 /// Pieces of one large file that wait for the disk.
 const PIECES: usize = 8;
 
+/// How much of a hole is hashed, in bytes, between two looks at whether the sender is still there.
+const HOLE_PART: u64 = 64 << 20;
+
 /// What ends a change set before its commit.
 #[derive(Debug, thiserror::Error)]
 pub enum IncomingError {
@@ -231,7 +234,17 @@ fn write_file(
     while let Some(piece) = pieces.blocking_recv() {
         match piece {
             FilePiece::Data(bytes) => file.data(&bytes)?,
-            FilePiece::Hole(len) => file.hole(len)?,
+            FilePiece::Hole(mut len) => {
+                // A few bytes can announce years of work: nobody does it for a sender that is gone.
+                while len > 0 {
+                    let part = len.min(HOLE_PART);
+                    file.hole(part)?;
+                    len -= part;
+                    if pieces.is_closed() && pieces.is_empty() {
+                        return Err(IncomingError::Protocol("it ended inside a file"));
+                    }
+                }
+            }
             FilePiece::Copy(offset, len) => file.copy(offset, len)?,
             FilePiece::End(hash, entry) => return Ok(file.end(hash, *entry)?),
             FilePiece::Abort => {

@@ -495,9 +495,12 @@ impl Task {
         let mut channel = target.channel();
         for name in settled {
             match name {
-                Settled::Sent(path, entry) => channel.handle_sent(&path, entry),
+                Settled::Sent(path, entry) => {
+                    set.monitor.solved(&set.config.name, &path);
+                    channel.handle_sent(&path, entry);
+                }
                 Settled::Unsendable(path, cause) => {
-                    tracing::warn!(set = set.config.name, peer = %target, %path, "not sent: {cause}");
+                    set.monitor.problem(&set.config.name, &path, &format!("not sent: {cause}"));
                     channel.handle_unsendable(now, &path, &cause);
                 }
             }

@@ -14,7 +14,7 @@ use crate::engine::stopped;
 use crate::fs::{Root, look};
 use crate::model::{Base, Kind, RelPath};
 use crate::store::{Write, Writer};
-use crate::watch::{Event, RootGone};
+use crate::watch::{Event, Gauge, RootGone};
 
 /// How often the store gets what is new in the index.
 const SAVE_EVERY: Duration = Duration::from_secs(1);
@@ -24,6 +24,7 @@ const SAVE_EVERY: Duration = Duration::from_secs(1);
 pub struct Watching {
     set: Arc<SourceSet>,
     coalescer: Coalescer,
+    gauge: Gauge,
     writer: Arc<Writer>,
     /// The index came from the store: what differs from it happened while syncd was not running.
     resumed: bool,
@@ -36,12 +37,13 @@ impl Watching {
     #[must_use]
     pub(crate) fn new(
         set: Arc<SourceSet>,
+        gauge: Gauge,
         writer: Arc<Writer>,
         resumed: bool,
         ready: tokio::sync::oneshot::Sender<()>,
     ) -> Self {
         let coalescer = Coalescer::new(set.config.coalesce);
-        Self { set, coalescer, writer, resumed, ready: Some(ready), root_gone: false }
+        Self { set, coalescer, gauge, writer, resumed, ready: Some(ready), root_gone: false }
     }
 
     /// Runs until `stop` turns true or the watcher ends.
@@ -59,7 +61,10 @@ impl Watching {
                 },
                 () = sleep_until(due.unwrap_or_else(far).into()), if due.is_some() => self.refresh_due().await,
                 _ = scan.tick() => self.look_at(everything()).await,
-                _ = save.tick() => self.save(),
+                _ = save.tick() => {
+                    self.note_counts();
+                    self.save();
+                }
             }
         }
         self.save();
@@ -67,6 +72,7 @@ impl Watching {
 
     async fn handle(&mut self, told: Vec<Event>) {
         let now = Instant::now();
+        self.note_counts();
         for event in told {
             match event {
                 Event::Dirty(dirty) => self.dirty(now, &dirty),
@@ -141,6 +147,11 @@ impl Watching {
         self.set.note_watch(|w| w.root_gone = None);
         tracing::info!("{}: the root directory is back: looking at everything", self.name());
         self.look_at(everything()).await;
+    }
+
+    fn note_counts(&self) {
+        let counts = self.gauge.counts();
+        self.set.note_watch(|w| (w.watches, w.polled) = counts);
     }
 
     fn name(&self) -> &str {

@@ -1,0 +1,331 @@
+//! What runs out or is forbidden: it is shown, nothing is lost, and it goes on by itself once the cause is gone.
+
+mod support;
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use serde_json::Value;
+use support::node::{Node, wait_until};
+use support::pair::{EQUAL_WITHIN, TestPair};
+use support::skip;
+
+/// Polling and its repairs take some seconds each.
+const SHOWN_WITHIN: Duration = Duration::from_secs(30);
+
+fn run(words: &[&str]) -> bool {
+    Command::new(words[0]).args(&words[1..]).output().is_ok_and(|output| output.status.success())
+}
+
+/// The first set of a status.
+fn set(status: &Value) -> &Value {
+    &status["sets"][0]
+}
+
+fn has(value: &Value, part: &str) -> bool {
+    value.as_str().is_some_and(|text| text.contains(part))
+}
+
+fn syncd(node: &Node, args: &[&str]) {
+    let output = node.ask(args);
+    assert!(output.status.success(), "{args:?}: {output:?}");
+}
+
+fn fill(dir: &Path, files: usize) {
+    for n in 0..files {
+        fs::write(dir.join(format!("{n}.conf")), format!("server {n};\n")).unwrap();
+    }
+}
+
+#[test]
+fn beyond_the_watch_limit_changes_arrive_by_polling() {
+    let test = "beyond_the_watch_limit_changes_arrive_by_polling";
+    // The limit of a user namespace, never fs.inotify.*: the latter is the host's.
+    let limit = "echo 5 > /proc/sys/user/max_inotify_watches";
+    if !skip::have(test, "unshare") || !skip::have(test, "nsenter") {
+        return;
+    }
+    if !run(&["unshare", "-Ur", "sh", "-c", limit]) {
+        return skip::skipped(test, "a user namespace that it may make");
+    }
+    let mut pair = TestPair::builder().build();
+    let dirs: Vec<PathBuf> = (0..10).map(|n| pair.src().join(format!("d{n}/e"))).collect();
+    for dir in &dirs {
+        fs::create_dir_all(dir).unwrap();
+    }
+    pair.source.run_under(["unshare", "-Ur", "sh", "-c", &format!("{limit} && exec \"$@\""), "sh"]);
+    pair.start_all();
+    pair.source.wait_status(SHOWN_WITHIN, "limited", |status| {
+        has(&set(status)["watch"]["limited"], "sysctl -w fs.inotify.max_user_watches=")
+            && set(status)["watch"]["polled"].as_u64() > Some(0)
+    });
+    pair.wait_equal(EQUAL_WITHIN);
+    for dir in &dirs {
+        fs::write(dir.join("late"), "x").unwrap();
+    }
+    pair.wait_equal(EQUAL_WITHIN);
+    fs::remove_file(dirs[9].join("late")).unwrap();
+    fs::write(dirs[8].join("late"), "other").unwrap();
+    pair.wait_equal(EQUAL_WITHIN);
+
+    let pid = pair.source.pid().to_string();
+    let raise = "echo 1000 > /proc/sys/user/max_inotify_watches";
+    assert!(run(&["nsenter", "-t", &pid, "-U", "--preserve-credentials", "sh", "-c", raise]), "cannot raise the limit");
+    pair.source.wait_status(SHOWN_WITHIN, "watched again", |status| set(status)["watch"]["limited"].is_null());
+    fs::write(dirs[9].join("again"), "x").unwrap();
+    pair.wait_equal(EQUAL_WITHIN);
+}
+
+/// A pair with 64 descriptors for one side and a tree of many more directories.
+fn few_descriptors(test: &str, limit: impl Fn(&mut TestPair)) {
+    if !skip::have(test, "prlimit") {
+        return;
+    }
+    let mut pair = TestPair::builder().build();
+    limit(&mut pair);
+    for n in 0..200 {
+        let dir = pair.src().join(format!("{n}/a/b"));
+        fs::create_dir_all(&dir).unwrap();
+        fill(&dir, 5);
+    }
+    fs::write(pair.src().join("large"), vec![3; 2 << 20]).unwrap();
+    pair.start_all();
+    pair.wait_equal(EQUAL_WITHIN);
+    for n in 0..200 {
+        fs::write(pair.src().join(format!("{n}/a/b/0.conf")), "changed").unwrap();
+    }
+    fs::rename(pair.src().join("7"), pair.src().join("seven")).unwrap();
+    fs::remove_dir_all(pair.src().join("8")).unwrap();
+    pair.wait_equal(EQUAL_WITHIN);
+}
+
+#[test]
+fn a_source_with_few_descriptors_works() {
+    few_descriptors("a_source_with_few_descriptors_works", |pair| {
+        pair.source.run_under(["prlimit", "--nofile=64"]);
+    });
+}
+
+#[test]
+fn a_peer_with_few_descriptors_works() {
+    few_descriptors("a_peer_with_few_descriptors_works", |pair| {
+        pair.peer().run_under(["prlimit", "--nofile=64"]);
+    });
+}
+
+/// A file system in memory, mounted for as long as this lives.
+struct Tmpfs(PathBuf);
+
+impl Tmpfs {
+    /// None where it cannot be mounted.
+    fn mount(at: &Path, options: &str) -> Option<Self> {
+        let at = at.to_str().unwrap();
+        run(&["mount", "-t", "tmpfs", "-o", options, "none", at]).then(|| Self(at.into()))
+    }
+
+    fn remount(&self, options: &str) {
+        let options = format!("remount,{options}");
+        assert!(run(&["mount", "-o", &options, self.0.to_str().unwrap()]), "{options}");
+    }
+}
+
+impl Drop for Tmpfs {
+    fn drop(&mut self) {
+        run(&["umount", "-l", self.0.to_str().unwrap()]);
+    }
+}
+
+/// A pair whose replica is a file system of its own, equal and at rest.
+fn with_tmpfs(test: &str, options: &str) -> Option<(Tmpfs, TestPair)> {
+    if !skip::am_root(test) {
+        return None;
+    }
+    let mut pair = TestPair::builder().build();
+    let Some(tmpfs) = Tmpfs::mount(pair.dst(), options) else {
+        skip::skipped(test, "the right to mount a tmpfs");
+        return None;
+    };
+    fill(pair.src(), 10);
+    pair.start_all();
+    pair.wait_equal(EQUAL_WITHIN);
+    Some((tmpfs, pair))
+}
+
+/// The peer shows the fault and its cause, the source too, and that something is owed.
+fn wait_fault(pair: &TestPair, cause: &str) {
+    pair.peers[0].node.wait_status(SHOWN_WITHIN, cause, |status| has(&set(status)["fault"], cause));
+    pair.source.wait_status(SHOWN_WITHIN, cause, |status| {
+        let target = &set(status)["targets"][0];
+        has(&target["last_error"]["cause"], cause) && target["pending"].as_u64() > Some(0)
+    });
+    let listed = String::from_utf8(pair.source.ask(&["replay", "--list"]).stdout).unwrap();
+    assert!(listed.contains(cause), "the retry log does not tell the cause: {listed}");
+}
+
+fn wait_mended(pair: &TestPair) {
+    pair.wait_equal(EQUAL_WITHIN);
+    pair.peers[0].node.wait_status(SHOWN_WITHIN, "mended", |status| set(status)["fault"].is_null());
+    let nothing_owed = |status: &Value| set(status)["targets"][0]["pending"] == 0;
+    pair.source.wait_status(SHOWN_WITHIN, "at rest", nothing_owed);
+}
+
+#[test]
+fn a_full_target_takes_everything_once_there_is_room() {
+    let Some((tmpfs, pair)) = with_tmpfs("a_full_target_takes_everything_once_there_is_room", "size=4m") else {
+        return;
+    };
+    fs::write(pair.src().join("big"), vec![1; 8 << 20]).unwrap();
+    wait_fault(&pair, "No space");
+    // What happens meanwhile is owed as well.
+    fs::write(pair.src().join("0.conf"), "later").unwrap();
+    fs::remove_file(pair.src().join("1.conf")).unwrap();
+    tmpfs.remount("size=64m");
+    wait_mended(&pair);
+}
+
+#[test]
+fn a_target_full_of_small_files_takes_everything_once_there_is_room() {
+    let test = "a_target_full_of_small_files_takes_everything_once_there_is_room";
+    let Some((tmpfs, pair)) = with_tmpfs(test, "size=64m,nr_inodes=60") else { return };
+    let dir = pair.src().join("many");
+    fs::create_dir(&dir).unwrap();
+    fill(&dir, 200);
+    wait_fault(&pair, "No space");
+    tmpfs.remount("size=64m,nr_inodes=10000");
+    wait_mended(&pair);
+}
+
+#[test]
+fn a_read_only_target_takes_everything_once_it_is_writable() {
+    let Some((tmpfs, pair)) = with_tmpfs("a_read_only_target_takes_everything_once_it_is_writable", "size=64m") else {
+        return;
+    };
+    tmpfs.remount("ro");
+    fs::write(pair.src().join("0.conf"), "later").unwrap();
+    fs::write(pair.src().join("large"), vec![1; 1 << 20]).unwrap();
+    wait_fault(&pair, "Read-only file system");
+    fs::remove_file(pair.src().join("1.conf")).unwrap();
+    tmpfs.remount("rw");
+    wait_mended(&pair);
+}
+
+#[test]
+fn what_may_not_be_read_is_reported_and_all_else_goes_on() {
+    let test = "what_may_not_be_read_is_reported_and_all_else_goes_on";
+    let mut pair = TestPair::builder().build();
+    if rustix::process::geteuid().is_root() {
+        // Root reads everything, unless it may not override modes.
+        let without = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"];
+        if !run(&[&without[..], &["true"]].concat()) {
+            return skip::skipped(test, "the right to drop capabilities");
+        }
+        pair.source.run_under(without);
+    }
+    let chmod = |path: &Path, mode| fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+    let (secret, closed) = (pair.src().join("secret"), pair.src().join("closed"));
+    fill(pair.src(), 10);
+    fs::create_dir(&closed).unwrap();
+    fill(&closed, 3);
+    fs::write(&secret, "secret").unwrap();
+    chmod(&secret, 0);
+    pair.start_all();
+    let reported = |pair: &TestPair, path: &str| {
+        pair.source.wait_status(SHOWN_WITHIN, path, |status| {
+            let problems = set(status)["problems"].as_array().unwrap();
+            problems.iter().any(|problem| problem["path"] == path && has(&problem["cause"], "Permission denied"))
+        });
+    };
+    let differs_only_at = |pair: &TestPair, paths: &[&str]| {
+        let only =
+            || pair.differences().iter().all(|line| paths.iter().any(|path| line.contains(&format!(": {path}: "))));
+        assert!(wait_until(EQUAL_WITHIN, only), "{:#?}", pair.differences());
+    };
+    reported(&pair, "secret");
+    differs_only_at(&pair, &["secret"]);
+    fs::write(pair.src().join("0.conf"), "goes on").unwrap();
+    differs_only_at(&pair, &["secret"]);
+
+    // A directory that can no longer be read is not one that was emptied.
+    chmod(&closed, 0);
+    fs::write(pair.src().join("1.conf"), "goes on").unwrap();
+    let arrived = || fs::read_to_string(pair.dst().join("1.conf")).is_ok_and(|text| text == "goes on");
+    assert!(wait_until(EQUAL_WITHIN, arrived), "one directory holds up all else");
+    chmod(&closed, 0o755);
+    chmod(&secret, 0o644);
+    pair.wait_equal(EQUAL_WITHIN);
+    assert_eq!(fs::read_dir(pair.dst().join("closed")).unwrap().count(), 3);
+    pair.source.wait_status(SHOWN_WITHIN, "mended", |status| set(status)["problems"].as_array().unwrap().is_empty());
+}
+
+/// A pair of ten files whose source root was deleted and made again with one new file; deletions are halted.
+fn root_made_again() -> TestPair {
+    let mut pair = TestPair::builder().build();
+    fill(pair.src(), 10);
+    pair.start_all();
+    pair.wait_equal(EQUAL_WITHIN);
+    fs::remove_dir_all(pair.src()).unwrap();
+    pair.source.wait_status(SHOWN_WITHIN, "gone", |status| {
+        has(&set(status)["fault"], "root directory is gone") && !set(status)["halted"].is_null()
+    });
+    assert_eq!(fs::read_dir(pair.dst()).unwrap().count(), 11, "ten files and .syncd");
+    fs::create_dir(pair.src()).unwrap();
+    fs::write(pair.src().join("new"), "new").unwrap();
+    assert!(wait_until(EQUAL_WITHIN, || pair.dst().join("new").exists()), "what is new does not arrive");
+    pair.source.wait_status(SHOWN_WITHIN, "halted", |status| {
+        set(status)["fault"].is_null() && !set(status)["halted"].is_null()
+    });
+    assert_eq!(fs::read_dir(pair.dst()).unwrap().count(), 12, "the guard let deletions through");
+    pair
+}
+
+#[test]
+fn a_root_made_again_deletes_nothing_until_approved() {
+    let pair = root_made_again();
+    syncd(&pair.source, &["approve", "data"]);
+    pair.wait_equal(EQUAL_WITHIN);
+    pair.source.wait_status(SHOWN_WITHIN, "released", |status| set(status)["halted"].is_null());
+}
+
+#[test]
+fn a_root_made_again_and_filled_goes_on_after_resume() {
+    let pair = root_made_again();
+    fs::remove_file(pair.src().join("new")).unwrap();
+    fill(pair.src(), 10);
+    let refilled = || pair.differences().iter().all(|line| line.contains(": new: ") || line.contains(": (root): "));
+    assert!(wait_until(EQUAL_WITHIN, refilled), "{:#?}", pair.differences());
+    assert!(pair.dst().join("new").exists(), "the guard let a deletion through");
+    syncd(&pair.source, &["resume", "data"]);
+    pair.source.wait_status(SHOWN_WITHIN, "released", |status| set(status)["halted"].is_null());
+    // The deletion that was held back is forgotten or done, as the operator's next step has it; new ones are done.
+    fs::remove_file(pair.src().join("3.conf")).unwrap();
+    assert!(wait_until(EQUAL_WITHIN, || !pair.dst().join("3.conf").exists()), "a deletion after resume is not done");
+}
+
+#[test]
+fn a_mass_deletion_waits_for_approval() {
+    let mut pair = TestPair::builder().build();
+    fill(pair.src(), 40);
+    pair.start_all();
+    pair.wait_equal(EQUAL_WITHIN);
+    // In one step, as a person's `rm` is not.
+    pair.source.pause();
+    for n in 0..30 {
+        fs::remove_file(pair.src().join(format!("{n}.conf"))).unwrap();
+    }
+    pair.source.resume();
+    pair.source.wait_status(SHOWN_WITHIN, "halted", |status| has(&set(status)["halted"], "30 of 40"));
+    fs::write(pair.src().join("new"), "new").unwrap();
+    assert!(wait_until(EQUAL_WITHIN, || pair.dst().join("new").exists()), "what is new does not arrive");
+    assert_eq!(fs::read_dir(pair.dst()).unwrap().count(), 42, "the guard let deletions through");
+    // A restart is no approval.
+    pair.source.restart();
+    fs::write(pair.src().join("newer"), "new").unwrap();
+    assert!(wait_until(EQUAL_WITHIN, || pair.dst().join("newer").exists()), "what is new does not arrive");
+    assert_eq!(fs::read_dir(pair.dst()).unwrap().count(), 43, "a restart let deletions through");
+    syncd(&pair.source, &["approve", "data"]);
+    pair.wait_equal(EQUAL_WITHIN);
+    pair.source.wait_status(SHOWN_WITHIN, "released", |status| set(status)["halted"].is_null());
+}
