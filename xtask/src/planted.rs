@@ -152,20 +152,16 @@ impl Field {
     fn expect_failure(&self, patch: &Patch) -> Result<()> {
         let (before, after) = split_at_dashes(&patch.test);
         let mut build = self.cargo()?;
-        build.args(["test", "--quiet", "--no-run"]).args(before).stdout(Stdio::null());
-        cargo::succeed(&mut build).context("does not build with the fault")?;
+        let built = build.args(["test", "--quiet", "--no-run"]).args(before).output().context("run cargo")?;
+        ensure!(built.status.success(), "does not build with the fault:\n{}", last_lines(&built.stderr));
         let log = self.target.join(format!("{}.log", patch.name));
         let mut test = self.cargo()?;
         test.arg("test").args(before).args(after).stderr(Stdio::null()).stdout(fs::File::create(&log)?);
         let status = finish(test.process_group(0).spawn().context("run cargo test")?)?;
         let output = fs::read(&log)?;
-        let output = String::from_utf8_lossy(&output);
         ensure!(!status, "the test still passes: cargo test {}", patch.test.join(" "));
-        ensure!(
-            output.contains("test result: FAILED"),
-            "cargo test failed, but no test did:\n{}",
-            output.lines().rev().take(20).collect::<Vec<_>>().join("\n")
-        );
+        let failed = String::from_utf8_lossy(&output).contains("test result: FAILED");
+        ensure!(failed, "cargo test failed, but no test did:\n{}", last_lines(&output));
         Ok(())
     }
 
@@ -174,6 +170,12 @@ impl Field {
         command.current_dir(&self.dir).env("CARGO_TARGET_DIR", &self.target);
         Ok(command)
     }
+}
+
+fn last_lines(output: &[u8]) -> String {
+    let text = String::from_utf8_lossy(output);
+    let lines: Vec<_> = text.lines().collect();
+    lines.get(lines.len().saturating_sub(20)..).unwrap_or_default().join("\n")
 }
 
 fn split_at_dashes(args: &[String]) -> (&[String], &[String]) {
