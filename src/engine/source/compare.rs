@@ -61,7 +61,7 @@ pub(crate) async fn compare(
     let (wanted, mut differences) = {
         let theirs = theirs.clone();
         on_pool(set, move |set| {
-            let wanted = merge::wanted(&set.index, &theirs, set.config.options.attrs);
+            let wanted = merge::wanted(&set.index, &theirs, &set.config.options, &set.filter);
             (wanted, merge::only_here(&set.index, &theirs))
         })
         .await?

@@ -6,9 +6,10 @@ use rayon::prelude::*;
 
 use super::refresh::Look;
 use super::set::SharedIndex;
-use crate::config::DeletePolicy;
+use crate::config::{DeletePolicy, SetOptions};
+use crate::filter::Filter;
 use crate::fs::read_record;
-use crate::model::{Attrs, Digest, Entry, Kind, Node, Record, RelPath};
+use crate::model::{Digest, Entry, Kind, Node, Record, RelPath};
 
 /// What the peer holds directly inside one directory; the root's own entry stands under `.`.
 pub(crate) type Theirs = BTreeMap<Vec<u8>, Entry>;
@@ -17,17 +18,23 @@ pub(crate) type Theirs = BTreeMap<Vec<u8>, Entry>;
 pub type Difference = (RelPath, Option<Entry>);
 
 /// The directories whose entries the source has to see, given the digests of all of the peer's.
-pub(crate) fn wanted(index: &SharedIndex, theirs: &BTreeMap<RelPath, Option<Digest>>, attrs: Attrs) -> Vec<RelPath> {
+///
+/// Also those that do not exist here: what is in them goes too, and it must be known by name, since
+/// a directory may be renamed or made again before it is removed.
+pub(crate) fn wanted(
+    index: &SharedIndex,
+    theirs: &BTreeMap<RelPath, Option<Digest>>,
+    options: &SetOptions,
+    filter: &Filter,
+) -> Vec<RelPath> {
     let mut index = index.lock();
-    theirs
-        .iter()
-        .filter(|(dir, digest)| {
-            // Below a directory that does not exist here there is nothing to see: it goes whole.
-            let here = index.manifest().entry(dir).is_some_and(Entry::is_dir);
-            here && (digest.is_none() || index.dir_digest(dir, attrs) != **digest)
-        })
-        .map(|(dir, _)| dir.clone())
-        .collect()
+    let deletes = options.delete != DeletePolicy::Never;
+    let unlike = |(dir, digest): &(&RelPath, &Option<Digest>)| {
+        let here = index.manifest().entry(dir).is_some_and(Entry::is_dir);
+        let goes = !here && deletes && !filter.excludes(dir, true);
+        goes || (here && (digest.is_none() || index.dir_digest(dir, options.attrs) != **digest))
+    };
+    theirs.iter().filter(unlike).map(|(dir, _)| dir.clone()).collect()
 }
 
 /// What is here in directories of which the peer has none: all of it is new to the peer.

@@ -1,6 +1,6 @@
 //! Looks at names that may have changed and says what did.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::index::Index;
@@ -75,12 +75,19 @@ impl Look<'_> {
             self.take_tree(&mut index, &path, scan, &mut seen, &mut out);
         }
         let mut todo: BTreeSet<RelPath> = batch.names.keys().cloned().collect();
-        while let Some(path) = todo.pop_first() {
-            if seen.looked.insert(path.clone()) && !seen.in_tree(&path) {
-                self.take_name(&mut index, &path, &mut todo, &mut seen, &mut out);
+        let mut searched = 0;
+        loop {
+            while let Some(path) = todo.pop_first() {
+                if seen.looked.insert(path.clone()) && !seen.in_tree(&path) {
+                    self.take_name(&mut index, &path, &mut todo, &mut seen, &mut out);
+                }
+                if let Some(parent) = path.parent().filter(|p| !seen.looked.contains(p)) {
+                    todo.insert(parent);
+                }
             }
-            if let Some(parent) = path.parent().filter(|p| !seen.looked.contains(p)) {
-                todo.insert(parent);
+            todo.extend(first_names(&index, &seen, &mut searched));
+            if todo.is_empty() {
+                break;
             }
         }
         self.settle(&mut index, seen, &mut out);
@@ -236,6 +243,27 @@ fn is_fresh(now: &Record) -> bool {
     let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let ctime = Duration::new(u64::try_from(ctime.secs).unwrap_or(0), ctime.nanos);
     wall.abs_diff(ctime) < FRESH
+}
+
+/// The names under which the index knows files that came with more names than it knows.
+///
+/// link(2) changes the count and ctime of a file without an event for the name that it had.
+/// `searched` is how much of what came has been dealt with.
+fn first_names(index: &Index, seen: &Seen, searched: &mut usize) -> Vec<RelPath> {
+    let came = seen.came.get(*searched..).unwrap_or_default();
+    *searched = seen.came.len();
+    let mut inodes = HashSet::new();
+    for (path, now) in came {
+        let Some(stamp) = now.stamp.filter(|s| s.nlink > 1 && now.entry.kind() == Kind::File) else { continue };
+        if index.other_names(path, now).len() < stamp.nlink as usize - 1 {
+            inodes.insert((stamp.dev, stamp.ino));
+        }
+    }
+    if inodes.is_empty() {
+        return Vec::new();
+    }
+    let known = index.manifest().iter().filter(|(_, r)| r.stamp.is_some_and(|s| inodes.contains(&(s.dev, s.ino))));
+    known.map(|(path, _)| path).filter(|path| !seen.looked.contains(path) && !seen.in_tree(path)).collect()
 }
 
 /// Names the leader of each hard-link group anew, since a name of it came, went or changed.
