@@ -124,13 +124,13 @@ fn attach(node: &Node, (call, when): Point) -> Child {
 
 /// Kills one side at every point of `points`; whatever it was doing, both are equal after it came back.
 fn sweep(mut pair: TestPair, points: &[Point], side: impl Fn(&mut TestPair) -> &mut Node) {
-    edit(&pair.src().to_owned(), 0);
+    edit(pair.src(), 0);
     pair.wait_equal(PATIENCE);
     let mut killed = Vec::new();
     for (round, point) in points.iter().enumerate() {
         let node = side(&mut pair);
         let mut strace = attach(node, *point);
-        edit(&pair.src().to_owned(), round + 1);
+        edit(pair.src(), round + 1);
         // A point that the batch does not reach is done with when everything has arrived.
         let done = wait_until(PATIENCE, || !side(&mut pair).is_running() || pair.differences().is_empty());
         assert!(done, "{point:?}: neither killed nor equal: {:?}\n{}", pair.differences(), side(&mut pair).log());
