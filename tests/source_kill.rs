@@ -158,7 +158,6 @@ fn pair() -> TestPair {
 }
 
 #[test]
-#[ignore = "finds faults that are not mended yet: run it by hand with --ignored"]
 fn the_source_is_killed_at_every_step() {
     if !have("the_source_is_killed_at_every_step", "strace") {
         return;
@@ -167,7 +166,6 @@ fn the_source_is_killed_at_every_step() {
 }
 
 #[test]
-#[ignore = "finds faults that are not mended yet: run it by hand with --ignored"]
 fn the_peer_is_killed_at_every_step() {
     if !have("the_peer_is_killed_at_every_step", "strace") {
         return;

@@ -113,6 +113,15 @@ impl Identity {
         &self.certificate
     }
 
+    /// The secret behind the tokens by which this node, after it was killed and started again, tells peers that it
+    /// knows nothing of their connections any more (RFC 9000, section 10.3). It follows from the private key, which
+    /// it does not tell.
+    #[must_use]
+    pub fn reset_secret(&self) -> [u8; 32] {
+        let key = Zeroizing::new(self.key.serialize_der());
+        blake3::derive_key("syncd 2026-11-21 QUIC stateless reset", &key)
+    }
+
     /// The private key, for TLS alone.
     pub(crate) fn private_key(&self) -> PrivateKeyDer<'static> {
         PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(self.key.serialize_der()))

@@ -257,7 +257,9 @@ impl Starting {
             target.restore(&self.store)?;
             targets.push(Arc::new(target));
         }
-        let index = Index::new(known, self.store.generation(&set)?.number);
+        // Generations go on where the peers saw them end.
+        let number = targets.iter().map(|t| t.channel().acked()).filter(|acked| acked.epoch == epoch);
+        let index = Index::new(known, number.map(|acked| acked.number).max().unwrap_or_default());
         let opened = SourceSet::new(source.clone(), root, filter, pool, targets, epoch, index, self.monitor.clone());
         Ok((opened, resumed))
     }

@@ -51,7 +51,7 @@ impl Endpoint {
         let failed = |source| LinkError::Bind { address, source };
         let socket = socket::bind(address).map_err(failed)?;
         let runtime = Arc::new(TokioRuntime);
-        let quinn = quinn::Endpoint::new(tuning::endpoint(), server, socket, runtime).map_err(failed)?;
+        let quinn = quinn::Endpoint::new(tuning::endpoint(identity), server, socket, runtime).map_err(failed)?;
         Ok(Self { quinn, client, own: NodeKey(identity.node_key()) })
     }
 

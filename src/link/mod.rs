@@ -16,6 +16,7 @@ mod dial;
 mod endpoint;
 mod error;
 mod gate;
+mod reset;
 mod serve;
 mod socket;
 mod stream;

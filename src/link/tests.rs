@@ -54,6 +54,32 @@ fn hello() -> Message {
     Message::Hello(Hello { version: VERSION, features: Vec::new(), name: "a".into(), agent: "test".into() })
 }
 
+/// Killed and started again: it cannot close what it knows nothing of.
+#[tokio::test]
+async fn a_node_that_came_back_ends_the_connections_of_its_earlier_life() {
+    let receiver = identity();
+    let before = Endpoint::serving(&receiver, IDLE, loopback()).expect("endpoint");
+    let address = before.local_address().expect("address");
+    let mut server = Server::new(before.clone(), Limits::default());
+    let client = client();
+    let (link, _accepted) = connect(&mut server, address, &client).await;
+    // From here on nobody on that port knows the connection, as after kill -9.
+    // Twice, since the last socket before is kept for a while.
+    before.rebind().expect("rebind");
+    before.rebind().expect("rebind");
+    let _again = loop {
+        // Its connection lets go of the port a little later.
+        match Endpoint::serving(&receiver, IDLE, address) {
+            Ok(endpoint) => break endpoint,
+            Err(_) => tokio::time::sleep(Duration::from_millis(5)).await,
+        }
+    };
+    let (mut write, _read) = link.open_stream().await.expect("open");
+    write.write(&hello()).await.expect("write");
+    let ended = link.closed().await;
+    assert!(matches!(ended, LinkError::Restarted { .. }), "{ended}");
+}
+
 #[tokio::test]
 async fn messages_go_both_ways_and_each_side_knows_the_other() {
     let (source, receiver) = (identity(), identity());

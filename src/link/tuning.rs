@@ -5,6 +5,9 @@ use std::time::Duration;
 
 use quinn::congestion::CubicConfig;
 use quinn::{EndpointConfig, IdleTimeout, MtuDiscoveryConfig, ServerConfig, TransportConfig, VarInt};
+use syncd_certs::Identity;
+
+use super::reset::{RandomIds, ResetKey};
 
 /// The largest UDP payload in bytes. With segmentation offload the kernel takes ten packets as one
 /// buffer of at most 64 KiB: beyond 6,550 it refuses, quinn does not notice, and whole batches are
@@ -55,9 +58,11 @@ pub(super) fn transport(idle_timeout: Duration) -> TransportConfig {
     config
 }
 
-/// What a socket receives at most, so that the peer's MTU discovery gets there.
-pub(super) fn endpoint() -> EndpointConfig {
-    let mut config = EndpointConfig::default();
+/// What a socket receives at most, so that the peer's MTU discovery gets there; and how connections
+/// of an earlier life of this node are told that they are dead, instead of waiting for silence.
+pub(super) fn endpoint(identity: &Identity) -> EndpointConfig {
+    let mut config = EndpointConfig::new(Arc::new(ResetKey::of(identity)));
+    config.cid_generator(|| Box::new(RandomIds));
     // An error only outside of 1,200 to 65,527; the default is then the largest Ethernet payload.
     let _ = config.max_udp_payload_size(MAX_PAYLOAD);
     config
@@ -77,7 +82,8 @@ mod tests {
 
     #[test]
     fn ten_packets_fit_into_one_offloaded_buffer() {
+        let identity = Identity::ephemeral().expect("identity");
         assert!(u32::from(MAX_PAYLOAD) * 10 <= 65_507);
-        assert_eq!(endpoint().get_max_udp_payload_size(), u64::from(MAX_PAYLOAD));
+        assert_eq!(endpoint(&identity).get_max_udp_payload_size(), u64::from(MAX_PAYLOAD));
     }
 }

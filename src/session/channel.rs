@@ -506,6 +506,11 @@ impl Channel {
         // A directory moves with all that the peer holds in it.
         self.names.rouse(&moves.iter().map(|(from, _)| from).collect());
         let names = self.names.take();
+        // What is live at the peer has that number: another state needs another one, also when the
+        // index began to count anew.
+        if self.acked.epoch == self.epoch {
+            self.number = self.number.max(self.acked.number + 1);
+        }
         let sending = Sending {
             epoch: self.epoch,
             number: self.number,

@@ -28,6 +28,8 @@ fn known(target: &str) -> Base {
 struct Rig {
     channel: Channel,
     now: Instant,
+    /// Of what was sent last.
+    number: u64,
 }
 
 impl Rig {
@@ -39,7 +41,7 @@ impl Rig {
             acked: Generation::NONE,
             seed: 1,
         };
-        let mut rig = Self { channel: Channel::new(options), now: Instant::now() };
+        let mut rig = Self { channel: Channel::new(options), now: Instant::now(), number: 0 };
         rig.channel.handle_generation(1);
         rig
     }
@@ -59,7 +61,11 @@ impl Rig {
     }
 
     fn poll(&mut self) -> Option<Action> {
-        self.channel.poll_action(self.now)
+        let action = self.channel.poll_action(self.now);
+        if let Some(Action::Send(sending)) = &action {
+            self.number = sending.number;
+        }
+        action
     }
 
     fn dirty(&mut self, at: &str, base: Base) {
@@ -95,7 +101,7 @@ impl Rig {
 
     fn ack_with(&mut self, failed: &[&str], deletions_held: u64, root_matches: Option<bool>) {
         let failed = failed.iter().map(|p| Failed { path: path(p), cause: "EACCES".into() }).collect();
-        let generation = Generation { epoch: EPOCH, number: 1, root: None };
+        let generation = Generation { epoch: EPOCH, number: self.number, root: None };
         self.channel.handle_ack(self.now, &Ack { generation, failed, deletions_held, root_matches });
     }
 
@@ -337,6 +343,20 @@ fn a_breach_of_the_protocol_closes_the_connection() {
     rig.channel.handle_ack(rig.now, &Ack { generation, failed: Vec::new(), deletions_held: 0, root_matches: None });
     assert!(matches!(rig.poll(), Some(Action::CloseLink { .. })));
     assert_eq!(rig.channel.pending(), 1);
+}
+
+/// The index counts anew after a restart, and a retry sends what was there before.
+#[test]
+fn no_two_change_sets_lead_to_the_same_generation() {
+    let mut rig = Rig::live();
+    let mut numbers = Vec::new();
+    for _ in 0..3 {
+        rig.dirty("a", Base::Unknown);
+        numbers.push(rig.sending().number);
+        rig.report("a", entry("1"));
+        rig.ack();
+    }
+    assert!(numbers.is_sorted_by(|a, b| a < b), "{numbers:?}");
 }
 
 #[test]

@@ -69,7 +69,13 @@ pub(crate) fn differences(look: &Look<'_>, index: &SharedIndex, dir: &RelPath, m
     let mut out = Vec::new();
     for (name, mine) in &mine {
         let Some(path) = child(dir, name) else { continue };
-        let mine = read.get(&path).map_or(&mine.entry, |r| &r.entry);
+        // Reading shows neither attributes nor links.
+        let mine = match read.get(&path) {
+            Some(read) => {
+                &Entry { xattrs: mine.entry.xattrs.clone(), link: mine.entry.link.clone(), ..read.entry.clone() }
+            }
+            None => &mine.entry,
+        };
         let base = theirs.remove(name);
         if !base.as_ref().is_some_and(|b| b.same(mine, attrs)) {
             out.push((path, base));

@@ -21,7 +21,7 @@ use crate::link::{Endpoint, FrameReader, FrameWriter, Link, LinkError};
 use crate::model::{Epoch, NodeKey};
 use crate::observe::{FailLog, Failure};
 use crate::session::{self, Action, Fault, PeerAction, PeerState, Sending};
-use crate::store::{Store, Write, Writer};
+use crate::store::{Store, Writer};
 use crate::wire::{self, Hello, Message, Refusal};
 
 /// How soon the channels are looked at again at the latest, whatever their timers say.
@@ -523,11 +523,8 @@ impl Task {
             }
             Outcome::Empty => channel.handle_empty(now),
         }
-        let acked = channel.acked();
         drop(channel);
-        peer.shared
-            .writer
-            .send(target.acknowledged().into_iter().chain([Write::Generation { set: target.id(), generation: acked }]));
+        peer.shared.writer.send(target.acknowledged());
         set.guard_settle();
     }
 

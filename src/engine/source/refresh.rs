@@ -39,9 +39,25 @@ struct Seen {
     came: Vec<(RelPath, Record)>,
     /// What was in the index and is not there.
     went: Vec<(RelPath, Record)>,
+    /// Other names of files that came, went or changed: no event tells of them.
+    others: BTreeSet<RelPath>,
 }
 
 impl Seen {
+    /// Notes the other names that the index knows of the file that `record` shows at `path`.
+    fn link(&mut self, index: &Index, path: &RelPath, record: &Record) {
+        self.others.extend(index.other_names(path, record));
+    }
+
+    /// Takes `path` and all below it out of the index.
+    fn gone(&mut self, index: &mut Index, path: &RelPath) {
+        let went = index.remove(path);
+        for (path, record) in &went {
+            self.link(index, path, record);
+        }
+        self.went.extend(went);
+    }
+
     fn in_tree(&self, path: &RelPath) -> bool {
         self.trees.iter().any(|tree| path.is_within(tree))
     }
@@ -79,12 +95,15 @@ impl Look<'_> {
         loop {
             while let Some(path) = todo.pop_first() {
                 if seen.looked.insert(path.clone()) && !seen.in_tree(&path) {
-                    self.take_name(&mut index, &path, &mut todo, &mut seen, &mut out);
+                    self.take_name(&mut index, &path, &mut seen, &mut out);
                 }
                 if let Some(parent) = path.parent().filter(|p| !seen.looked.contains(p)) {
                     todo.insert(parent);
                 }
             }
+            let others = std::mem::take(&mut seen.others);
+            let others = others.into_iter().filter(|path| !seen.looked.contains(path) && !seen.in_tree(path));
+            todo.extend(others);
             todo.extend(first_names(&index, &seen, &mut searched));
             if todo.is_empty() {
                 break;
@@ -100,14 +119,7 @@ impl Look<'_> {
     }
 
     /// Compares one name with the index.
-    fn take_name(
-        &self,
-        index: &mut Index,
-        path: &RelPath,
-        todo: &mut BTreeSet<RelPath>,
-        seen: &mut Seen,
-        out: &mut Refreshed,
-    ) {
+    fn take_name(&self, index: &mut Index, path: &RelPath, seen: &mut Seen, out: &mut Refreshed) {
         let now = match self.look(path) {
             Ok(now) => now.filter(|n| self.travels(path, n)),
             Err(e) => return out.problems.push((path.clone(), e)),
@@ -119,18 +131,18 @@ impl Look<'_> {
             _ => {}
         }
         for record in now.iter().chain(known) {
-            todo.extend(index.other_names(path, record));
+            seen.link(index, path, record);
         }
         let was_dir = known.is_some_and(|k| k.entry.is_dir());
         match now {
-            None => seen.went.extend(index.remove(path)),
+            None => seen.gone(index, path),
             Some(now) if now.entry.is_dir() && !was_dir => {
                 let scan = self.scan(path, &|_| false);
                 self.take_tree(index, path, scan, seen, out);
             }
             Some(now) => {
                 if was_dir && !now.entry.is_dir() {
-                    seen.went.extend(index.remove(path));
+                    seen.gone(index, path);
                 }
                 seen.came.push((path.clone(), now));
             }
@@ -151,8 +163,11 @@ impl Look<'_> {
             if known.is_some_and(|k| k.is_current(&now)) {
                 continue;
             }
+            for record in std::iter::once(&now).chain(known) {
+                seen.link(index, &path, record);
+            }
             if known.is_some_and(|k| k.entry.is_dir()) && !now.entry.is_dir() {
-                seen.went.extend(index.remove(&path));
+                seen.gone(index, &path);
             }
             seen.came.push((path, now));
         }
@@ -163,7 +178,7 @@ impl Look<'_> {
             .filter(|path| !found.contains(path) && !unknown.iter().any(|u| path.is_within(u)))
             .collect();
         for path in gone {
-            seen.went.extend(index.remove(&path));
+            seen.gone(index, &path);
         }
         seen.trees.push(top.clone());
     }
@@ -282,5 +297,97 @@ fn relink(index: &mut Index, paths: Vec<RelPath>, out: &mut Refreshed) {
                 out.changed.entry(name).or_insert(Some(old));
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+
+    use super::*;
+    use crate::config::SetOptions;
+
+    /// A tree and the index of it, with hard links.
+    struct World {
+        dir: tempfile::TempDir,
+        root: Root,
+        index: SharedIndex,
+        filter: Filter,
+        options: SetOptions,
+    }
+
+    impl World {
+        fn new(make: impl FnOnce(&Path)) -> Self {
+            let dir = tempfile::tempdir().expect("tempdir");
+            make(dir.path());
+            let options = SetOptions { attrs: Attrs::ARCHIVE.with(Attrs::HARD_LINKS), ..SetOptions::default() };
+            let world = Self {
+                root: Root::open(dir.path()).expect("open"),
+                index: SharedIndex::default(),
+                filter: Filter::new(&[], &[]).expect("filter"),
+                options,
+                dir,
+            };
+            world.refresh(&[("", Scope::Tree)]);
+            world
+        }
+
+        fn refresh(&self, names: &[(&str, Scope)]) -> Refreshed {
+            let names = names.iter().map(|(name, scope)| (path(name), *scope)).collect();
+            let look = Look { root: &self.root, filter: &self.filter, options: &self.options };
+            look.refresh(&self.index, &Batch { names }, &|_| false)
+        }
+
+        /// Whether a look at everything finds nothing that the index does not show.
+        fn is_true(&self) -> bool {
+            self.refresh(&[("", Scope::Tree)]).changed.is_empty()
+        }
+    }
+
+    fn path(name: &str) -> RelPath {
+        RelPath::parse(name.as_bytes()).unwrap_or_else(|_| RelPath::root())
+    }
+
+    #[test]
+    fn other_names_are_looked_at_when_one_goes_with_its_directory() {
+        let world = World::new(|root| {
+            fs::create_dir(root.join("dir")).expect("mkdir");
+            fs::write(root.join("dir/a"), "a").expect("write");
+            fs::hard_link(root.join("dir/a"), root.join("z")).expect("link");
+        });
+        fs::remove_dir_all(world.dir.path().join("dir")).expect("remove");
+        let changed = world.refresh(&[("dir", Scope::Name)]).changed;
+        assert!(changed.contains_key(&path("z")), "{changed:?}");
+        assert_eq!(world.index.lock().manifest().entry(&path("z")).expect("stays").link, None);
+        assert!(world.is_true());
+    }
+
+    #[test]
+    fn other_names_are_looked_at_when_one_is_found_changed_in_a_tree() {
+        let world = World::new(|root| {
+            fs::create_dir(root.join("dir")).expect("mkdir");
+            fs::write(root.join("dir/a"), "a").expect("write");
+            fs::hard_link(root.join("dir/a"), root.join("z")).expect("link");
+        });
+        fs::rename(world.dir.path().join("dir"), world.dir.path().join("moved")).expect("rename");
+        fs::write(world.dir.path().join("moved/a"), "longer").expect("write");
+        let changed = world.refresh(&[("dir", Scope::Name), ("moved", Scope::Tree)]).changed;
+        assert!(changed.contains_key(&path("z")), "{changed:?}");
+        assert!(world.is_true());
+    }
+
+    #[test]
+    fn other_names_are_looked_at_when_one_is_replaced_in_a_tree() {
+        let world = World::new(|root| {
+            fs::create_dir(root.join("dir")).expect("mkdir");
+            for name in ["dir/a", "y"] {
+                fs::write(root.join(name), name).expect("write");
+            }
+            fs::hard_link(root.join("dir/a"), root.join("z")).expect("link");
+        });
+        fs::rename(world.dir.path().join("y"), world.dir.path().join("dir/a")).expect("rename");
+        let changed = world.refresh(&[("dir", Scope::Tree)]).changed;
+        assert!(changed.contains_key(&path("z")), "{changed:?}");
     }
 }

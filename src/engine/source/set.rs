@@ -15,7 +15,7 @@ use crate::engine::lock;
 use crate::engine::pool::Pool;
 use crate::filter::Filter;
 use crate::fs::Root;
-use crate::model::{Base, Digest, Entry, Epoch, RelPath};
+use crate::model::{Base, Digest, Entry, Epoch, Generation, RelPath};
 use crate::observe::Monitor;
 use crate::plan::{Guard, Halt};
 use crate::session::{Channel, Fault};
@@ -89,6 +89,8 @@ pub struct Target {
     pub compression: Compression,
     /// What the store knows that it is owed, and why.
     recorded: Mutex<BTreeMap<RelPath, String>>,
+    /// The acknowledged generation that the store knows.
+    saved: Mutex<Generation>,
 }
 
 impl Target {
@@ -96,6 +98,7 @@ impl Target {
     #[must_use]
     pub fn new(config: config::Target, channel: Channel, compression: Compression, wake: Arc<Notify>) -> Self {
         let warm = Arc::new(Mutex::new(Cache::default()));
+        let saved = Mutex::new(channel.acked());
         Self {
             config,
             channel: Mutex::new(channel),
@@ -104,6 +107,7 @@ impl Target {
             proof: Mutex::new(None),
             compression,
             recorded: Mutex::default(),
+            saved,
         }
     }
 
@@ -160,6 +164,13 @@ impl Target {
         let names: Vec<RelPath> = recorded.keys().filter(|p| !owed.contains(*p)).cloned().collect();
         recorded.retain(|path, _| owed.contains(path));
         (!names.is_empty()).then(|| Write::Acknowledged { target: self.id(), names })
+    }
+
+    /// The acknowledged generation, for the store, when that does not know it.
+    pub(crate) fn unsaved_generation(&self) -> Option<Write> {
+        let generation = self.channel().acked();
+        let saved = std::mem::replace(&mut *lock(&self.saved), generation);
+        (saved != generation).then(|| Write::Generation { set: self.id(), generation })
     }
 
     /// Takes over what the store says it is owed.

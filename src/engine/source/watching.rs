@@ -207,13 +207,21 @@ impl Watching {
 
     /// Hands the store what changed, after what is not acknowledged yet: an index that says a
     /// change was seen must never outlive the debt that the change made.
+    ///
+    /// The acknowledged generation never outruns the index either. What came, was acknowledged and
+    /// went again while the index lagged is known to nobody after a crash: then the peer is ahead
+    /// of the generation that the store names, and is compared.
     fn save(&mut self) {
+        let acked: Vec<Write> = self.set.targets.iter().filter_map(|t| t.unsaved_generation()).collect();
         let changes = self.set.index.lock().take_unsaved();
-        if changes.is_empty() {
+        if changes.is_empty() && acked.is_empty() {
             return;
         }
         let mut writes: Vec<Write> = self.set.targets.iter().filter_map(|t| t.unrecorded()).collect();
-        writes.push(Write::Index { set: self.set.config.name.clone(), changes });
+        if !changes.is_empty() {
+            writes.push(Write::Index { set: self.set.config.name.clone(), changes });
+        }
+        writes.extend(acked);
         self.writer.send(writes);
     }
 }
