@@ -125,13 +125,14 @@ impl Look<'_> {
             Err(e) => return out.problems.push((path.clone(), e)),
         };
         let known = index.manifest().get(path);
+        // Also where this name was looked at after the change: the others may not have been.
+        for record in now.iter().chain(known) {
+            seen.link(index, path, record);
+        }
         match (&now, known) {
             (None, None) => return,
             (Some(now), Some(known)) if known.is_current(now) && !is_fresh(now) => return,
             _ => {}
-        }
-        for record in now.iter().chain(known) {
-            seen.link(index, path, record);
         }
         let was_dir = known.is_some_and(|k| k.entry.is_dir());
         match now {
@@ -375,6 +376,22 @@ mod tests {
         let changed = world.refresh(&[("dir", Scope::Name), ("moved", Scope::Tree)]).changed;
         assert!(changed.contains_key(&path("z")), "{changed:?}");
         assert!(world.is_true());
+    }
+
+    #[test]
+    fn other_names_are_looked_at_although_one_was_looked_at_after_the_change() {
+        let world = World::new(|root| {
+            fs::write(root.join("a"), "a").expect("write");
+            fs::hard_link(root.join("a"), root.join("z")).expect("link");
+        });
+        fs::write(world.dir.path().join("a"), "longer").expect("write");
+        let now = look(&world.root, &path("a")).expect("look").expect("there");
+        world.index.lock().insert(&path("a"), now.clone());
+        while is_fresh(&now) {
+            std::thread::sleep(FRESH / 10);
+        }
+        let changed = world.refresh(&[("a", Scope::Name)]).changed;
+        assert!(changed.contains_key(&path("z")), "{changed:?}");
     }
 
     #[test]

@@ -80,6 +80,9 @@ pub(crate) async fn send(
     let Planned { plan, mut settled, users, groups, number } = planned;
     target.channel().handle_planned(&plan);
     let steps = plan.steps;
+    for step in &steps {
+        tracing::trace!(set = set.config.name, peer = %target, generation = head.number, ?step, "planned");
+    }
     if steps.is_empty() {
         return Ok((Outcome::Empty, settled.into_values().collect()));
     }

@@ -183,6 +183,12 @@ impl Watching {
         if refreshed.changed.is_empty() {
             return;
         }
+        for (path, base) in &refreshed.changed {
+            tracing::trace!(set = self.name(), %path, ?base, "changed");
+        }
+        for (from, to) in &refreshed.moves {
+            tracing::trace!(set = self.name(), %from, %to, "moved");
+        }
         self.set.guard_step(of, refreshed.removed);
         let first = self.ready.is_some();
         let (now, number) = (Instant::now(), self.set.index.lock().number());
