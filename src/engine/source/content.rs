@@ -14,7 +14,7 @@ use crate::config::Compression;
 use crate::delta::{BlockSize, Builder, Cache, Differ, Parser, Piece, Signature, worth_delta};
 use crate::engine::lock;
 use crate::fs::{Chunk, Opening, Read, Reader, read_small};
-use crate::model::{Content, Entry, Node, Op, Put, Record, RelPath};
+use crate::model::{Attrs, Content, Entry, Node, Op, Put, Record, RelPath};
 use crate::observe::Task;
 use crate::plan::{self, Need, Settled, Step};
 use crate::wire;
@@ -189,7 +189,7 @@ impl Producer<'_> {
         self.progress.advance(files.len() as u64);
         let mut index = self.index.lock();
         for (file, record) in read {
-            let old = index.take_read(&file.path, &file.entry, &record);
+            let old = index.take_read(&file.path, &file.entry, &record, self.reads_all());
             done.overtaken.extend(old.map(|old| (file.path.clone(), old)));
         }
         Ok(done)
@@ -231,7 +231,7 @@ impl Producer<'_> {
                 if let Some(signature) = signature {
                     lock(self.warm).put(hash, Arc::new(signature));
                 }
-                let old = self.index.lock().take_read(&file.path, &file.entry, &record);
+                let old = self.index.lock().take_read(&file.path, &file.entry, &record, self.reads_all());
                 done.overtaken.extend(old.map(|old| (file.path.clone(), old)));
                 done.sent.push((file.path.clone(), Some(entry)));
             }
@@ -302,6 +302,12 @@ impl Producer<'_> {
         }
         // An empty or a wrong one: the peer does not hold that base.
         Ok(parser.finish().ok().filter(|_| fits).map(Arc::new))
+    }
+
+    /// Whether reading a file shows all of it that is replicated.
+    fn reads_all(&self) -> bool {
+        let attrs = self.look.options.attrs;
+        !attrs.has(Attrs::XATTRS) && !attrs.has(Attrs::HARD_LINKS)
     }
 
     fn piece(&self, piece: Piece) -> Result<(), Cut> {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use crate::model::{Attrs, Digest, Entry, Manifest, Record, RelPath};
+use crate::model::{Attrs, Digest, Entry, Manifest, Record, RelPath, Stamp, Timestamp};
 
 /// The manifest of a source set together with what follows from it.
 #[derive(Debug, Default)]
@@ -101,8 +101,10 @@ impl Index {
     /// is still that one, all of it when it changed before it was read.
     ///
     /// Returns what the index showed in the latter case, a change that the other targets need to
-    /// know. What a later look found stands: it is newer than what was read.
-    pub fn take_read(&mut self, path: &RelPath, planned: &Entry, read: &Record) -> Option<Entry> {
+    /// know. What a later look found stands: it is newer than what was read. `whole`: reading shows
+    /// all that counts; else attributes and links may have changed as well, and the path has to be
+    /// looked at again.
+    pub fn take_read(&mut self, path: &RelPath, planned: &Entry, read: &Record, whole: bool) -> Option<Entry> {
         let known = self.manifest.get(path)?;
         if known.is_current(read) {
             self.fill(path, read);
@@ -112,7 +114,9 @@ impl Index {
             return None;
         }
         let entry = Entry { xattrs: planned.xattrs.clone(), link: planned.link.clone(), ..read.entry.clone() };
-        self.insert(path, Record { entry, stamp: read.stamp }).map(|old| old.entry)
+        // Without its ctime it is no longer current, and still known by its inode.
+        let stamp = read.stamp.map(|s| if whole { s } else { Stamp { ctime: Timestamp::default(), ..s } });
+        self.insert(path, Record { entry, stamp }).map(|old| old.entry)
     }
 
     /// What the store does not have: paths with their records, none where there is none any more.
@@ -147,4 +151,31 @@ impl Index {
 fn shared_inode(record: &Record) -> Option<(u64, u64)> {
     let stamp = record.stamp.filter(|s| s.nlink > 1 && !record.entry.is_dir())?;
     Some((stamp.dev, stamp.ino))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Meta, Node, Xattr};
+
+    fn record(size: u64, ctime: i64, xattr: &[u8]) -> Record {
+        let node = Node::File { size, hash: Some(Digest::of(&size.to_le_bytes())) };
+        let xattrs = vec![Xattr { name: b"user.a"[..].into(), value: xattr.into() }];
+        let stamp = Stamp { dev: 1, ino: 1, ctime: Timestamp { secs: ctime, nanos: 0 }, nlink: 1 };
+        Record { entry: Entry { node, meta: Meta::default(), xattrs, link: None }, stamp: Some(stamp) }
+    }
+
+    /// setfattr(1) while the file was under way: reading shows its ctime, not what it did.
+    #[test]
+    fn what_reading_does_not_show_is_looked_at_again() {
+        let path = RelPath::parse(b"a").expect("valid");
+        let (before, now) = (record(1, 1, b"old"), record(2, 2, b"new"));
+        for whole in [false, true] {
+            let mut index = Index::default();
+            index.insert(&path, before.clone());
+            let read = Record { entry: Entry { xattrs: Vec::new(), ..now.entry.clone() }, ..now.clone() };
+            assert_eq!(index.take_read(&path, &before.entry, &read, whole), Some(before.entry.clone()));
+            assert_eq!(index.manifest().get(&path).is_some_and(|known| known.is_current(&now)), whole);
+        }
+    }
 }
