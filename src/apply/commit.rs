@@ -156,7 +156,8 @@ impl Inner {
             }
             for (path, target) in now {
                 if !self.link_one(state, held, ground, &path, &target)? {
-                    needed.insert(path);
+                    // Nothing but its target, sent whole, makes the link possible.
+                    needed.extend([path, target]);
                 }
             }
             pending = later;

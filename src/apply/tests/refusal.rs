@@ -33,7 +33,7 @@ fn content_that_does_not_verify_is_asked_for() {
     assert_eq!(needed(pair.apply(vec![Op::Put(file("a", b"a")), Op::Put(other)])), [path("f")]);
     let mut link = file("l", b"held");
     link.content = Content::Link(path("none"));
-    assert_eq!(needed(pair.apply(vec![Op::Put(link)])), [path("l")]);
+    assert_eq!(needed(pair.apply(vec![Op::Put(link)])), [path("l"), path("none")]);
     let lost = Op::Rename { from: path("none"), to: path("x") };
     assert_eq!(needed(pair.apply(vec![lost])), [path("x")]);
     assert_eq!(needed(pair.apply(vec![Op::Put(file("no/parent", b""))])), [path("no")]);
@@ -49,6 +49,18 @@ fn a_renamed_file_that_drifted_is_asked_for() {
     fs::write(pair.there("f"), "local").expect("write");
     let op = Op::Rename { from: path("f"), to: path("g") };
     assert_eq!(needed(pair.apply(vec![op])), [path("g")]);
+}
+
+/// Asked for the link alone, the source could only say again that it is one.
+#[test]
+fn the_drifted_target_of_a_link_is_asked_for_as_well() {
+    let mut pair = Pair::new();
+    pair.write("f", "held");
+    pair.sync();
+    fs::write(pair.there("f"), "local").expect("write");
+    let mut link = file("l", b"held");
+    link.content = Content::Link(path("f"));
+    assert_eq!(needed(pair.apply(vec![Op::Put(link)])), [path("f"), path("l")]);
 }
 
 #[test]
