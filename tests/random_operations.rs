@@ -164,7 +164,9 @@ impl Drop for Run {
                 }
                 let log = node.log();
                 let lines: Vec<&str> = log.lines().collect();
-                eprintln!("---- its log ends ----\n{}", lines[lines.len().saturating_sub(60)..].join("\n"));
+                // Whoever asks for more wants to read all of it.
+                let shown = if std::env::var_os("SYNCD_LOG").is_some() { lines.len() } else { 60 };
+                eprintln!("---- its log ends ----\n{}", lines[lines.len().saturating_sub(shown)..].join("\n"));
             }
         }
     }

@@ -63,7 +63,9 @@ impl Flight {
     /// moved or replaced by it.
     pub(super) fn takes(&self, path: &RelPath) -> bool {
         let no_dir = |fate: &Fate| matches!(fate, Fate::Sent(entry) if !entry.as_ref().is_some_and(Entry::is_dir));
-        path.ancestors().skip(1).any(|above| self.names.get(&above).is_some_and(|flown| no_dir(&flown.fate)))
+        path.ancestors().skip(1).any(|above| {
+            self.removed.contains(&above) || self.names.get(&above).is_some_and(|flown| no_dir(&flown.fate))
+        })
     }
 }
 

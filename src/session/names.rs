@@ -150,10 +150,11 @@ impl Names {
         self.ready.append(&mut self.held);
     }
 
-    /// What waits or is held is in doubt where `gone` says that the peer lost it with what stood above.
+    /// Names are in doubt where `gone` says that the peer lost them with what stood above: also those that were
+    /// touched while the change set that took them was under way, with what the index held then for their base.
     pub(super) fn doubt(&mut self, gone: impl Fn(&RelPath) -> bool) {
         let waiting = self.waiting.iter_mut().map(|(path, (_, name))| (path, name));
-        for (_, name) in waiting.chain(&mut self.held).filter(|(path, _)| gone(path)) {
+        for (_, name) in waiting.chain(&mut self.held).chain(&mut self.ready).filter(|(path, _)| gone(path)) {
             name.base = Base::Unknown;
         }
     }

@@ -345,6 +345,20 @@ fn a_breach_of_the_protocol_closes_the_connection() {
     assert_eq!(rig.channel.pending(), 1);
 }
 
+/// The plan was made when the directory had moved on already, and removes it with what lies in it.
+#[test]
+fn a_name_touched_under_way_is_in_doubt_when_its_directory_goes_with_the_change_set() {
+    let mut rig = Rig::live();
+    rig.dirty("d", known("1"));
+    rig.sending();
+    rig.dirty("d/x", known("1"));
+    rig.dirty("e/x", known("1"));
+    rig.report("d", None);
+    rig.ack();
+    let names = rig.sending().names;
+    assert_eq!((&names[&path("d/x")], &names[&path("e/x")]), (&Base::Unknown, &known("1")));
+}
+
 /// The index counts anew after a restart, and a retry sends what was there before.
 #[test]
 fn no_two_change_sets_lead_to_the_same_generation() {
