@@ -110,7 +110,10 @@ impl Index {
             self.fill(path, read);
             return None;
         }
-        if known.entry != *planned {
+        // Equal entries are not enough: size and mtime may be as they were, and a content that nobody
+        // has read equals any other.
+        let seen_later = known.stamp.zip(read.stamp).is_some_and(|(known, read)| read.ctime <= known.ctime);
+        if known.entry != *planned || seen_later {
             return None;
         }
         let entry = Entry { xattrs: planned.xattrs.clone(), link: planned.link.clone(), ..read.entry.clone() };
@@ -163,6 +166,23 @@ mod tests {
         let xattrs = vec![Xattr { name: b"user.a"[..].into(), value: xattr.into() }];
         let stamp = Stamp { dev: 1, ino: 1, ctime: Timestamp { secs: ctime, nanos: 0 }, nlink: 1 };
         Record { entry: Entry { node, meta: Meta::default(), xattrs, link: None }, stamp: Some(stamp) }
+    }
+
+    /// A second write within the same size and mtime was looked at while the first was read.
+    #[test]
+    fn what_was_read_before_the_last_look_never_replaces_it() {
+        let path = RelPath::parse(b"a").expect("valid");
+        let unread = |ctime| {
+            let mut record = record(1, ctime, b"");
+            record.entry.node = Node::File { size: 1, hash: None };
+            record
+        };
+        let mut index = Index::default();
+        index.insert(&path, unread(1));
+        let planned = index.manifest().entry(&path).expect("there").clone();
+        index.insert(&path, unread(3));
+        assert_eq!(index.take_read(&path, &planned, &record(1, 2, b""), true), None);
+        assert_eq!(index.manifest().get(&path), Some(&unread(3)));
     }
 
     /// setfattr(1) while the file was under way: reading shows its ctime, not what it did.
