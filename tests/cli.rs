@@ -277,6 +277,14 @@ fn verify_finds_what_nobody_else_would() {
     assert!(objects.iter().any(|o| o["difference"]["path"] == "f"), "{objects:?}");
     assert!(objects.iter().any(|o| o["verified"][0]["differences"].as_u64() > Some(0)), "{objects:?}");
     assert_eq!(fs::read_to_string(&file).expect("f"), "what it shouldn't", "verify repairs nothing");
+    // Nor does the source's look make what it found there the new truth: the peer alone still sees it, again and again.
+    for _ in 0..2 {
+        let alone = pair.peers[0].node.ask(&["verify"]);
+        assert_eq!(alone.status.code(), Some(1), "{alone:?}");
+        assert!(String::from_utf8_lossy(&alone.stdout).contains("f: content"), "{alone:?}");
+    }
+    let unlike = pair.source.ask(&["verify"]);
+    assert_eq!(unlike.status.code(), Some(1), "{unlike:?}");
 
     assert_eq!(pair.source.ask(&["verify", "nonesuch"]).status.code(), Some(3));
 }

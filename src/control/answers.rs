@@ -194,7 +194,7 @@ async fn verify(node: &Node, name: Option<&str>, reply: Responder) {
     for set in node.sources.iter().filter(|s| wanted(&s.config.name)) {
         for target in &set.targets {
             reply.progress(&format!("comparing {} with {target}", set.config.name), results.len() as u64, None);
-            let outcome = node.verify(set, target).await;
+            let outcome = node.verify(target).await;
             let entries = set.index.lock().manifest().len();
             results.push(tell(&reply, &set.config.name, &target.to_string(), entries, outcome).await);
         }

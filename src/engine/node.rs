@@ -11,10 +11,10 @@ use syncd_certs::{Identity, IdentityError};
 use tokio::sync::{Notify, oneshot, watch};
 use tokio::task::JoinSet;
 
-use super::differences::{Found, describe};
+use super::differences::Found;
 use super::pool::{Pool, PoolError};
 use super::receiver::{Receiver, ReplicaSet, ServeError};
-use super::source::{Difference, Index, Peer, Shared, SourceSet, Target, Watching, target_id};
+use super::source::{Index, Peer, Shared, SourceSet, Target, Watching, target_id};
 use crate::config::{self, Config};
 use crate::filter::Filter;
 use crate::fs::Root;
@@ -251,7 +251,7 @@ impl Starting {
             });
             if !resumed || acked.number == 0 {
                 // What it holds was never known, or nobody remembers: no retry log can tell.
-                channel.request_compare(false);
+                channel.request_compare();
             }
             let target = Target::new(target.clone(), channel, source.options.compression, wake);
             target.restore(&self.store)?;
@@ -338,21 +338,14 @@ impl Node {
         }
     }
 
-    /// Every path of `set` at which `target` differs, by content and metadata.
+    /// Every path of its set at which `target` differs, by content and metadata.
     ///
     /// # Errors
     /// Why it cannot be told, for people.
-    pub async fn verify(&self, set: &SourceSet, target: &Arc<Target>) -> Result<Vec<Found>, String> {
+    pub async fn verify(&self, target: &Arc<Target>) -> Result<Vec<Found>, String> {
         let goes_there = |p: &&Arc<Peer>| p.channels.iter().any(|(_, t)| Arc::ptr_eq(t, target));
         let peer = self.peers.iter().find(goes_there).ok_or("it has no peer")?;
-        let differences = peer.verify(target).await?;
-        let index = set.index.lock();
-        let attrs = set.config.options.attrs;
-        let found = |(path, theirs): Difference| {
-            let what = describe(index.manifest().entry(&path), theirs.as_ref(), attrs);
-            Found { path, what }
-        };
-        Ok(differences.into_iter().map(found).collect())
+        peer.verify(target).await
     }
 
     /// Why the store cannot be written; none while it can.

@@ -22,7 +22,6 @@ enum State {
     /// `started` is the count of events when the compare began.
     Comparing {
         started: u64,
-        deep: bool,
     },
     Live,
     Fenced {
@@ -49,8 +48,8 @@ pub struct Channel {
     flight: Option<Flight>,
     /// Counts the events that touch names.
     events: u64,
-    /// A compare is due; whether a deep one.
-    compare: Option<bool>,
+    /// A compare is due.
+    compare: bool,
     /// After refusals and after change sets that the peer could not take.
     retry: Backoff,
     /// After compares that failed or that change nothing for the better.
@@ -81,7 +80,7 @@ impl Channel {
             moves: Vec::new(),
             flight: None,
             events: 0,
-            compare: None,
+            compare: false,
             retry: backoff(0),
             compare_retry: backoff(1),
             close: None,
@@ -138,7 +137,7 @@ impl Channel {
         let expected = at(generation) == at(self.acked) || Some(at(generation)) == self.cut;
         // Else somebody wrote there since, or it lost what it had.
         if self.full_compare || !expected {
-            self.compare.get_or_insert(false);
+            self.compare = true;
         }
         self.cut = None;
         if generation.epoch == self.epoch {
@@ -177,7 +176,7 @@ impl Channel {
         {
             // Another primary wrote there: nothing is known of what the peer holds.
             self.state = State::Live;
-            self.compare.get_or_insert(false);
+            self.compare = true;
         }
     }
 }
@@ -215,20 +214,20 @@ impl Channel {
 
     /// A compare that was asked for is due: the peer's tree was changed by somebody else, or an
     /// operator wants it.
-    pub fn request_compare(&mut self, deep: bool) {
-        self.compare = Some(deep || self.compare == Some(true));
+    pub fn request_compare(&mut self) {
+        self.compare = true;
     }
 
     /// The peer found its tree changed by somebody else.
     pub fn handle_drifted(&mut self, now: Instant) {
-        self.request_compare(false);
+        self.request_compare();
         self.compare_retry.fail(now);
     }
 
     /// The compare is done: these paths differ, each with what the peer holds there. Names that
     /// are not among them are equal, unless they were touched after it began.
     pub fn handle_compared(&mut self, now: Instant, differences: Vec<(RelPath, Option<Entry>)>) {
-        let State::Comparing { started, .. } = self.state else { return };
+        let State::Comparing { started } = self.state else { return };
         self.state = State::Live;
         if differences.is_empty() {
             self.compare_retry.reset();
@@ -247,9 +246,9 @@ impl Channel {
     }
 
     fn compare_is_due_again(&mut self) {
-        if let State::Comparing { deep, .. } = self.state {
+        if let State::Comparing { .. } = self.state {
             self.state = State::Live;
-            self.request_compare(deep);
+            self.request_compare();
         }
     }
 }
@@ -478,7 +477,7 @@ impl Channel {
         match self.state {
             State::Closed if self.link_up => self.retry.due(),
             State::Live if self.flight.is_none() => {
-                let compare = self.compare.and(self.compare_retry.due());
+                let compare = self.compare_retry.due().filter(|_| self.compare);
                 let send = if self.names.has_ready() {
                     self.retry.due()
                 } else {
@@ -491,12 +490,10 @@ impl Channel {
     }
 
     fn next(&mut self, now: Instant) -> Option<Action> {
-        if let Some(deep) = self.compare
-            && self.compare_retry.is_due(now)
-        {
-            self.compare = None;
-            self.state = State::Comparing { started: self.events, deep };
-            return Some(Action::Compare { deep });
+        if self.compare && self.compare_retry.is_due(now) {
+            self.compare = false;
+            self.state = State::Comparing { started: self.events };
+            return Some(Action::Compare);
         }
         (self.names.has_ready() && self.retry.is_due(now)).then(|| self.send())
     }
@@ -540,7 +537,7 @@ impl Channel {
     /// Whether the peer holds all that is known here, both trees compared where that is wanted.
     #[must_use]
     pub fn is_settled(&self) -> bool {
-        matches!(self.state, State::Live) && self.compare.is_none() && self.pending() == 0
+        matches!(self.state, State::Live) && !self.compare && self.pending() == 0
     }
 
     /// How many names are unacknowledged, those under way and those held back included.

@@ -246,7 +246,7 @@ fn a_compare_settles_what_is_equal_and_gives_bases_to_the_rest() {
     }
     assert_eq!((rig.channel.pending(), rig.channel.oldest()), (3, Some(since)));
     rig.open(EPOCH);
-    assert_eq!(rig.poll(), Some(Action::Compare { deep: false }));
+    assert_eq!(rig.poll(), Some(Action::Compare));
     rig.dirty("touched", known("1"));
     rig.dirty("fresh", known("1"));
     assert_eq!(rig.poll(), None);
@@ -260,15 +260,15 @@ fn a_compare_settles_what_is_equal_and_gives_bases_to_the_rest() {
 #[test]
 fn a_compare_that_is_cut_is_made_again() {
     let mut rig = Rig::live();
-    rig.channel.request_compare(true);
-    assert_eq!(rig.poll(), Some(Action::Compare { deep: true }));
+    rig.channel.request_compare();
+    assert_eq!(rig.poll(), Some(Action::Compare));
     rig.channel.handle_link_down(rig.now, "reset");
     rig.open(EPOCH);
-    assert_eq!(rig.poll(), Some(Action::Compare { deep: true }));
+    assert_eq!(rig.poll(), Some(Action::Compare));
     rig.channel.handle_compare_failed(rig.now, "no memory");
     assert_eq!(rig.poll(), None);
     rig.now = rig.channel.poll_timeout().expect("a compare is due");
-    assert_eq!(rig.poll(), Some(Action::Compare { deep: true }));
+    assert_eq!(rig.poll(), Some(Action::Compare));
 }
 
 #[test]
@@ -282,7 +282,7 @@ fn a_peer_that_holds_another_generation_is_compared() {
     rig.channel.handle_link_up();
     assert_eq!(rig.poll(), Some(Action::Open));
     rig.channel.handle_opened(EPOCH, Generation { epoch: EPOCH, number: 9, root: None });
-    assert_eq!(rig.poll(), Some(Action::Compare { deep: false }));
+    assert_eq!(rig.poll(), Some(Action::Compare));
 }
 
 #[test]
@@ -291,7 +291,7 @@ fn drift_and_a_wrong_root_are_compared_and_not_too_often() {
     let (start, mut compares) = (rig.now, 0);
     while rig.now < start + HOUR {
         match rig.poll() {
-            Some(Action::Compare { .. }) => {
+            Some(Action::Compare) => {
                 compares += 1;
                 rig.channel.handle_compared(rig.now, vec![(path("a"), None)]);
             }
@@ -316,7 +316,7 @@ fn a_fenced_source_takes_one_epoch_and_then_waits_for_an_operator() {
     assert_eq!(rig.poll(), Some(Action::TakeEpoch { newest: NEWER }));
     let taken = NEWER.next(EPOCH.node);
     rig.channel.handle_epoch(taken);
-    assert_eq!(rig.poll(), Some(Action::Compare { deep: false }), "another primary wrote there");
+    assert_eq!(rig.poll(), Some(Action::Compare), "another primary wrote there");
     let newest = taken.next(NEWER.node);
     rig.nack(NackCode::OlderEpoch, newest, &[]);
     assert_eq!((rig.poll(), rig.channel.phase()), (None, Phase::Fenced { newest }));

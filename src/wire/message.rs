@@ -207,7 +207,8 @@ pub struct Compare {
     pub channel: u32,
     /// The source's epoch.
     pub epoch: Epoch,
-    /// Read all content again instead of trusting what stat shows unchanged (`verify`).
+    /// Read all content again instead of trusting what stat shows unchanged, and note nothing of it
+    /// (`verify`): the source repairs nothing either.
     pub deep: bool,
 }
 

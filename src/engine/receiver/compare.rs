@@ -1,14 +1,15 @@
 //! Answers a compare: what this receiver holds, directory by directory.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use rayon::prelude::*;
 use tokio::sync::mpsc;
 
 use super::connection::Ended;
 use super::set::{LookAll, ReplicaSet, Session};
+use crate::engine::lock;
 use crate::engine::pool::Panicked;
-use crate::fs::{read_record, scan};
+use crate::fs::{Root, read_record, scan};
 use crate::link::{FrameReader, FrameWriter, LinkError};
 use crate::model::{Attrs, Entry, Kind, Manifest, Record, RelPath};
 use crate::wire::{Compare, Message};
@@ -59,7 +60,35 @@ pub(crate) async fn serve(
     }
 }
 
-/// Looks at the whole tree and tells the source what is there; with `deep`, reads all content.
+/// What a compare is answered from.
+#[derive(Clone)]
+enum Held {
+    /// What was agreed, brought up to what is there: the source repairs what differs.
+    Agreed(Arc<ReplicaSet>),
+    /// What was found by reading everything. Nobody repairs it, so that what was agreed stays as it
+    /// was: this receiver has to find the same difference when it is asked.
+    Found(Arc<Mutex<Manifest>>),
+}
+
+impl Held {
+    async fn look(set: &Arc<ReplicaSet>, attrs: Attrs, deep: bool) -> Result<Self, Panicked> {
+        if deep {
+            return Ok(Self::Found(Arc::new(Mutex::new(set.read_all(attrs).await?))));
+        }
+        set.look_at_all(attrs).await?;
+        Ok(Self::Agreed(set.clone()))
+    }
+
+    fn manifest(&self) -> MutexGuard<'_, Manifest> {
+        match self {
+            Self::Agreed(set) => set.manifest(),
+            Self::Found(manifest) => lock(manifest),
+        }
+    }
+}
+
+/// Looks at the whole tree and tells the source what is there; with `deep`, reads all content and
+/// notes nothing.
 ///
 /// # Errors
 /// [`CompareError`]; nothing has changed then.
@@ -70,8 +99,8 @@ async fn answer(
     mut reader: FrameReader,
     mut writer: FrameWriter,
 ) -> Result<(), CompareError> {
-    set.look_at_all(attrs, deep).await?;
-    send_digests(set, attrs, &mut writer).await?;
+    let held = Held::look(set, attrs, deep).await?;
+    send_digests(set, &held, attrs, &mut writer).await?;
     let mut wanted = Vec::new();
     loop {
         match reader.read().await? {
@@ -81,14 +110,19 @@ async fn answer(
             _ => return Err(CompareError::Protocol),
         }
     }
-    send_entries(set, wanted, &mut writer).await?;
+    send_entries(set, held, wanted, &mut writer).await?;
     writer.write(&Message::End).await?;
     Ok(writer.finish()?)
 }
 
-async fn send_digests(set: &Arc<ReplicaSet>, attrs: Attrs, writer: &mut FrameWriter) -> Result<(), CompareError> {
+async fn send_digests(
+    set: &ReplicaSet,
+    held: &Held,
+    attrs: Attrs,
+    writer: &mut FrameWriter,
+) -> Result<(), CompareError> {
     let digests = {
-        let held = set.clone();
+        let held = held.clone();
         set.pool.run(move || {
             let mut manifest = held.manifest();
             let dirs: Vec<RelPath> = manifest.dirs().cloned().collect();
@@ -116,15 +150,16 @@ async fn send_digests(set: &Arc<ReplicaSet>, attrs: Attrs, writer: &mut FrameWri
 
 async fn send_entries(
     set: &Arc<ReplicaSet>,
+    held: Held,
     wanted: Vec<RelPath>,
     writer: &mut FrameWriter,
 ) -> Result<(), CompareError> {
     let (tx, mut rx) = mpsc::channel(QUEUE);
     let listing = {
-        let held = set.clone();
+        let reader = set.clone();
         set.pool.run(move || {
             for dir in wanted {
-                for part in list(&held, &dir) {
+                for part in list(reader.root(), &held, &dir) {
                     if tx.blocking_send(Message::Entries { dir: dir.clone(), entries: part }).is_err() {
                         return;
                     }
@@ -146,16 +181,15 @@ async fn send_entries(
 type Entries = Vec<(Vec<u8>, Entry)>;
 
 /// The entries of `dir` in parts that fit a frame, with every file's hash; at least one part.
-fn list(set: &ReplicaSet, dir: &RelPath) -> Vec<Entries> {
-    let root = set.root();
+fn list(root: &Root, held: &Held, dir: &RelPath) -> Vec<Entries> {
     let unread: Vec<RelPath> = {
-        let manifest = set.manifest();
+        let manifest = held.manifest();
         let unread = manifest.children(dir).filter(|(_, r)| !r.entry.is_hashed());
         unread.filter_map(|(name, _)| dir.join(name).ok()).collect()
     };
     let read: Vec<(RelPath, Record)> =
         unread.into_par_iter().filter_map(|path| Some((path.clone(), read_record(root, &path)?))).collect();
-    let mut manifest = set.manifest();
+    let mut manifest = held.manifest();
     for (path, record) in read {
         take_hash(&mut manifest, &path, &record);
     }

@@ -226,22 +226,36 @@ impl ReplicaSet {
         *lock(&self.approved) = true;
     }
 
-    /// Looks at the whole tree; with `deep`, reads all content. No commit is under way meanwhile.
+    /// Brings what was agreed up to what is there now. No commit is under way meanwhile.
     ///
     /// # Errors
     /// [`Panicked`].
-    pub async fn look_at_all(self: &Arc<Self>, attrs: Attrs, deep: bool) -> Result<(), Panicked> {
+    pub async fn look_at_all(self: &Arc<Self>, attrs: Attrs) -> Result<(), Panicked> {
         let _turn = self.turn.lock().await;
         let set = self.clone();
-        self.pool.run(move || set.look(attrs, deep)).await
+        let look = move || {
+            let fresh = set.found(attrs, false);
+            *set.manifest() = fresh;
+            lock(&set.touched).all = true;
+        };
+        self.pool.run(look).await
     }
 
-    fn look(&self, attrs: Attrs, deep: bool) {
+    /// What is there now, all content read; what was agreed stays as it is. No commit is under way
+    /// meanwhile.
+    ///
+    /// # Errors
+    /// [`Panicked`].
+    pub async fn read_all(self: &Arc<Self>, attrs: Attrs) -> Result<Manifest, Panicked> {
+        let _turn = self.turn.lock().await;
+        let set = self.clone();
+        self.pool.run(move || set.found(attrs, true)).await
+    }
+
+    fn found(&self, attrs: Attrs, deep: bool) -> Manifest {
         let look = LookAll { root: self.root(), filter: &self.filter, xattrs: attrs.has(Attrs::XATTRS) };
         let known = self.manifest().clone();
-        let fresh = refreshed(&known, &look, deep);
-        *self.manifest() = fresh;
-        lock(&self.touched).all = true;
+        refreshed(&known, &look, deep)
     }
 
     /// Every path at which the tree is not what was acknowledged.

@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::index::Index;
 use super::merge::{self, Difference, Theirs};
-use super::set::SourceSet;
+use super::set::{SharedIndex, SourceSet};
+use crate::engine::differences::{Found, describe};
 use crate::engine::pool::Panicked;
 use crate::link::{FrameReader, Link, LinkError};
 use crate::model::{Digest, Epoch, RelPath};
@@ -36,8 +38,6 @@ pub(crate) enum CompareError {
 
 /// Every path at which the peer differs from the index, with what the peer holds there.
 ///
-/// With `deep` both sides read all content again.
-///
 /// # Errors
 /// [`CompareError`].
 pub(crate) async fn compare(
@@ -45,24 +45,60 @@ pub(crate) async fn compare(
     link: &Link,
     channel: u32,
     epoch: Epoch,
-    deep: bool,
+) -> Result<Vec<Difference>, CompareError> {
+    compare_with(set, None, link, wire::Compare { channel, epoch, deep: false }).await
+}
+
+/// Every path at which the peer differs when both sides read all content again, and how. Nothing is
+/// noted on either side: not even that the content here is no longer what the index says.
+///
+/// # Errors
+/// [`CompareError`].
+pub(crate) async fn verify(
+    set: &Arc<SourceSet>,
+    link: &Link,
+    channel: u32,
+    epoch: Epoch,
+) -> Result<Vec<Found>, CompareError> {
+    let copied = {
+        let index = set.index.lock();
+        (index.manifest().clone(), index.number())
+    };
+    let read = Arc::new(SharedIndex::new(Index::new(copied.0, copied.1)));
+    let differences = compare_with(set, Some(read.clone()), link, wire::Compare { channel, epoch, deep: true }).await?;
+    let attrs = set.config.options.attrs;
+    let index = read.lock();
+    let found = |(path, theirs): Difference| {
+        let what = describe(index.manifest().entry(&path), theirs.as_ref(), attrs);
+        Found { path, what }
+    };
+    Ok(differences.into_iter().map(found).collect())
+}
+
+/// The same for both: compares with `read`, into which all content is read, or with the index.
+async fn compare_with(
+    set: &Arc<SourceSet>,
+    read: Option<Arc<SharedIndex>>,
+    link: &Link,
+    head: wire::Compare,
 ) -> Result<Vec<Difference>, CompareError> {
     let progress = set.monitor.task(format!("{}: comparing", set.config.name), Unit::Entries);
     let (mut writer, mut reader) = link.open_stream().await?;
-    writer.write(&Message::Compare(wire::Compare { channel, epoch, deep })).await?;
-    if deep {
-        on_pool(set, |set| {
+    writer.write(&Message::Compare(head)).await?;
+    let here = Here { set: set.clone(), read };
+    if here.read.is_some() {
+        here.on_pool(|set, index| {
             let root = set.root();
-            merge::read_all(&set.look(&root), &set.index);
+            merge::read_all(&set.look(&root), index);
         })
         .await?;
     }
     let theirs = Arc::new(digests(&mut reader).await?);
     let (wanted, mut differences) = {
         let theirs = theirs.clone();
-        on_pool(set, move |set| {
-            let wanted = merge::wanted(&set.index, &theirs, &set.config.options, &set.filter);
-            (wanted, merge::only_here(&set.index, &theirs))
+        here.on_pool(move |set, index| {
+            let wanted = merge::wanted(index, &theirs, &set.config.options, &set.filter);
+            (wanted, merge::only_here(index, &theirs))
         })
         .await?
     };
@@ -84,7 +120,7 @@ pub(crate) async fn compare(
         };
         // A directory may come in several frames: only those before the newest are complete.
         if count > MERGE_AT && last.as_ref() != Some(&dir) {
-            differences.extend(merge_all(set, std::mem::take(&mut gathered)).await?);
+            differences.extend(merge_all(&here, std::mem::take(&mut gathered)).await?);
             count = 0;
         }
         count += entries.len();
@@ -92,7 +128,7 @@ pub(crate) async fn compare(
         last = Some(dir.clone());
         gathered.entry(dir).or_default().extend(entries);
     }
-    differences.extend(merge_all(set, gathered).await?);
+    differences.extend(merge_all(&here, gathered).await?);
     Ok(differences)
 }
 
@@ -109,11 +145,11 @@ async fn digests(reader: &mut FrameReader) -> Result<BTreeMap<RelPath, Option<Di
     }
 }
 
-async fn merge_all(set: &Arc<SourceSet>, gathered: BTreeMap<RelPath, Theirs>) -> Result<Vec<Difference>, CompareError> {
-    let merged = on_pool(set, move |set| {
+async fn merge_all(here: &Here, gathered: BTreeMap<RelPath, Theirs>) -> Result<Vec<Difference>, CompareError> {
+    let merged = here.on_pool(move |set, index| {
         let root = set.root();
         let look = set.look(&root);
-        gathered.into_iter().flat_map(|(dir, theirs)| merge::differences(&look, &set.index, &dir, theirs)).collect()
+        gathered.into_iter().flat_map(|(dir, theirs)| merge::differences(&look, index, &dir, theirs)).collect()
     });
     Ok(merged.await?)
 }
@@ -134,10 +170,20 @@ fn parts(dirs: &[RelPath]) -> Vec<Vec<RelPath>> {
     parts
 }
 
-async fn on_pool<T: Send + 'static>(
-    set: &Arc<SourceSet>,
-    work: impl FnOnce(&SourceSet) -> T + Send + 'static,
-) -> Result<T, Panicked> {
-    let set = set.clone();
-    set.pool.clone().run(move || work(&set)).await
+/// This side of a compare.
+struct Here {
+    set: Arc<SourceSet>,
+    /// What to compare with instead of the set's index.
+    read: Option<Arc<SharedIndex>>,
+}
+
+impl Here {
+    async fn on_pool<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&SourceSet, &SharedIndex) -> T + Send + 'static,
+    ) -> Result<T, Panicked> {
+        let (set, read) = (self.set.clone(), self.read.clone());
+        let pool = set.pool.clone();
+        pool.run(move || work(&set, read.as_deref().unwrap_or(&set.index))).await
+    }
 }

@@ -11,12 +11,12 @@ use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::sleep_until;
 
-use super::compare::{CompareError, compare};
+use super::compare::{self, CompareError};
 use super::merge::Difference;
 use super::open;
 use super::send::{self, Outcome, SendError, Settled};
 use super::set::{SourceSet, Target};
-use crate::engine::{lock, stopped};
+use crate::engine::{Found, lock, stopped};
 use crate::link::{Endpoint, FrameReader, FrameWriter, Link, LinkError};
 use crate::model::{Epoch, NodeKey};
 use crate::observe::{FailLog, Failure};
@@ -50,7 +50,7 @@ pub struct Peer {
 #[derive(Debug)]
 struct Verification {
     channel: usize,
-    reply: oneshot::Sender<Result<Vec<Difference>, String>>,
+    reply: oneshot::Sender<Result<Vec<Found>, String>>,
 }
 
 /// What every peer of a node shares.
@@ -169,7 +169,7 @@ impl Peer {
     ///
     /// # Errors
     /// Why it cannot be told, for people.
-    pub async fn verify(&self, target: &Arc<Target>) -> Result<Vec<Difference>, String> {
+    pub async fn verify(&self, target: &Arc<Target>) -> Result<Vec<Found>, String> {
         let position = self.channels.iter().position(|(_, t)| Arc::ptr_eq(t, target));
         let channel = position.ok_or("this peer does not have that set")?;
         let (reply, answer) = oneshot::channel();
@@ -183,7 +183,7 @@ impl Peer {
             let mut channel = target.channel();
             channel.replay_now();
             if set.config.options.full_compare {
-                channel.request_compare(false);
+                channel.request_compare();
             }
         }
         self.replay.store(true, Ordering::Relaxed);
@@ -250,7 +250,7 @@ impl Task {
             match action {
                 None => return,
                 Some(Action::Open) => self.open(number, set, target).await,
-                Some(Action::Compare { deep }) => self.compare(number, set, deep),
+                Some(Action::Compare) => self.compare(number, set),
                 Some(Action::Send(sending)) => self.send(number, set, target, sending),
                 Some(Action::TakeEpoch { newest }) => self.take_epoch(set, newest),
                 Some(Action::CloseLink { cause }) => {
@@ -440,19 +440,19 @@ impl Task {
         let (link, set) = (up.link.clone(), set.clone());
         let channel = u32::try_from(number).unwrap_or(u32::MAX);
         tokio::spawn(async move {
-            let found = compare(&set, &link, channel, set.epoch(), true).await;
+            let found = compare::verify(&set, &link, channel, set.epoch()).await;
             // Whoever asked may have gone.
             let _ = reply.send(found.map_err(|e| e.to_string()));
         });
     }
 
-    fn compare(&self, number: usize, set: &Arc<SourceSet>, deep: bool) {
+    fn compare(&self, number: usize, set: &Arc<SourceSet>) {
         let Some(up) = &self.up else { return };
         let (link, set, tx, on) = (up.link.clone(), set.clone(), self.tx.clone(), self.number);
         let channel = u32::try_from(number).unwrap_or(u32::MAX);
         tokio::spawn(async move {
             let epoch = set.epoch();
-            let result = compare(&set, &link, channel, epoch, deep).await;
+            let result = compare::compare(&set, &link, channel, epoch).await;
             let _ = tx.send(Event::Compared(on, number, result));
         });
     }
