@@ -6,6 +6,8 @@ use std::time::Duration;
 use quinn::congestion::CubicConfig;
 use quinn::{EndpointConfig, IdleTimeout, MtuDiscoveryConfig, ServerConfig, TransportConfig, VarInt};
 
+use crate::wire::WORKING_EVERY;
+
 /// The largest UDP payload in bytes. With segmentation offload the kernel takes ten packets as one
 /// buffer of at most 64 KiB: beyond 6,550 it refuses, quinn does not notice, and whole batches are
 /// lost.
@@ -53,6 +55,12 @@ pub(super) fn transport(idle_timeout: Duration) -> TransportConfig {
     config.max_concurrent_uni_streams(VarInt::from_u32(0));
     config.datagram_receive_buffer_size(None);
     config
+}
+
+/// How long a stream may be silent while this node waits for what comes on it. The connection, which
+/// is kept alive by itself, shows no more than that the host lives; and a disk may hang for a while.
+pub(super) fn patience(idle_timeout: Duration) -> Duration {
+    idle_timeout.max(WORKING_EVERY).saturating_mul(4)
 }
 
 /// What a socket receives at most, so that the peer's MTU discovery gets there.

@@ -1,7 +1,7 @@
 //! One set on its way to one peer: what the peer does not hold yet, and what is sent next.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::action::{Action, Options, Phase, Sending};
 use super::fault::{self, Fault};
@@ -15,10 +15,16 @@ use crate::wire::{Ack, Failed, Nack, NackCode, Refusal};
 /// How many hints of moves are kept; one that is dropped costs bytes, nothing else.
 const MAX_MOVES: usize = 100_000;
 
+/// How long a peer may say nothing when it is asked for the set.
+const OPEN_LIMIT: Duration = Duration::from_secs(20);
+
 #[derive(Clone, Copy, Debug)]
 enum State {
     Closed,
-    Opening,
+    /// `limit` is when the peer has to have said something.
+    Opening {
+        limit: Instant,
+    },
     /// `started` is the count of events when the compare began.
     Comparing {
         started: u64,
@@ -129,7 +135,7 @@ impl Channel {
 
     /// The peer opened the set: the newest epoch it has seen, and the generation that is live.
     pub fn handle_opened(&mut self, newest: Epoch, generation: Generation) {
-        if !matches!(self.state, State::Opening) {
+        if !matches!(self.state, State::Opening { .. }) {
             return;
         }
         self.state = State::Live;
@@ -146,6 +152,13 @@ impl Channel {
         }
         if newest > self.epoch {
             self.state = State::Fenced { newest };
+        }
+    }
+
+    /// The peer says that it is at work: a commit may have to end before it can answer.
+    pub fn handle_working(&mut self, now: Instant) {
+        if let State::Opening { limit } = &mut self.state {
+            *limit = now + OPEN_LIMIT;
         }
     }
 
@@ -461,8 +474,14 @@ impl Channel {
         }
         self.names.wake(now);
         match self.state {
+            State::Opening { limit } if limit <= now => {
+                let cause =
+                    format!("the peer did not answer within {} s whether it opens the set", OPEN_LIMIT.as_secs());
+                self.blame(now, cause.clone());
+                Some(Action::CloseLink { cause })
+            }
             State::Closed if self.link_up && self.retry.is_due(now) => {
-                self.state = State::Opening;
+                self.state = State::Opening { limit: now + OPEN_LIMIT };
                 Some(Action::Open)
             }
             State::Fenced { newest } if std::mem::take(&mut self.may_take_epoch) => Some(Action::TakeEpoch { newest }),
@@ -476,6 +495,7 @@ impl Channel {
     pub fn poll_timeout(&self) -> Option<Instant> {
         match self.state {
             State::Closed if self.link_up => self.retry.due(),
+            State::Opening { limit } => Some(limit),
             State::Live if self.flight.is_none() => {
                 let compare = self.compare_retry.due().filter(|_| self.compare);
                 let send = if self.names.has_ready() {
@@ -527,7 +547,7 @@ impl Channel {
     pub fn phase(&self) -> Phase {
         match self.state {
             State::Closed => Phase::Closed,
-            State::Opening => Phase::Opening,
+            State::Opening { .. } => Phase::Opening,
             State::Comparing { .. } => Phase::Comparing,
             State::Live => Phase::Live,
             State::Fenced { newest } => Phase::Fenced { newest },

@@ -236,6 +236,25 @@ fn a_refusal_is_retried_for_ever_and_named() {
 }
 
 #[test]
+fn an_open_that_is_not_answered_closes_the_connection_unless_the_peer_is_at_work() {
+    let mut rig = Rig::new(false);
+    rig.channel.handle_link_up();
+    assert_eq!(rig.poll(), Some(Action::Open));
+    let first = rig.channel.poll_timeout().expect("a limit");
+    rig.now = first - Duration::from_millis(1);
+    rig.channel.handle_working(rig.now);
+    rig.now = first;
+    assert_eq!(rig.poll(), None, "it is at work");
+    rig.now = rig.channel.poll_timeout().expect("another limit");
+    assert!(matches!(rig.poll(), Some(Action::CloseLink { .. })));
+    rig.channel.handle_link_down(rig.now, "closed here");
+    assert!(rig.channel.fault().is_some());
+    rig.open(EPOCH);
+    rig.channel.handle_working(rig.now);
+    assert_eq!((rig.channel.phase(), rig.channel.poll_timeout()), (Phase::Live, None));
+}
+
+#[test]
 fn a_compare_settles_what_is_equal_and_gives_bases_to_the_rest() {
     let mut rig = Rig::new(true);
     let fault = Fault { at: rig.now, cause: "unreachable".into() };

@@ -54,6 +54,7 @@ mod kind {
     pub(super) const OPENED: u16 = 5;
     pub(super) const REFUSED: u16 = 6;
     pub(super) const DRIFTED: u16 = 7;
+    pub(super) const WORKING: u16 = 8;
     pub(super) const COMPARE: u16 = 16;
     pub(super) const DIR_DIGESTS: u16 = 17;
     pub(super) const WANT_DIRS: u16 = 18;
@@ -128,7 +129,9 @@ pub fn encode_compressed(message: &Message, level: i32) -> Result<Bytes, FrameEr
 fn header(kind: u16, flags: u8, body: usize) -> Result<[u8; HEADER], FrameError> {
     let len = u32::try_from(body).ok().filter(|_| body <= MAX_BODY).ok_or(FrameError::TooLong(body))?;
     let ([k0, k1], [l0, l1, l2, l3]) = (kind.to_le_bytes(), len.to_le_bytes());
-    Ok([k0, k1, CRITICAL | flags, 0, l0, l1, l2, l3])
+    // Who does not know what it means that the other side is at work need not.
+    let critical = if kind == kind::WORKING { 0 } else { CRITICAL };
+    Ok([k0, k1, critical | flags, 0, l0, l1, l2, l3])
 }
 
 /// The body of a frame.
@@ -182,6 +185,7 @@ fn body(message: &Message) -> Result<(u16, Body), FrameError> {
         Message::Unknown(kind) => Err(FrameError::UnknownCritical(*kind)),
         Message::WantDirs(m) => post(kind::WANT_DIRS, m),
         Message::WantSignature { path, base, block } => post(kind::WANT_SIGNATURE, &(path, base, block)),
+        Message::Working => empty(kind::WORKING),
     }
 }
 
@@ -323,6 +327,7 @@ fn message(kind: u16, body: Bytes) -> Result<Message, FrameError> {
             let (path, base, block) = post(kind, &body)?;
             Message::WantSignature { path, base, block }
         }
+        kind::WORKING => empty(kind, &body, Message::Working)?,
         unknown => Message::Unknown(unknown),
     })
 }

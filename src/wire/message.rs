@@ -100,6 +100,9 @@ pub enum Message {
         /// The Merkle root after it, where the source knows it.
         root: Option<Digest>,
     },
+    /// On any stream, from either side: the sender is still at work on what the other waits for, and
+    /// has nothing to tell yet. See [`super::WORKING_EVERY`].
+    Working,
     /// The change set is live.
     Ack(Ack),
     /// The change set is not live; nothing of it is.

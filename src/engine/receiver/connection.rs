@@ -18,6 +18,9 @@ use crate::wire::{self, Hello, Message, Open, Opened, Proof, Refusal, Refused};
 /// How long a connection may take until it has opened its first set.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// How often a source that waits for a set to be opened is told that it is not forgotten.
+const STILL_WAITING: Duration = Duration::from_secs(5);
+
 /// The sets that one connection may write, by channel.
 type Channels = Arc<Mutex<BTreeMap<u32, Channel>>>;
 
@@ -46,6 +49,11 @@ pub(crate) enum Ended {
 }
 
 impl Ended {
+    /// Whether a stream of it was given up since nothing came on it.
+    fn is_stalled(&self) -> bool {
+        matches!(self, Self::Link(LinkError::Stalled { .. }))
+    }
+
     /// Whether the peer did what no honest one does.
     fn is_hostile(&self) -> bool {
         match self {
@@ -140,12 +148,8 @@ impl Connection<'_> {
                     let (writer, reader) = stream?;
                     let (link, channels, node) = (self.link.clone(), self.channels.clone(), self.node.clone());
                     self.streams.spawn(async move {
-                        if let Err(e) = stream_of(&channels, reader, writer).await
-                            && e.ends_connection()
-                        {
-                            node.monitor.count(Counter::Refused, u64::from(e.is_hostile()));
-                            tracing::warn!(address = %link.remote_address(), "closing the connection: {e}");
-                            link.close(&e.to_string());
+                        if let Err(e) = stream_of(&channels, reader, writer).await {
+                            give_up(&node, &link, &e);
                         }
                     });
                 }
@@ -175,7 +179,7 @@ impl Connection<'_> {
                     Err(denied) => self.deny(&open, name, denied, writer).await,
                 }
             }
-            Message::Unknown(_) => Ok(()),
+            Message::Working | Message::Unknown(_) => Ok(()),
             _ => Err(Ended::Protocol("a frame that does not belong on the control stream")),
         }
     }
@@ -217,7 +221,17 @@ impl Connection<'_> {
             link: self.link.clone(),
         };
         tracing::info!(set = open.set, source = name, address = %session.address, "source connected, by {proof}");
-        let (newest, generation) = set.open_for((self.number, open.channel), session.clone()).await;
+        // It may have to wait for a commit, longer than a stranger may stay.
+        self.link.authorised();
+        let opening = set.clone();
+        let opened = opening.open_for((self.number, open.channel), session.clone());
+        tokio::pin!(opened);
+        let (newest, generation) = loop {
+            match timeout(STILL_WAITING, &mut opened).await {
+                Ok(opened) => break opened,
+                Err(_) => writer.write(&Message::Working).await?,
+            }
+        };
         lock(self.channels).insert(open.channel, Channel { set, session });
         Ok(writer.write(&Message::Opened(Opened { channel: open.channel, newest, generation, proof })).await?)
     }
@@ -234,6 +248,19 @@ impl Connection<'_> {
         tracing::warn!(set = open.set, source = name, %address, "refused: {}", denied.cause);
         self.link.renew_budget();
         Ok(writer.write(&Message::Refused(Refused { channel: Some(open.channel), code: denied.code })).await?)
+    }
+}
+
+/// What becomes of a connection when a stream of it came to a bad end.
+fn give_up(node: &Receiver, link: &Link, ended: &Ended) {
+    if ended.is_stalled() {
+        node.monitor.count(Counter::Stalls, 1);
+        tracing::warn!("{ended}: what it was sending is dropped, it has to send it again");
+    }
+    if ended.ends_connection() {
+        node.monitor.count(Counter::Refused, u64::from(ended.is_hostile()));
+        tracing::warn!(address = %link.remote_address(), "closing the connection: {ended}");
+        link.close(&ended.to_string());
     }
 }
 

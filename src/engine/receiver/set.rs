@@ -280,8 +280,10 @@ impl ReplicaSet {
         loop {
             let idle = self.idle.notified();
             match lock(&self.fence).handle_open(session.id, session.key) {
-                Opening::Opened { newest, live, .. } => {
-                    lock(&self.sources).insert(channel, session);
+                Opening::Opened { newest, live, superseded } => {
+                    let mut sources = lock(&self.sources);
+                    close_superseded(&mut sources, &superseded, &session);
+                    sources.insert(channel, session);
                     return (newest, live);
                 }
                 Opening::Wait => {}
@@ -471,6 +473,18 @@ impl ReplicaSet {
             self.writer.send([Write::Index { set, changes }]);
         }
     }
+}
+
+/// A source that connects anew has given its old connection up, or never had it: what still waits on
+/// that one waits for nobody.
+fn close_superseded(sources: &mut BTreeMap<ChannelId, Session>, superseded: &[SessionId], by: &Session) {
+    sources.retain(|_, old| {
+        let over = superseded.contains(&old.id);
+        if over && !old.link.is(&by.link) {
+            old.link.close("the same source has opened the set on another connection");
+        }
+        !over
+    });
 }
 
 fn tell_recovery(set: &str, recovered: &Recovered) {

@@ -3,11 +3,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use tokio::sync::mpsc;
+
 use super::index::Index;
 use super::merge::{self, Difference, Theirs};
 use super::set::{SharedIndex, SourceSet};
 use crate::engine::differences::{Found, describe};
 use crate::engine::pool::Panicked;
+use crate::engine::speak::speak;
 use crate::link::{FrameReader, Link, LinkError};
 use crate::model::{Digest, Epoch, RelPath};
 use crate::observe::Unit;
@@ -15,6 +18,9 @@ use crate::wire::{self, Message};
 
 /// Paths in one frame of [`Message::WantDirs`], at most; a path has up to 16 KiB.
 const WANT_FILL: usize = 192 * 1024;
+
+/// Questions that wait for the network.
+const QUEUE: usize = 4;
 
 /// Entries that are gathered before they are merged.
 const MERGE_AT: usize = 8192;
@@ -82,10 +88,29 @@ async fn compare_with(
     link: &Link,
     head: wire::Compare,
 ) -> Result<Vec<Difference>, CompareError> {
-    let progress = set.monitor.task(format!("{}: comparing", set.config.name), Unit::Entries);
-    let (mut writer, mut reader) = link.open_stream().await?;
+    let (mut writer, reader) = link.open_stream().await?;
     writer.write(&Message::Compare(head)).await?;
     let here = Here { set: set.clone(), read };
+    let (say, told) = mpsc::channel(QUEUE);
+    let (speaking, asking) = (speak(writer, told), ask(&here, reader, say));
+    tokio::pin!(speaking, asking);
+    // It goes on speaking until everything is read: reading pauses wherever content is compared.
+    tokio::select! {
+        biased;
+        differences = &mut asking => return differences,
+        // The peer has heard enough, or is gone: reading tells which.
+        _ = &mut speaking => {}
+    }
+    asking.await
+}
+
+/// Asks for what the peer holds where it is unlike what is here.
+async fn ask(
+    here: &Here,
+    mut reader: FrameReader,
+    say: mpsc::Sender<Message>,
+) -> Result<Vec<Difference>, CompareError> {
+    let progress = here.set.monitor.task(format!("{}: comparing", here.set.config.name), Unit::Entries);
     if here.read.is_some() {
         here.on_pool(|set, index| {
             let root = set.root();
@@ -102,11 +127,10 @@ async fn compare_with(
         })
         .await?
     };
-    for part in parts(&wanted) {
-        writer.write(&Message::WantDirs(part)).await?;
+    for message in parts(&wanted).into_iter().map(Message::WantDirs).chain([Message::End]) {
+        // Where nobody hears it, reading tells why.
+        let _ = say.send(message).await;
     }
-    writer.write(&Message::End).await?;
-    writer.finish()?;
     let mut gathered: BTreeMap<RelPath, Theirs> = BTreeMap::new();
     let mut count = 0;
     let mut last = None;
@@ -114,13 +138,13 @@ async fn compare_with(
         let (dir, entries) = match reader.read().await? {
             Some(Message::Entries { dir, entries }) => (dir, entries),
             Some(Message::End) => break,
-            Some(Message::Unknown(_)) => continue,
+            Some(Message::Working | Message::Unknown(_)) => continue,
             Some(Message::Nack(nack)) => return Err(CompareError::Refused(nack.cause)),
             _ => return Err(CompareError::Protocol),
         };
         // A directory may come in several frames: only those before the newest are complete.
         if count > MERGE_AT && last.as_ref() != Some(&dir) {
-            differences.extend(merge_all(&here, std::mem::take(&mut gathered)).await?);
+            differences.extend(merge_all(here, std::mem::take(&mut gathered)).await?);
             count = 0;
         }
         count += entries.len();
@@ -128,7 +152,7 @@ async fn compare_with(
         last = Some(dir.clone());
         gathered.entry(dir).or_default().extend(entries);
     }
-    differences.extend(merge_all(&here, gathered).await?);
+    differences.extend(merge_all(here, gathered).await?);
     Ok(differences)
 }
 
@@ -138,7 +162,7 @@ async fn digests(reader: &mut FrameReader) -> Result<BTreeMap<RelPath, Option<Di
         match reader.read().await? {
             Some(Message::DirDigests(part)) => theirs.extend(part),
             Some(Message::End) => return Ok(theirs),
-            Some(Message::Unknown(_)) => {}
+            Some(Message::Working | Message::Unknown(_)) => {}
             Some(Message::Nack(nack)) => return Err(CompareError::Refused(nack.cause)),
             _ => return Err(CompareError::Protocol),
         }

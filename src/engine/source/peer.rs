@@ -19,7 +19,7 @@ use super::set::{SourceSet, Target};
 use crate::engine::{Found, lock, stopped};
 use crate::link::{Endpoint, FrameReader, FrameWriter, Link, LinkError};
 use crate::model::{Epoch, NodeKey};
-use crate::observe::{FailLog, Failure};
+use crate::observe::{Counter, FailLog, Failure};
 use crate::session::{self, Action, Fault, PeerAction, PeerState, Sending};
 use crate::store::{Store, Write, Writer};
 use crate::wire::{self, Hello, Message, Refusal};
@@ -370,6 +370,7 @@ impl Task {
                 Some(channel) => self.refused(now, channel as usize, refused.code),
                 None => self.down(now, &format!("the peer refuses the connection: {:?}", refused.code)),
             },
+            Message::Working => self.peer.channels.iter().for_each(|(_, t)| t.channel().handle_working(now)),
             Message::Drifted { channel } => {
                 if let Some((_, target)) = self.peer.channels.get(channel as usize) {
                     target.channel().handle_drifted(now);
@@ -467,7 +468,7 @@ impl Task {
                 set.guard_compare(&differences);
                 target.channel().handle_compared(now, differences);
             }
-            Err(CompareError::Link(e)) => self.down(now, &e.to_string()),
+            Err(CompareError::Link(e)) => self.broken(now, set, &e),
             Err(e) => {
                 tracing::warn!(set = set.config.name, peer = %target, "{e}");
                 target.channel().handle_compare_failed(now, &e.to_string());
@@ -490,6 +491,7 @@ impl Task {
         let Some((set, target)) = peer.channels.get(number) else { return };
         let (outcome, settled) = match result {
             Ok(sent) => sent,
+            Err(SendError::Link(e)) => return self.broken(now, set, &e),
             Err(e) => return self.down(now, &e.to_string()),
         };
         let mut channel = target.channel();
@@ -540,6 +542,12 @@ impl Task {
             }
             Err(e) => tracing::error!(set = set.config.name, "cannot take epoch {epoch}: {e}"),
         }
+    }
+
+    /// A stream is at its end before it should be, and the connection with it.
+    fn broken(&mut self, now: Instant, set: &SourceSet, error: &LinkError) {
+        set.monitor.count(Counter::Stalls, u64::from(matches!(error, LinkError::Stalled { .. })));
+        self.down(now, &error.to_string());
     }
 
     /// The connection is gone, or could not be made.
