@@ -11,6 +11,7 @@ use super::protocol::{
 };
 use super::server::{Call, Responder};
 use crate::engine::{Found, Node, ReplicaSet, SourceSet, Target};
+use crate::model::RelPath;
 use crate::session::{Fault, PeerState, Phase};
 
 /// The node that runs now: a reload puts another in its place.
@@ -71,7 +72,7 @@ pub fn status(node: &Node) -> Status {
         listen: node.listening.map(|a| a.to_string()),
         uptime_seconds: node.started.elapsed().as_secs(),
         sets: sources.chain(replicas).collect(),
-        counters: node.monitor.counters(),
+        counters: node.counters(),
         store_fault: node.store_fault(),
     }
 }
@@ -100,14 +101,24 @@ fn source_status(node: &Node, set: &SourceSet) -> SetStatus {
             polled: watch.polled,
         }),
         targets: set.targets.iter().map(|t| target_status(node, t)).collect(),
-        problems: problems(node, &set.config.name),
+        problems: problems(node, set),
         ..SetStatus::default()
     }
 }
 
-fn problems(node: &Node, set: &str) -> Vec<ProblemPath> {
-    let (problems, _) = node.monitor.problems(set);
-    problems.into_iter().map(|p| ProblemPath { path: p.path.to_string(), cause: p.cause }).collect()
+/// What cannot be kept equal: paths that are the trouble here, and those that are it at one peer.
+fn problems(node: &Node, set: &SourceSet) -> Vec<ProblemPath> {
+    let (problems, _) = node.monitor.problems(&set.config.name);
+    let here = problems.into_iter().map(|p| ProblemPath { path: p.path.to_string(), peer: None, cause: p.cause });
+    let there = set.targets.iter().flat_map(|target| {
+        let peer = target.to_string();
+        let problem = move |(path, cause): (RelPath, String)| {
+            let cause = format!("not applied there: {cause}");
+            ProblemPath { path: path.to_string(), peer: Some(peer.clone()), cause }
+        };
+        target.failed().into_iter().map(problem)
+    });
+    here.chain(there).collect()
 }
 
 fn target_status(node: &Node, target: &Target) -> TargetStatus {

@@ -20,7 +20,7 @@ use crate::filter::Filter;
 use crate::fs::Root;
 use crate::link::{Endpoint, Limits, LinkError, Server};
 use crate::model::{Epoch, NodeKey, RelPath};
-use crate::observe::{FailLog, Monitor};
+use crate::observe::{Counter, FailLog, Monitor};
 use crate::session::{self, Channel};
 use crate::store::{Store, StoreError, Writer};
 use crate::watch::{self as watcher, Pace, Watcher};
@@ -189,7 +189,8 @@ impl Starting {
         let endpoint = Endpoint::serving(&self.identity, self.config.tuning.idle_timeout, listen)?;
         let threads = self.config.tuning.threads;
         let open = |set: &config::ReplicaSet| {
-            ReplicaSet::open(set.clone(), threads, self.store.clone(), self.writer.clone()).map(Arc::new)
+            let (store, writer) = (self.store.clone(), self.writer.clone());
+            ReplicaSet::open(set.clone(), threads, store, writer, self.monitor.clone()).map(Arc::new)
         };
         let sets = self.config.replicas.iter().map(open).collect::<Result<_, _>>()?;
         let (name, trust) = (self.config.node.name.clone(), self.config.trust_first_use);
@@ -346,6 +347,20 @@ impl Node {
         let goes_there = |p: &&Arc<Peer>| p.channels.iter().any(|(_, t)| Arc::ptr_eq(t, target));
         let peer = self.peers.iter().find(goes_there).ok_or("it has no peer")?;
         peer.verify(target).await
+    }
+
+    /// What was counted since the start, by name.
+    #[must_use]
+    pub fn counters(&self) -> BTreeMap<String, u64> {
+        let mut counters = self.monitor.counters();
+        let here = self.receiver.as_ref().map_or((0, 0), |receiver| receiver.bytes());
+        let (sent, received) =
+            self.peers.iter().map(|peer| peer.standing()).fold(here, |(sent, received), standing| {
+                (sent + standing.bytes_sent, received + standing.bytes_received)
+            });
+        counters.insert(Counter::BytesSent.name().to_owned(), sent);
+        counters.insert(Counter::BytesReceived.name().to_owned(), received);
+        counters
     }
 
     /// Why the store cannot be written; none while it can.

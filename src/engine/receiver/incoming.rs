@@ -140,9 +140,9 @@ async fn make(
     reader: &mut FrameReader,
     say: &mpsc::Sender<Message>,
 ) -> Result<Ack, IncomingError> {
-    let root = stage(set, session, staging, reader, say).await?;
+    let (root, ops) = stage(set, session, staging, reader, say).await?;
     set.may_commit(session.id)?;
-    let outcome = set.commit(staging, head).await?;
+    let outcome = set.commit(staging, head, ops).await?;
     let root_matches = match root {
         Some(root) => set.root_digest(session.attrs).await.map(|ours| ours == root),
         None => None,
@@ -160,14 +160,15 @@ async fn answer(session: &Session, say: mpsc::Sender<Message>, message: Message)
     drop(timeout(session.link.patience(), say.send(message)).await);
 }
 
-/// Stages everything up to the end of the change set; returns the root that it names.
+/// Stages everything up to the end of the change set; returns the root that it names, and how many
+/// operations it has.
 async fn stage(
     set: &Arc<ReplicaSet>,
     session: &Session,
     staging: &Arc<Staging>,
     reader: &mut FrameReader,
     say: &mpsc::Sender<Message>,
-) -> Result<Option<Digest>, IncomingError> {
+) -> Result<(Option<Digest>, u64), IncomingError> {
     let mut count = 0u64;
     let mut running: JoinSet<Result<(), IncomingError>> = JoinSet::new();
     loop {
@@ -194,7 +195,11 @@ async fn stage(
             }
             Some(Message::ChangeSetEnd { ops, root }) => {
                 drain(&mut running, 0).await?;
-                return if ops == count { Ok(root) } else { Err(IncomingError::Protocol("operations are missing")) };
+                return if ops == count {
+                    Ok((root, ops))
+                } else {
+                    Err(IncomingError::Protocol("operations are missing"))
+                };
             }
             Some(Message::Working | Message::Unknown(_)) => {}
             Some(_) => return Err(IncomingError::Protocol("a frame that does not belong there")),

@@ -18,6 +18,7 @@ use crate::filter::Filter;
 use crate::fs::Root;
 use crate::link::Link;
 use crate::model::{Attrs, Digest, Epoch, Generation, Manifest, NodeKey, Op, Record, RelPath};
+use crate::observe::{Counter, Monitor};
 use crate::session::{self, Opening, SessionId, Verdict};
 use crate::store::{Store, StoreError, Write, Writer};
 use crate::wire::{ChangeSet, Nack};
@@ -43,6 +44,7 @@ pub struct ReplicaSet {
     counts: Mutex<Counts>,
     store: Arc<Store>,
     writer: Arc<Writer>,
+    monitor: Monitor,
 }
 
 /// A connection, and the channel on it.
@@ -162,6 +164,7 @@ impl ReplicaSet {
         threads: usize,
         store: Arc<Store>,
         writer: Arc<Writer>,
+        monitor: Monitor,
     ) -> Result<Self, ServeError> {
         let set = config.name.clone();
         let gids: Vec<u32> = config.gid.iter().map(|g| g.id).collect();
@@ -192,6 +195,7 @@ impl ReplicaSet {
             counts: Mutex::default(),
             store,
             writer,
+            monitor,
         })
     }
 
@@ -253,6 +257,7 @@ impl ReplicaSet {
     }
 
     fn found(&self, attrs: Attrs, deep: bool) -> Manifest {
+        self.monitor.count(Counter::Scans, 1);
         let look = LookAll { root: self.root(), filter: &self.filter, xattrs: attrs.has(Attrs::XATTRS) };
         let known = self.manifest().clone();
         refreshed(&known, &look, deep)
@@ -410,17 +415,25 @@ impl ReplicaSet {
         }
     }
 
-    /// Makes what was staged live.
+    /// Makes what was staged live, which `ops` operations are.
     ///
     /// # Errors
     /// `IncomingError`: the tree is as it was.
-    pub async fn commit(self: &Arc<Self>, staging: &Arc<Staging>, head: &ChangeSet) -> Result<Outcome, IncomingError> {
+    pub async fn commit(
+        self: &Arc<Self>,
+        staging: &Arc<Staging>,
+        head: &ChangeSet,
+        ops: u64,
+    ) -> Result<Outcome, IncomingError> {
         let _turn = self.turn.lock().await;
         let approved = std::mem::take(&mut *lock(&self.approved)) || head.deletions_approved;
         let (set, staging) = (self.clone(), staging.clone());
         let outcome = self.pool.run(move || staging.commit(&mut set.manifest(), approved)).await??;
         let mut counts = lock(&self.counts);
         counts.change_sets += 1;
+        self.monitor.count(Counter::ChangeSetsApplied, 1);
+        self.monitor.count(Counter::EntriesApplied, ops.saturating_sub(outcome.failed.len() as u64));
+        self.monitor.count(Counter::Drift, outcome.drift.len() as u64);
         counts.drift += outcome.drift.len() as u64;
         counts.deletions_held = outcome.deletions_held;
         counts.error = None;
