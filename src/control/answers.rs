@@ -257,7 +257,7 @@ async fn list_pending(node: &Node, reply: Responder) {
                 target: target.to_string(),
                 path: n.path.to_string(),
                 age_seconds: n.since.elapsed().as_secs(),
-                cause: n.fault.or(channel.fault()).map(|f| f.cause.clone()),
+                cause: Some(channel.cause(&n)),
             };
             channel.unacknowledged().map(name).collect()
         };

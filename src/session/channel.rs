@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use super::action::{Action, Options, Phase, Sending};
+use super::action::{Action, Options, Sending};
 use super::fault::{self, Fault};
 use super::flight::{Fate, Flight, Flown, LeftOut};
-use super::names::{Name, Names, Unacknowledged};
+use super::names::{Name, Names};
 use super::retry::Backoff;
 use crate::model::{Base, Entry, Epoch, Generation, RelPath};
 use crate::plan::{Plan, Step};
@@ -19,7 +19,7 @@ const MAX_MOVES: usize = 100_000;
 const OPEN_LIMIT: Duration = Duration::from_secs(20);
 
 #[derive(Clone, Copy, Debug)]
-enum State {
+pub(super) enum State {
     Closed,
     /// `limit` is when the peer has to have said something.
     Opening {
@@ -44,18 +44,18 @@ enum State {
 #[derive(Clone, Debug)]
 pub struct Channel {
     full_compare: bool,
-    epoch: Epoch,
+    pub(super) epoch: Epoch,
     /// The generation that the index has reached.
     number: u64,
     link_up: bool,
-    state: State,
-    names: Names,
+    pub(super) state: State,
+    pub(super) names: Names,
     moves: Vec<(RelPath, RelPath)>,
-    flight: Option<Flight>,
+    pub(super) flight: Option<Flight>,
     /// Counts the events that touch names.
     events: u64,
     /// A compare is due.
-    compare: bool,
+    pub(super) compare: bool,
     /// After refusals and after change sets that the peer could not take.
     retry: Backoff,
     /// After compares that failed or that change nothing for the better.
@@ -64,10 +64,12 @@ pub struct Channel {
     /// A newer epoch may be answered by taking another: once for each start and each `resume`.
     may_take_epoch: bool,
     approved: bool,
-    acked: Generation,
+    pub(super) acked: Generation,
     /// What a cut change set would have reached: nobody knows whether it did.
     cut: Option<(Epoch, u64)>,
-    fault: Option<Fault>,
+    pub(super) fault: Option<Fault>,
+    /// The last attempt failed while the connection stayed.
+    pub(super) failing: bool,
 }
 
 // What happens to the connection and to the set on it.
@@ -95,6 +97,7 @@ impl Channel {
             acked: options.acked,
             cut: None,
             fault: None,
+            failing: false,
         }
     }
 
@@ -139,6 +142,7 @@ impl Channel {
             return;
         }
         self.state = State::Live;
+        self.failing = false;
         let at = |g: Generation| (g.epoch, g.number);
         let expected = at(generation) == at(self.acked) || Some(at(generation)) == self.cut;
         // Else somebody wrote there since, or it lost what it had.
@@ -242,6 +246,7 @@ impl Channel {
     pub fn handle_compared(&mut self, now: Instant, differences: Vec<(RelPath, Option<Entry>)>) {
         let State::Comparing { started } = self.state else { return };
         self.state = State::Live;
+        self.failing = false;
         if differences.is_empty() {
             self.compare_retry.reset();
         }
@@ -255,6 +260,7 @@ impl Channel {
         }
         self.compare_is_due_again();
         self.compare_retry.fail(now);
+        self.failing = true;
         self.blame(now, cause.to_owned());
     }
 
@@ -301,6 +307,7 @@ impl Channel {
     pub fn handle_empty(&mut self, now: Instant) {
         if let Some(flight) = self.flight.take() {
             self.retry.reset();
+            self.failing = false;
             self.settle(now, flight, &[], false);
         }
     }
@@ -315,6 +322,7 @@ impl Channel {
         }
         self.acked = ack.generation;
         self.retry.reset();
+        self.failing = false;
         if flight.approved {
             self.approved = false;
         }
@@ -333,6 +341,7 @@ impl Channel {
             return;
         }
         self.blame(now, format!("the peer refused: {}", nack.cause));
+        self.failing = true;
         self.retry.fail(now);
         self.compare_is_due_again();
         if let Some(flight) = self.flight.take() {
@@ -465,7 +474,7 @@ impl Channel {
     }
 }
 
-// What comes next, and what status shows.
+// What comes next.
 impl Channel {
     /// What to do next; to be called until it returns none.
     pub fn poll_action(&mut self, now: Instant) -> Option<Action> {
@@ -540,74 +549,5 @@ impl Channel {
             approved: self.approved,
         });
         Action::Send(sending)
-    }
-
-    /// Where it stands.
-    #[must_use]
-    pub fn phase(&self) -> Phase {
-        match self.state {
-            State::Closed => Phase::Closed,
-            State::Opening { .. } => Phase::Opening,
-            State::Comparing { .. } => Phase::Comparing,
-            State::Live => Phase::Live,
-            State::Fenced { newest } => Phase::Fenced { newest },
-        }
-    }
-
-    /// Whether the peer holds all that is known here, both trees compared where that is wanted.
-    #[must_use]
-    pub fn is_settled(&self) -> bool {
-        matches!(self.state, State::Live) && !self.compare && self.pending() == 0
-    }
-
-    /// How many names are unacknowledged, those under way and those held back included.
-    #[must_use]
-    pub fn pending(&self) -> usize {
-        // A name that was touched while it is under way counts once.
-        let flying = self.flight.iter().flat_map(|flight| flight.names.keys());
-        self.names.len() + flying.filter(|path| !self.names.contains(path)).count()
-    }
-
-    /// How many deletions a guard holds back until `approve` or `resume`.
-    #[must_use]
-    pub fn held(&self) -> usize {
-        self.names.held()
-    }
-
-    /// How many names are under way; none when no change set is.
-    #[must_use]
-    pub fn in_flight(&self) -> Option<usize> {
-        self.flight.as_ref().map(|flight| flight.names.len())
-    }
-
-    /// Every unacknowledged name, in no particular order; one that was touched while it is under
-    /// way comes twice, the elder first.
-    pub fn unacknowledged(&self) -> impl Iterator<Item = Unacknowledged<'_>> {
-        let flying = self.flight.iter().flat_map(|flight| &flight.names);
-        flying.map(|(path, flown)| flown.name.shown(path, false)).chain(self.names.iter())
-    }
-
-    /// Since when the oldest name is unacknowledged.
-    #[must_use]
-    pub fn oldest(&self) -> Option<Instant> {
-        self.unacknowledged().map(|name| name.since).min()
-    }
-
-    /// The last generation that the peer acknowledged or reported.
-    #[must_use]
-    pub fn acked(&self) -> Generation {
-        self.acked
-    }
-
-    /// The source's epoch.
-    #[must_use]
-    pub fn epoch(&self) -> Epoch {
-        self.epoch
-    }
-
-    /// The last failure.
-    #[must_use]
-    pub fn fault(&self) -> Option<&Fault> {
-        self.fault.as_ref()
     }
 }

@@ -255,6 +255,39 @@ fn an_open_that_is_not_answered_closes_the_connection_unless_the_peer_is_at_work
 }
 
 #[test]
+fn the_cause_of_a_waiting_name_is_how_its_link_stands_now() {
+    let mut rig = Rig::new(true);
+    rig.dirty("a", known("1"));
+    let cause = |rig: &Rig| rig.channel.cause(&rig.channel.unacknowledged().next().expect("pending"));
+    assert_eq!(cause(&rig), "not connected yet");
+    rig.channel.handle_unreachable(rig.now, "nobody listens");
+    assert_eq!(cause(&rig), "nobody listens");
+    rig.channel.handle_link_up();
+    assert_eq!(rig.poll(), Some(Action::Open));
+    assert_eq!(cause(&rig), "connected; the set is being opened");
+    rig.channel.handle_refused(rig.now, Refusal::WrongPassword);
+    assert!(cause(&rig).contains("wrong password"));
+    rig.now = rig.channel.poll_timeout().expect("another attempt");
+    assert_eq!(rig.poll(), Some(Action::Open));
+    let live = rig.channel.acked();
+    rig.channel.handle_opened(EPOCH, live);
+    assert_eq!(cause(&rig), "a compare is due");
+    assert_eq!(rig.poll(), Some(Action::Compare));
+    assert_eq!(cause(&rig), "both trees are being compared");
+    rig.channel.handle_compared(rig.now, vec![(path("a"), None)]);
+    assert_eq!(cause(&rig), "is sent next");
+    rig.sending();
+    assert_eq!(cause(&rig), "in flight");
+    rig.nack(NackCode::Local, EPOCH, &[]);
+    assert_eq!(cause(&rig), "the peer refused: because");
+    rig.later();
+    assert_eq!(cause(&rig), "the peer refused: because", "nothing has gone well since");
+    rig.report("a", entry("1"));
+    rig.ack_with(&["a"], 0, None);
+    assert_eq!(cause(&rig), "EACCES", "its own fault comes first");
+}
+
+#[test]
 fn a_compare_settles_what_is_equal_and_gives_bases_to_the_rest() {
     let mut rig = Rig::new(true);
     let fault = Fault { at: rig.now, cause: "unreachable".into() };
