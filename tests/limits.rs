@@ -260,6 +260,38 @@ fn what_may_not_be_read_is_reported_and_all_else_goes_on() {
     pair.source.wait_status(SHOWN_WITHIN, "mended", |status| set(status)["problems"].as_array().unwrap().is_empty());
 }
 
+#[test]
+fn deletions_that_the_peer_holds_back_go_once_they_are_approved_there() {
+    // The source would delete whatever it is told to: the guard of the peer alone holds it back.
+    let mut pair = TestPair::builder().source_set("delete=always").build();
+    fill(pair.src(), 40);
+    pair.start_all();
+    pair.wait_equal(EQUAL_WITHIN);
+    pair.source.pause();
+    for n in 0..30 {
+        fs::remove_file(pair.src().join(format!("{n}.conf"))).unwrap();
+    }
+    pair.source.resume();
+    let peer = &pair.peers[0].node;
+    peer.wait_status(SHOWN_WITHIN, "halted", |status| has(&set(status)["halted"], "syncd approve data"));
+    pair.source
+        .wait_status(SHOWN_WITHIN, "held", |status| set(status)["targets"][0]["deletions_held"].as_u64() >= Some(30));
+    assert_eq!(fs::read_dir(pair.dst()).unwrap().count(), 41, "the guard let deletions through");
+    syncd(peer, &["approve", "data"]);
+    pair.wait_equal(EQUAL_WITHIN);
+    peer.wait_status(SHOWN_WITHIN, "released", |status| set(status)["halted"].is_null());
+    pair.source.wait_status(SHOWN_WITHIN, "at rest", |status| set(status)["targets"][0]["pending"] == 0);
+    // One approval is for what was held back, and for nothing that comes later.
+    let more =
+        |from: usize| (from..from + 40).for_each(|n| fs::write(pair.src().join(format!("{n}.conf")), "x").unwrap());
+    more(100);
+    pair.wait_equal(EQUAL_WITHIN);
+    pair.source.pause();
+    (100..140).for_each(|n| fs::remove_file(pair.src().join(format!("{n}.conf"))).unwrap());
+    pair.source.resume();
+    peer.wait_status(SHOWN_WITHIN, "halted again", |status| has(&set(status)["halted"], "syncd approve data"));
+}
+
 /// A file that nobody may replace, for as long as this lives.
 struct Immutable(PathBuf);
 

@@ -279,8 +279,11 @@ fn release(node: &Node, name: &str, with_deletions: bool) -> Response {
     }
     match node.receiver.as_ref().and_then(|r| r.set(name)) {
         Some(set) if with_deletions => {
-            set.approve();
-            done(format!("{name}: the deletions of the next change set pass the guard"))
+            let what = match set.approve() {
+                0 => "no source is connected: the deletions of the next change set pass the guard",
+                _ => "released; the source sends the deletions that were held back again, and they pass the guard",
+            };
+            done(format!("{name}: {what}"))
         }
         Some(_) => done(format!("{name}: nothing to resume at a replica; its primary decides")),
         None => failed(format!("there is no set {name:?} here; `syncd status` lists them")),

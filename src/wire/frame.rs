@@ -53,8 +53,9 @@ mod kind {
     pub(super) const CONFIRM: u16 = 4;
     pub(super) const OPENED: u16 = 5;
     pub(super) const REFUSED: u16 = 6;
-    pub(super) const DRIFTED: u16 = 7;
+    // 7 was never sent by anybody.
     pub(super) const WORKING: u16 = 8;
+    pub(super) const RELEASED: u16 = 9;
     pub(super) const COMPARE: u16 = 16;
     pub(super) const DIR_DIGESTS: u16 = 17;
     pub(super) const WANT_DIRS: u16 = 18;
@@ -168,7 +169,7 @@ fn body(message: &Message) -> Result<(u16, Body), FrameError> {
         Message::Data(bytes) if bytes.len() > MAX_DATA => Err(FrameError::TooLong(bytes.len())),
         Message::Data(bytes) => Ok((kind::DATA, Body::Content(bytes.clone()))),
         Message::DirDigests(m) => post(kind::DIR_DIGESTS, m),
-        Message::Drifted { channel } => post(kind::DRIFTED, channel),
+        Message::Released { channel } => post(kind::RELEASED, channel),
         Message::End => empty(kind::END),
         Message::Entries { dir, entries } => post(kind::ENTRIES, &(dir, entries)),
         Message::FileAbort => empty(kind::FILE_ABORT),
@@ -302,7 +303,7 @@ fn message(kind: u16, body: Bytes) -> Result<Message, FrameError> {
         kind::DATA if body.len() > MAX_DATA => return Err(FrameError::TooLong(body.len())),
         kind::DATA => Message::Data(body),
         kind::DIR_DIGESTS => Message::DirDigests(post(kind, &body)?),
-        kind::DRIFTED => Message::Drifted { channel: post(kind, &body)? },
+        kind::RELEASED => Message::Released { channel: post(kind, &body)? },
         kind::END => empty(kind, &body, Message::End)?,
         kind::ENTRIES => {
             let (dir, entries) = post(kind, &body)?;
@@ -388,9 +389,9 @@ mod tests {
     fn bytes_after_the_message_are_refused() {
         let mut body = postcard::to_stdvec(&7u32).expect("encode");
         body.push(0);
-        let mut bytes = header(kind::DRIFTED, CRITICAL, u32::try_from(body.len()).expect("small"));
+        let mut bytes = header(kind::RELEASED, CRITICAL, u32::try_from(body.len()).expect("small"));
         bytes.extend_from_slice(&body);
-        assert_eq!(decode(&bytes), Err(FrameError::Body(kind::DRIFTED)));
+        assert_eq!(decode(&bytes), Err(FrameError::Body(kind::RELEASED)));
     }
 
     #[test]

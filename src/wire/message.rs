@@ -32,8 +32,9 @@ pub enum Message {
     Opened(Opened),
     /// The set, or the whole connection, is refused.
     Refused(Refused),
-    /// The receiver found its tree changed by somebody else: a compare is due.
-    Drifted {
+    /// From the receiver: its operator lets the deletions go that its guard held back. They are to be
+    /// sent again.
+    Released {
         /// The channel.
         channel: u32,
     },

@@ -13,6 +13,7 @@
 //!                                           ←      Challenge        (password only)
 //!  Confirm                                  →
 //!                                           ←      Opened{newest epoch, generation} | Refused
+//!                                           ←      Released         (whenever its operator approves)
 //!  ── a compare ──────────────────────────────────────────────
 //!  Compare                                  →
 //!                                           ←      DirDigests … End

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use syncd_certs::password::Verifier;
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
@@ -83,7 +84,9 @@ pub(crate) async fn serve(node: Arc<Receiver>, link: Link, number: u64) {
     let channels = Channels::default();
     let mut streams = JoinSet::new();
     let (asked, of) = (BTreeMap::new(), &mut streams);
-    let ended = Connection { node: &node, link: &link, channels: &channels, number, asked, streams: of }.run().await;
+    let (tell, told) = mpsc::unbounded_channel();
+    let connection = Connection { node: &node, link: &link, channels: &channels, number, asked, streams: of, tell };
+    let ended = connection.run(told).await;
     let cause = match &ended {
         Ok(()) => "it closed the connection".to_owned(),
         Err(e) => e.to_string(),
@@ -112,10 +115,12 @@ struct Connection<'a> {
     asked: BTreeMap<u32, Asked>,
     /// What serves its compares and change sets.
     streams: &'a mut JoinSet<()>,
+    /// What others have to say on its control stream.
+    tell: mpsc::UnboundedSender<Message>,
 }
 
 impl Connection<'_> {
-    async fn run(mut self) -> Result<(), Ended> {
+    async fn run(mut self, mut told: mpsc::UnboundedReceiver<Message>) -> Result<(), Ended> {
         let deadline = tokio::time::Instant::now() + PATIENCE;
         let (mut writer, mut reader) =
             tokio::time::timeout_at(deadline, self.link.accept_stream()).await.map_err(|_| Ended::Slow)??;
@@ -143,6 +148,7 @@ impl Connection<'_> {
                     Some(message) => self.control(message, &name, &mut writer).await?,
                     None => return Ok(()),
                 },
+                Some(message) = told.recv() => writer.write(&message).await?,
                 Some(_) = self.streams.join_next() => {}
                 stream = self.link.accept_stream() => {
                     let (writer, reader) = stream?;
@@ -219,6 +225,7 @@ impl Connection<'_> {
             proof: proof.clone(),
             attrs: open.attrs,
             link: self.link.clone(),
+            tell: self.tell.clone(),
         };
         tracing::info!(set = open.set, source = name, address = %session.address, "source connected, by {proof}");
         // It may have to wait for a commit, longer than a stranger may stay.

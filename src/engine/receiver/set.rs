@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Instant;
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, mpsc};
 
 use super::compare::refreshed;
 use super::incoming::{IncomingError, nack};
@@ -21,7 +21,7 @@ use crate::model::{Attrs, Digest, Epoch, Generation, Manifest, NodeKey, Op, Reco
 use crate::observe::{Counter, Monitor};
 use crate::session::{self, Opening, SessionId, Verdict};
 use crate::store::{Store, StoreError, Write, Writer};
-use crate::wire::{ChangeSet, Nack};
+use crate::wire::{ChangeSet, Message, Nack};
 
 /// One tree that this node receives.
 #[derive(Debug)]
@@ -69,6 +69,8 @@ pub struct Session {
     pub attrs: Attrs,
     /// Its connection.
     pub link: Link,
+    /// What is to go out on its control stream.
+    pub tell: mpsc::UnboundedSender<Message>,
 }
 
 /// What status tells of a set.
@@ -225,9 +227,17 @@ impl ReplicaSet {
         lock(&self.counts).clone()
     }
 
-    /// Lets the deletions of the next change set pass the guard.
-    pub fn approve(&self) {
-        *lock(&self.approved) = true;
+    /// Lets the deletions that the guard held back pass: the sources that are connected send them
+    /// again, with this approval; without any, the next change set that comes has it. Returns how
+    /// many are connected.
+    pub fn approve(&self) -> usize {
+        let sources = lock(&self.sources);
+        // Who is about to go is asked in vain: its deletions come with a compare once it is back.
+        let told =
+            sources.iter().filter(|((_, channel), s)| s.tell.send(Message::Released { channel: *channel }).is_ok());
+        let told = told.count();
+        *lock(&self.approved) = told == 0;
+        told
     }
 
     /// Brings what was agreed up to what is there now. No commit is under way meanwhile.

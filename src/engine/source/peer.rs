@@ -358,9 +358,10 @@ impl Task {
                 None => self.down(now, &format!("the peer refuses the connection: {:?}", refused.code)),
             },
             Message::Working => self.peer.channels.iter().for_each(|(_, t)| t.channel().handle_working(now)),
-            Message::Drifted { channel } => {
-                if let Some((_, target)) = self.peer.channels.get(channel as usize) {
-                    target.channel().handle_drifted(now);
+            Message::Released { channel } => {
+                if let Some((set, target)) = self.peer.channels.get(channel as usize) {
+                    tracing::info!(set = set.config.name, peer = %target, "deletions were approved there: sending them again");
+                    target.channel().approve();
                 }
             }
             _ => {}
