@@ -245,6 +245,50 @@ fn status_has_what_programs_need() {
 }
 
 #[test]
+fn what_happens_is_counted() {
+    let mut pair = TestPair::builder().build();
+    fs::write(pair.src().join("f"), "x").expect("write");
+    pair.source.start();
+    let count = |status: &serde_json::Value, name: &str| status["counters"][name].as_u64().expect("a counter");
+    pair.source.wait_status(EQUAL_WITHIN, "failed to connect", |status| count(status, "connect_failures") > 0);
+    pair.peer().start();
+    pair.wait_equal(EQUAL_WITHIN);
+    for n in 0..3 {
+        fs::write(pair.src().join(format!("more{n}")), [7; 10_000]).expect("write");
+        pair.wait_equal(EQUAL_WITHIN);
+    }
+    let idle = |status: &serde_json::Value| status["sets"][0]["targets"][0]["state"] == "idle";
+    pair.source.wait_status(EQUAL_WITHIN, "idle", idle);
+    let (here, there) = (pair.source.status(), pair.peers[0].node.status());
+    for (name, least) in [
+        ("change_sets_sent", 4),
+        ("entries_sent", 4),
+        ("events", 3),
+        ("scans", 1),
+        ("bytes_sent", 30_000),
+        ("bytes_received", 100),
+    ] {
+        assert!(count(&here, name) >= least, "{name} at the source: {here:#}");
+    }
+    for (name, least) in [("change_sets_applied", 4), ("entries_applied", 4), ("scans", 1), ("bytes_received", 30_000)]
+    {
+        assert!(count(&there, name) >= least, "{name} at the peer: {there:#}");
+    }
+    assert_eq!(count(&there, "change_sets_applied"), count(&here, "change_sets_sent"), "{here:#} {there:#}");
+    assert_eq!((count(&here, "refused"), count(&here, "overflows"), count(&there, "drift")), (0, 0, 0));
+    // What a connection that has ended carried stays counted.
+    let before = count(&there, "bytes_received");
+    pair.source.stop();
+    let gone = |status: &serde_json::Value| status["sets"][0]["sources"].as_array().is_some_and(Vec::is_empty);
+    pair.peers[0].node.wait_status(EQUAL_WITHIN, "alone", gone);
+    assert!(count(&pair.peers[0].node.status(), "bytes_received") >= before);
+    fs::write(pair.dst().join("f"), "somebody else").expect("write");
+    fs::write(pair.src().join("f"), "the source").expect("write");
+    pair.source.start();
+    pair.wait_equal(EQUAL_WITHIN);
+}
+
+#[test]
 fn verify_finds_what_nobody_else_would() {
     let pair = TestPair::start();
     fs::write(pair.src().join("f"), "what it should be").expect("write");
@@ -277,6 +321,14 @@ fn verify_finds_what_nobody_else_would() {
     assert!(objects.iter().any(|o| o["difference"]["path"] == "f"), "{objects:?}");
     assert!(objects.iter().any(|o| o["verified"][0]["differences"].as_u64() > Some(0)), "{objects:?}");
     assert_eq!(fs::read_to_string(&file).expect("f"), "what it shouldn't", "verify repairs nothing");
+    // Nor does the source's look make what it found there the new truth: the peer alone still sees it, again and again.
+    for _ in 0..2 {
+        let alone = pair.peers[0].node.ask(&["verify"]);
+        assert_eq!(alone.status.code(), Some(1), "{alone:?}");
+        assert!(String::from_utf8_lossy(&alone.stdout).contains("f: content"), "{alone:?}");
+    }
+    let unlike = pair.source.ask(&["verify"]);
+    assert_eq!(unlike.status.code(), Some(1), "{unlike:?}");
 
     assert_eq!(pair.source.ask(&["verify", "nonesuch"]).status.code(), Some(3));
 }

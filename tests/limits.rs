@@ -260,6 +260,93 @@ fn what_may_not_be_read_is_reported_and_all_else_goes_on() {
     pair.source.wait_status(SHOWN_WITHIN, "mended", |status| set(status)["problems"].as_array().unwrap().is_empty());
 }
 
+#[test]
+fn deletions_that_the_peer_holds_back_go_once_they_are_approved_there() {
+    // The source would delete whatever it is told to: the guard of the peer alone holds it back.
+    let mut pair = TestPair::builder().source_set("delete=always").build();
+    fill(pair.src(), 40);
+    pair.start_all();
+    pair.wait_equal(EQUAL_WITHIN);
+    pair.source.pause();
+    for n in 0..30 {
+        fs::remove_file(pair.src().join(format!("{n}.conf"))).unwrap();
+    }
+    pair.source.resume();
+    let peer = &pair.peers[0].node;
+    peer.wait_status(SHOWN_WITHIN, "halted", |status| has(&set(status)["halted"], "syncd approve data"));
+    pair.source
+        .wait_status(SHOWN_WITHIN, "held", |status| set(status)["targets"][0]["deletions_held"].as_u64() >= Some(30));
+    assert_eq!(fs::read_dir(pair.dst()).unwrap().count(), 41, "the guard let deletions through");
+    syncd(peer, &["approve", "data"]);
+    pair.wait_equal(EQUAL_WITHIN);
+    peer.wait_status(SHOWN_WITHIN, "released", |status| set(status)["halted"].is_null());
+    pair.source.wait_status(SHOWN_WITHIN, "at rest", |status| set(status)["targets"][0]["pending"] == 0);
+    // One approval is for what was held back, and for nothing that comes later.
+    let more =
+        |from: usize| (from..from + 40).for_each(|n| fs::write(pair.src().join(format!("{n}.conf")), "x").unwrap());
+    more(100);
+    pair.wait_equal(EQUAL_WITHIN);
+    pair.source.pause();
+    (100..140).for_each(|n| fs::remove_file(pair.src().join(format!("{n}.conf"))).unwrap());
+    pair.source.resume();
+    peer.wait_status(SHOWN_WITHIN, "halted again", |status| has(&set(status)["halted"], "syncd approve data"));
+}
+
+/// A file that nobody may replace, for as long as this lives.
+struct Immutable(PathBuf);
+
+impl Immutable {
+    /// None where there is no such thing.
+    fn new(path: PathBuf) -> Option<Self> {
+        run(&["chattr", "+i", path.to_str().unwrap()]).then_some(Self(path))
+    }
+}
+
+impl Drop for Immutable {
+    fn drop(&mut self) {
+        run(&["chattr", "-i", self.0.to_str().unwrap()]);
+    }
+}
+
+#[test]
+fn what_a_peer_cannot_apply_is_listed_with_it_and_told_once_until_it_heals() {
+    let test = "what_a_peer_cannot_apply_is_listed_with_it_and_told_once_until_it_heals";
+    if !skip::am_root(test) {
+        return;
+    }
+    let pair = TestPair::start();
+    fill(pair.src(), 3);
+    pair.wait_equal(EQUAL_WITHIN);
+    let Some(frozen) = Immutable::new(pair.dst().join("1.conf")) else {
+        return skip::skipped(test, "immutable files (chattr +i)");
+    };
+    fs::write(pair.src().join("1.conf"), "changed").unwrap();
+    let listed = |status: &Value| {
+        let problems = set(status)["problems"].as_array().unwrap();
+        let [problem] = &problems[..] else { return false };
+        problem["path"] == "1.conf" && has(&problem["peer"], "127.0.0.1") && has(&problem["cause"], "not permitted")
+    };
+    pair.source.wait_status(SHOWN_WITHIN, "listed", listed);
+    let people = String::from_utf8(pair.source.ask(&["status"]).stdout).unwrap();
+    let line = people.lines().find(|line| line.contains("! 1.conf")).unwrap_or_default();
+    assert!(line.contains("at 127.0.0.1") && line.contains("not permitted"), "{people}");
+    // It is tried again and again, and told once.
+    let sent = |status: &Value| status["counters"]["change_sets_sent"].as_u64().unwrap();
+    let before = sent(&pair.source.status());
+    pair.source.wait_status(SHOWN_WITHIN, "tried again", |status| sent(status) >= before + 3);
+    assert_eq!(pair.source.log().matches("not applied there").count(), 1, "{}", pair.source.log());
+    fs::write(pair.src().join("2.conf"), "goes on").unwrap();
+    let arrived = || fs::read_to_string(pair.dst().join("2.conf")).is_ok_and(|text| text == "goes on");
+    assert!(wait_until(EQUAL_WITHIN, arrived), "one path holds up all else");
+    pair.source.wait_status(SHOWN_WITHIN, "still listed", listed);
+    drop(frozen);
+    syncd(&pair.source, &["replay"]);
+    pair.wait_equal(EQUAL_WITHIN);
+    let healed = |status: &Value| set(status)["problems"].as_array().unwrap().is_empty();
+    pair.source.wait_status(SHOWN_WITHIN, "healed", healed);
+    assert_eq!(pair.source.log().matches("is kept equal there again").count(), 1, "{}", pair.source.log());
+}
+
 /// A pair of ten files whose source root was taken away and made again with one new file; deletions are halted.
 fn root_made_again() -> TestPair {
     let mut pair = TestPair::builder().build();

@@ -220,6 +220,22 @@ fn the_fail_log_is_for_people_and_never_a_script() {
 }
 
 #[test]
+fn the_list_shows_how_the_link_stands_now() {
+    let mut pair = TestPair::builder().source_password("wrong").build();
+    fs::write(pair.src().join("f"), "x").expect("write");
+    pair.source.start();
+    let says = |pair: &TestPair, cause: &str| {
+        let shown = || about(&list(&pair.source), "f").iter().any(|line| line.contains(cause));
+        assert!(wait_until(EQUAL_WITHIN, shown), "{cause}: {}", list(&pair.source));
+    };
+    // The first compare would find it; what changes meanwhile is pending by its name.
+    fs::write(pair.src().join("f"), "y").expect("write");
+    says(&pair, "nobody listens on UDP port");
+    pair.peer().start();
+    says(&pair, "wrong password");
+}
+
+#[test]
 fn replay_tries_now() {
     let mut pair = TestPair::builder().build();
     fs::write(pair.src().join("f"), "x").expect("write");

@@ -96,7 +96,8 @@ fn set(set: &SetStatus, text: &mut String) -> fmt::Result {
     set.sources.iter().try_for_each(|s| source(s, text))?;
     counts(set, text)?;
     for problem in set.problems.iter().take(PROBLEMS) {
-        writeln!(text, "  ! {}: {}", render::plain(&problem.path), render::plain(&problem.cause))?;
+        let at = problem.peer.as_ref().map_or(String::new(), |peer| format!(" at {}", render::plain(peer)));
+        writeln!(text, "  ! {}{at}: {}", render::plain(&problem.path), render::plain(&problem.cause))?;
     }
     if set.problems.len() > PROBLEMS {
         writeln!(text, "  ! and {} more paths, see --json", set.problems.len() - PROBLEMS)?;

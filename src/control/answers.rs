@@ -11,6 +11,7 @@ use super::protocol::{
 };
 use super::server::{Call, Responder};
 use crate::engine::{Found, Node, ReplicaSet, SourceSet, Target};
+use crate::model::RelPath;
 use crate::session::{Fault, PeerState, Phase};
 
 /// The node that runs now: a reload puts another in its place.
@@ -71,7 +72,7 @@ pub fn status(node: &Node) -> Status {
         listen: node.listening.map(|a| a.to_string()),
         uptime_seconds: node.started.elapsed().as_secs(),
         sets: sources.chain(replicas).collect(),
-        counters: node.monitor.counters(),
+        counters: node.counters(),
         store_fault: node.store_fault(),
     }
 }
@@ -100,14 +101,24 @@ fn source_status(node: &Node, set: &SourceSet) -> SetStatus {
             polled: watch.polled,
         }),
         targets: set.targets.iter().map(|t| target_status(node, t)).collect(),
-        problems: problems(node, &set.config.name),
+        problems: problems(node, set),
         ..SetStatus::default()
     }
 }
 
-fn problems(node: &Node, set: &str) -> Vec<ProblemPath> {
-    let (problems, _) = node.monitor.problems(set);
-    problems.into_iter().map(|p| ProblemPath { path: p.path.to_string(), cause: p.cause }).collect()
+/// What cannot be kept equal: paths that are the trouble here, and those that are it at one peer.
+fn problems(node: &Node, set: &SourceSet) -> Vec<ProblemPath> {
+    let (problems, _) = node.monitor.problems(&set.config.name);
+    let here = problems.into_iter().map(|p| ProblemPath { path: p.path.to_string(), peer: None, cause: p.cause });
+    let there = set.targets.iter().flat_map(|target| {
+        let peer = target.to_string();
+        let problem = move |(path, cause): (RelPath, String)| {
+            let cause = format!("not applied there: {cause}");
+            ProblemPath { path: path.to_string(), peer: Some(peer.clone()), cause }
+        };
+        target.failed().into_iter().map(problem)
+    });
+    here.chain(there).collect()
 }
 
 fn target_status(node: &Node, target: &Target) -> TargetStatus {
@@ -194,7 +205,7 @@ async fn verify(node: &Node, name: Option<&str>, reply: Responder) {
     for set in node.sources.iter().filter(|s| wanted(&s.config.name)) {
         for target in &set.targets {
             reply.progress(&format!("comparing {} with {target}", set.config.name), results.len() as u64, None);
-            let outcome = node.verify(set, target).await;
+            let outcome = node.verify(target).await;
             let entries = set.index.lock().manifest().len();
             results.push(tell(&reply, &set.config.name, &target.to_string(), entries, outcome).await);
         }
@@ -246,7 +257,7 @@ async fn list_pending(node: &Node, reply: Responder) {
                 target: target.to_string(),
                 path: n.path.to_string(),
                 age_seconds: n.since.elapsed().as_secs(),
-                cause: n.fault.or(channel.fault()).map(|f| f.cause.clone()),
+                cause: Some(channel.cause(&n)),
             };
             channel.unacknowledged().map(name).collect()
         };
@@ -268,8 +279,11 @@ fn release(node: &Node, name: &str, with_deletions: bool) -> Response {
     }
     match node.receiver.as_ref().and_then(|r| r.set(name)) {
         Some(set) if with_deletions => {
-            set.approve();
-            done(format!("{name}: the deletions of the next change set pass the guard"))
+            let what = match set.approve() {
+                0 => "no source is connected: the deletions of the next change set pass the guard",
+                _ => "released; the source sends the deletions that were held back again, and they pass the guard",
+            };
+            done(format!("{name}: {what}"))
         }
         Some(_) => done(format!("{name}: nothing to resume at a replica; its primary decides")),
         None => failed(format!("there is no set {name:?} here; `syncd status` lists them")),

@@ -271,6 +271,9 @@ pub struct SourceStatus {
 pub struct ProblemPath {
     /// The path, escaped for people.
     pub path: String,
+    /// The receiver, and the set there, that could not make it; none when the trouble is here.
+    #[serde(default)]
+    pub peer: Option<String>,
     /// Why.
     pub cause: String,
 }

@@ -6,6 +6,7 @@
 //! | how does a change find its way out? | `source` |
 //! | how does it come in? | `receiver` |
 //! | which threads touch files, and as whom? | `pool` |
+//! | how does the other side know that this one is at work? | `speak` |
 
 mod differences;
 mod names;
@@ -14,6 +15,7 @@ mod place;
 mod pool;
 mod receiver;
 mod source;
+mod speak;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

@@ -11,16 +11,16 @@ use syncd_certs::{Identity, IdentityError};
 use tokio::sync::{Notify, oneshot, watch};
 use tokio::task::JoinSet;
 
-use super::differences::{Found, describe};
+use super::differences::Found;
 use super::pool::{Pool, PoolError};
 use super::receiver::{Receiver, ReplicaSet, ServeError};
-use super::source::{Difference, Index, Peer, Shared, SourceSet, Target, Watching, target_id};
+use super::source::{Index, Peer, Shared, SourceSet, Target, Watching, target_id};
 use crate::config::{self, Config};
 use crate::filter::Filter;
 use crate::fs::Root;
 use crate::link::{Endpoint, Limits, LinkError, Server};
 use crate::model::{Epoch, NodeKey, RelPath};
-use crate::observe::{FailLog, Monitor};
+use crate::observe::{Counter, FailLog, Monitor};
 use crate::session::{self, Channel};
 use crate::store::{Store, StoreError, Writer};
 use crate::watch::{self as watcher, Pace, Watcher};
@@ -189,7 +189,8 @@ impl Starting {
         let endpoint = Endpoint::serving(&self.identity, self.config.tuning.idle_timeout, listen)?;
         let threads = self.config.tuning.threads;
         let open = |set: &config::ReplicaSet| {
-            ReplicaSet::open(set.clone(), threads, self.store.clone(), self.writer.clone()).map(Arc::new)
+            let (store, writer) = (self.store.clone(), self.writer.clone());
+            ReplicaSet::open(set.clone(), threads, store, writer, self.monitor.clone()).map(Arc::new)
         };
         let sets = self.config.replicas.iter().map(open).collect::<Result<_, _>>()?;
         let (name, trust) = (self.config.node.name.clone(), self.config.trust_first_use);
@@ -251,7 +252,7 @@ impl Starting {
             });
             if !resumed || acked.number == 0 {
                 // What it holds was never known, or nobody remembers: no retry log can tell.
-                channel.request_compare(false);
+                channel.request_compare();
             }
             let target = Target::new(target.clone(), channel, source.options.compression, wake);
             target.restore(&self.store)?;
@@ -340,21 +341,28 @@ impl Node {
         }
     }
 
-    /// Every path of `set` at which `target` differs, by content and metadata.
+    /// Every path of its set at which `target` differs, by content and metadata.
     ///
     /// # Errors
     /// Why it cannot be told, for people.
-    pub async fn verify(&self, set: &SourceSet, target: &Arc<Target>) -> Result<Vec<Found>, String> {
+    pub async fn verify(&self, target: &Arc<Target>) -> Result<Vec<Found>, String> {
         let goes_there = |p: &&Arc<Peer>| p.channels.iter().any(|(_, t)| Arc::ptr_eq(t, target));
         let peer = self.peers.iter().find(goes_there).ok_or("it has no peer")?;
-        let differences = peer.verify(target).await?;
-        let index = set.index.lock();
-        let attrs = set.config.options.attrs;
-        let found = |(path, theirs): Difference| {
-            let what = describe(index.manifest().entry(&path), theirs.as_ref(), attrs);
-            Found { path, what }
-        };
-        Ok(differences.into_iter().map(found).collect())
+        peer.verify(target).await
+    }
+
+    /// What was counted since the start, by name.
+    #[must_use]
+    pub fn counters(&self) -> BTreeMap<String, u64> {
+        let mut counters = self.monitor.counters();
+        let here = self.receiver.as_ref().map_or((0, 0), |receiver| receiver.bytes());
+        let (sent, received) =
+            self.peers.iter().map(|peer| peer.standing()).fold(here, |(sent, received), standing| {
+                (sent + standing.bytes_sent, received + standing.bytes_received)
+            });
+        counters.insert(Counter::BytesSent.name().to_owned(), sent);
+        counters.insert(Counter::BytesReceived.name().to_owned(), received);
+        counters
     }
 
     /// Why the store cannot be written; none while it can.

@@ -26,6 +26,7 @@ struct Inner {
     connection: Connection,
     node_key: NodeKey,
     exporter: [u8; 32],
+    patience: Duration,
     admission: Admission,
 }
 
@@ -47,7 +48,12 @@ pub struct LinkStats {
 }
 
 impl Link {
-    pub(super) fn new(connection: Connection, own: NodeKey, admission: Admission) -> Result<Self, LinkError> {
+    pub(super) fn new(
+        connection: Connection,
+        own: NodeKey,
+        patience: Duration,
+        admission: Admission,
+    ) -> Result<Self, LinkError> {
         let peer = canonical(connection.remote_address());
         let failed = |cause: &str| LinkError::Transport { peer, cause: cause.to_owned() };
         let node_key = peer_key(&connection).ok_or_else(|| failed("the peer has shown no certificate"))?;
@@ -59,7 +65,19 @@ impl Link {
         connection
             .export_keying_material(&mut exporter, tls::EXPORTER_LABEL, b"")
             .map_err(|_| failed("TLS exports no key"))?;
-        Ok(Self(Arc::new(Inner { connection, node_key, exporter, admission })))
+        Ok(Self(Arc::new(Inner { connection, node_key, exporter, patience, admission })))
+    }
+
+    /// Whether both are the same connection.
+    #[must_use]
+    pub fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
+    /// How long any stream but the control stream may be silent while this node reads it.
+    #[must_use]
+    pub fn patience(&self) -> Duration {
+        self.0.patience
     }
 
     /// Where the peer is now; it may move. IPv4 addresses are shown as such.
@@ -131,11 +149,14 @@ impl Link {
     }
 
     fn framed(&self, (send, receive): (SendStream, RecvStream)) -> Result<(FrameWriter, FrameReader), LinkError> {
-        if send.id().index() == 0 {
+        let is_control = send.id().index() == 0;
+        if is_control {
             // Fails only where the stream is closed already, which the first write will tell.
             let _ = send.set_priority(1);
         }
-        Ok((FrameWriter::new(send, self.clone()), FrameReader::new(receive, self.clone())))
+        // On the control stream there may be nothing to say for days.
+        let patience = (!is_control).then_some(self.0.patience);
+        Ok((FrameWriter::new(send, self.clone()), FrameReader::new(receive, patience, self.clone())))
     }
 
     /// Closes the connection and tells the peer `reason`; what was sent may not arrive.

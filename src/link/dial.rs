@@ -36,7 +36,7 @@ impl Endpoint {
             .map_err(|e| LinkError::Address { peer, cause: e.to_string() })?;
         tokio::select! {
             done = timeout(limit, connecting) => match done {
-                Ok(Ok(connection)) => Link::new(connection, self.own, Admission::ours()),
+                Ok(Ok(connection)) => Link::new(connection, self.own, self.patience, Admission::ours()),
                 Ok(Err(e)) => Err(LinkError::connection(peer, &e)),
                 Err(_) => Err(LinkError::NoAnswer { peer, after: limit }),
             },

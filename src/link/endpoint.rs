@@ -17,6 +17,8 @@ pub struct Endpoint {
     pub(super) quinn: quinn::Endpoint,
     pub(super) client: ClientConfig,
     pub(super) own: NodeKey,
+    /// How long a stream of its connections may be silent.
+    pub(super) patience: Duration,
 }
 
 impl Endpoint {
@@ -52,7 +54,8 @@ impl Endpoint {
         let socket = socket::bind(address).map_err(failed)?;
         let runtime = Arc::new(TokioRuntime);
         let quinn = quinn::Endpoint::new(tuning::endpoint(identity), server, socket, runtime).map_err(failed)?;
-        Ok(Self { quinn, client, own: NodeKey(identity.node_key()) })
+        let patience = tuning::patience(idle_timeout);
+        Ok(Self { quinn, client, own: NodeKey(identity.node_key()), patience })
     }
 
     /// Where the socket is bound; the port is the real one where 0 was asked for.

@@ -123,6 +123,14 @@ pub enum LinkError {
         /// How long was waited.
         after: Duration,
     },
+    /// The connection lives, and nothing came on a stream on which the peer has something to say.
+    #[error("{peer}: went silent in the middle of its work, for {} s", .after.as_secs_f32())]
+    Stalled {
+        /// The peer.
+        peer: SocketAddr,
+        /// How long was waited.
+        after: Duration,
+    },
     /// The peer gave a stream up.
     #[error("{peer}: gave the stream up (code {code})")]
     StreamReset {

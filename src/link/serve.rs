@@ -12,7 +12,6 @@ use tokio::time::timeout;
 use super::connection::Admission;
 use super::gate::{Decision, Gate, Limits};
 use super::{Endpoint, Link, LinkError};
-use crate::model::NodeKey;
 
 /// What became of those who came, since the start.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -78,8 +77,7 @@ impl Server {
         let address = incoming.remote_address();
         match self.door.knock(address.ip(), incoming.remote_address_validated()) {
             Ok(pass) => {
-                let (own, limits) = (self.endpoint.own, self.limits);
-                self.handshakes.spawn(handshake(incoming, pass, own, limits));
+                self.handshakes.spawn(handshake(incoming, pass, self.endpoint.clone(), self.limits));
             }
             Err(Decision::Prove) if incoming.may_retry() => {
                 // Fails only for an address that is proven already.
@@ -93,7 +91,7 @@ impl Server {
     }
 }
 
-async fn handshake(incoming: Incoming, pass: Pass, own: NodeKey, limits: Limits) -> Option<Link> {
+async fn handshake(incoming: Incoming, pass: Pass, endpoint: Endpoint, limits: Limits) -> Option<Link> {
     let peer = incoming.remote_address();
     let done = async {
         let connecting = incoming.accept().map_err(|e| LinkError::connection(peer, &e))?;
@@ -104,7 +102,8 @@ async fn handshake(incoming: Incoming, pass: Pass, own: NodeKey, limits: Limits)
         Err(_) => Err(LinkError::NoAnswer { peer, after: limits.handshake }),
     };
     let door = Arc::clone(&pass.door);
-    let link = connected.and_then(|connection| Link::new(connection, own, Admission::stranger(pass)));
+    let link = connected
+        .and_then(|connection| Link::new(connection, endpoint.own, endpoint.patience, Admission::stranger(pass)));
     match link {
         Ok(link) => {
             door.connected.fetch_add(1, Ordering::Relaxed);

@@ -15,26 +15,37 @@ use crate::wire::{Decoder, FrameError, Message, encode_uncopied};
 pub struct FrameReader {
     stream: RecvStream,
     decoder: Decoder,
+    /// How long nothing at all may come.
+    patience: Option<Duration>,
     link: Link,
 }
 
 impl FrameReader {
-    pub(super) fn new(stream: RecvStream, link: Link) -> Self {
-        Self { stream, decoder: Decoder::new(), link }
+    pub(super) fn new(stream: RecvStream, patience: Option<Duration>, link: Link) -> Self {
+        Self { stream, decoder: Decoder::new(), patience, link }
     }
 
     /// The next message, none at the end of the stream. Cancel safe.
     ///
     /// # Errors
-    /// [`LinkError`]; after a frame that breaks the rules, or too much of it from a stranger, the
+    /// [`LinkError::Stalled`] when not one byte comes for [`Link::patience`], but on the control
+    /// stream, which may be silent for as long as it likes. [`LinkError`]; after a frame that breaks the rules, or too much of it from a stranger, the
     /// whole link is closed.
     pub async fn read(&mut self) -> Result<Option<Message>, LinkError> {
         loop {
             if let Some(message) = self.decoder.poll().map_err(|e| self.broken(e))? {
-                self.link.spend(1, 0)?;
+                // Nothing has to be held for a sign of life.
+                self.link.spend(usize::from(message != Message::Working), 0)?;
                 return Ok(Some(message));
             }
-            let read = self.stream.read_buf(self.decoder.room()).await;
+            let read = self.stream.read_buf(self.decoder.room());
+            let read = match self.patience {
+                None => read.await,
+                Some(after) => match timeout(after, read).await {
+                    Ok(read) => read,
+                    Err(_) => return Err(LinkError::Stalled { peer: self.link.remote_address(), after }),
+                },
+            };
             match read.map_err(|e| self.lost(e))? {
                 0 => return self.decoder.finish().map(|()| None).map_err(|e| self.broken(e)),
                 read => self.link.spend(0, read)?,

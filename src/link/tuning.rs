@@ -9,6 +9,8 @@ use syncd_certs::Identity;
 
 use super::reset::{RandomIds, ResetKey};
 
+use crate::wire::WORKING_EVERY;
+
 /// The largest UDP payload in bytes. With segmentation offload the kernel takes ten packets as one
 /// buffer of at most 64 KiB: beyond 6,550 it refuses, quinn does not notice, and whole batches are
 /// lost.
@@ -56,6 +58,12 @@ pub(super) fn transport(idle_timeout: Duration) -> TransportConfig {
     config.max_concurrent_uni_streams(VarInt::from_u32(0));
     config.datagram_receive_buffer_size(None);
     config
+}
+
+/// How long a stream may be silent while this node waits for what comes on it. The connection, which
+/// is kept alive by itself, shows no more than that the host lives; and a disk may hang for a while.
+pub(super) fn patience(idle_timeout: Duration) -> Duration {
+    idle_timeout.max(WORKING_EVERY).saturating_mul(4)
 }
 
 /// What a socket receives at most, so that the peer's MTU discovery gets there; and how connections

@@ -59,6 +59,8 @@ counters! {
     Refused => "refused",
     /// Trees or parts of them that were scanned.
     Scans => "scans",
+    /// Transfers that were given up since the other side went silent in the middle of them.
+    Stalls => "stalls",
 }
 
 /// Where the engine reports to. Cloning is cheap, counting is one atomic addition.

@@ -28,10 +28,7 @@ pub enum Action {
     /// Ask the peer for the set; `handle_opened` or `handle_refused` follows.
     Open,
     /// Compare the index with the peer's tree; `handle_compared` or `handle_compare_failed` follows.
-    Compare {
-        /// Read all content again.
-        deep: bool,
-    },
+    Compare,
     /// Plan and send a change set; `handle_ack`, `handle_nack` or `handle_empty` follows.
     Send(Sending),
     /// The peer knows a newer epoch: take one above it, persist it, and call `handle_epoch`.

@@ -1,12 +1,12 @@
 //! One set on its way to one peer: what the peer does not hold yet, and what is sent next.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use super::action::{Action, Options, Phase, Sending};
+use super::action::{Action, Options, Sending};
 use super::fault::{self, Fault};
 use super::flight::{Fate, Flight, Flown, LeftOut};
-use super::names::{Name, Names, Unacknowledged};
+use super::names::{Name, Names};
 use super::retry::Backoff;
 use crate::model::{Base, Entry, Epoch, Generation, RelPath};
 use crate::plan::{Plan, Step};
@@ -15,14 +15,19 @@ use crate::wire::{Ack, Failed, Nack, NackCode, Refusal};
 /// How many hints of moves are kept; one that is dropped costs bytes, nothing else.
 const MAX_MOVES: usize = 100_000;
 
+/// How long a peer may say nothing when it is asked for the set.
+const OPEN_LIMIT: Duration = Duration::from_secs(20);
+
 #[derive(Clone, Copy, Debug)]
-enum State {
+pub(super) enum State {
     Closed,
-    Opening,
+    /// `limit` is when the peer has to have said something.
+    Opening {
+        limit: Instant,
+    },
     /// `started` is the count of events when the compare began.
     Comparing {
         started: u64,
-        deep: bool,
     },
     Live,
     Fenced {
@@ -39,18 +44,18 @@ enum State {
 #[derive(Clone, Debug)]
 pub struct Channel {
     full_compare: bool,
-    epoch: Epoch,
+    pub(super) epoch: Epoch,
     /// The generation that the index has reached.
     number: u64,
     link_up: bool,
-    state: State,
-    names: Names,
+    pub(super) state: State,
+    pub(super) names: Names,
     moves: Vec<(RelPath, RelPath)>,
-    flight: Option<Flight>,
+    pub(super) flight: Option<Flight>,
     /// Counts the events that touch names.
     events: u64,
-    /// A compare is due; whether a deep one.
-    compare: Option<bool>,
+    /// A compare is due.
+    pub(super) compare: bool,
     /// After refusals and after change sets that the peer could not take.
     retry: Backoff,
     /// After compares that failed or that change nothing for the better.
@@ -59,10 +64,12 @@ pub struct Channel {
     /// A newer epoch may be answered by taking another: once for each start and each `resume`.
     may_take_epoch: bool,
     approved: bool,
-    acked: Generation,
+    pub(super) acked: Generation,
     /// What a cut change set would have reached: nobody knows whether it did.
     cut: Option<(Epoch, u64)>,
-    fault: Option<Fault>,
+    pub(super) fault: Option<Fault>,
+    /// The last attempt failed while the connection stayed.
+    pub(super) failing: bool,
 }
 
 // What happens to the connection and to the set on it.
@@ -81,7 +88,7 @@ impl Channel {
             moves: Vec::new(),
             flight: None,
             events: 0,
-            compare: None,
+            compare: false,
             retry: backoff(0),
             compare_retry: backoff(1),
             close: None,
@@ -90,6 +97,7 @@ impl Channel {
             acked: options.acked,
             cut: None,
             fault: None,
+            failing: false,
         }
     }
 
@@ -130,15 +138,16 @@ impl Channel {
 
     /// The peer opened the set: the newest epoch it has seen, and the generation that is live.
     pub fn handle_opened(&mut self, newest: Epoch, generation: Generation) {
-        if !matches!(self.state, State::Opening) {
+        if !matches!(self.state, State::Opening { .. }) {
             return;
         }
         self.state = State::Live;
+        self.failing = false;
         let at = |g: Generation| (g.epoch, g.number);
         let expected = at(generation) == at(self.acked) || Some(at(generation)) == self.cut;
         // Else somebody wrote there since, or it lost what it had.
         if self.full_compare || !expected {
-            self.compare.get_or_insert(false);
+            self.compare = true;
         }
         self.cut = None;
         if generation.epoch == self.epoch {
@@ -147,6 +156,13 @@ impl Channel {
         }
         if newest > self.epoch {
             self.state = State::Fenced { newest };
+        }
+    }
+
+    /// The peer says that it is at work: a commit may have to end before it can answer.
+    pub fn handle_working(&mut self, now: Instant) {
+        if let State::Opening { limit } = &mut self.state {
+            *limit = now + OPEN_LIMIT;
         }
     }
 
@@ -177,7 +193,7 @@ impl Channel {
         {
             // Another primary wrote there: nothing is known of what the peer holds.
             self.state = State::Live;
-            self.compare.get_or_insert(false);
+            self.compare = true;
         }
     }
 }
@@ -215,21 +231,22 @@ impl Channel {
 
     /// A compare that was asked for is due: the peer's tree was changed by somebody else, or an
     /// operator wants it.
-    pub fn request_compare(&mut self, deep: bool) {
-        self.compare = Some(deep || self.compare == Some(true));
+    pub fn request_compare(&mut self) {
+        self.compare = true;
     }
 
     /// The peer found its tree changed by somebody else.
     pub fn handle_drifted(&mut self, now: Instant) {
-        self.request_compare(false);
+        self.request_compare();
         self.compare_retry.fail(now);
     }
 
     /// The compare is done: these paths differ, each with what the peer holds there. Names that
     /// are not among them are equal, unless they were touched after it began.
     pub fn handle_compared(&mut self, now: Instant, differences: Vec<(RelPath, Option<Entry>)>) {
-        let State::Comparing { started, .. } = self.state else { return };
+        let State::Comparing { started } = self.state else { return };
         self.state = State::Live;
+        self.failing = false;
         if differences.is_empty() {
             self.compare_retry.reset();
         }
@@ -243,13 +260,14 @@ impl Channel {
         }
         self.compare_is_due_again();
         self.compare_retry.fail(now);
+        self.failing = true;
         self.blame(now, cause.to_owned());
     }
 
     fn compare_is_due_again(&mut self) {
-        if let State::Comparing { deep, .. } = self.state {
+        if let State::Comparing { .. } = self.state {
             self.state = State::Live;
-            self.request_compare(deep);
+            self.request_compare();
         }
     }
 }
@@ -289,6 +307,7 @@ impl Channel {
     pub fn handle_empty(&mut self, now: Instant) {
         if let Some(flight) = self.flight.take() {
             self.retry.reset();
+            self.failing = false;
             self.settle(now, flight, &[], false);
         }
     }
@@ -303,6 +322,7 @@ impl Channel {
         }
         self.acked = ack.generation;
         self.retry.reset();
+        self.failing = false;
         if flight.approved {
             self.approved = false;
         }
@@ -321,6 +341,7 @@ impl Channel {
             return;
         }
         self.blame(now, format!("the peer refused: {}", nack.cause));
+        self.failing = true;
         self.retry.fail(now);
         self.compare_is_due_again();
         if let Some(flight) = self.flight.take() {
@@ -453,7 +474,7 @@ impl Channel {
     }
 }
 
-// What comes next, and what status shows.
+// What comes next.
 impl Channel {
     /// What to do next; to be called until it returns none.
     pub fn poll_action(&mut self, now: Instant) -> Option<Action> {
@@ -462,8 +483,14 @@ impl Channel {
         }
         self.names.wake(now);
         match self.state {
+            State::Opening { limit } if limit <= now => {
+                let cause =
+                    format!("the peer did not answer within {} s whether it opens the set", OPEN_LIMIT.as_secs());
+                self.blame(now, cause.clone());
+                Some(Action::CloseLink { cause })
+            }
             State::Closed if self.link_up && self.retry.is_due(now) => {
-                self.state = State::Opening;
+                self.state = State::Opening { limit: now + OPEN_LIMIT };
                 Some(Action::Open)
             }
             State::Fenced { newest } if std::mem::take(&mut self.may_take_epoch) => Some(Action::TakeEpoch { newest }),
@@ -477,8 +504,9 @@ impl Channel {
     pub fn poll_timeout(&self) -> Option<Instant> {
         match self.state {
             State::Closed if self.link_up => self.retry.due(),
+            State::Opening { limit } => Some(limit),
             State::Live if self.flight.is_none() => {
-                let compare = self.compare.and(self.compare_retry.due());
+                let compare = self.compare_retry.due().filter(|_| self.compare);
                 let send = if self.names.has_ready() {
                     self.retry.due()
                 } else {
@@ -491,12 +519,10 @@ impl Channel {
     }
 
     fn next(&mut self, now: Instant) -> Option<Action> {
-        if let Some(deep) = self.compare
-            && self.compare_retry.is_due(now)
-        {
-            self.compare = None;
-            self.state = State::Comparing { started: self.events, deep };
-            return Some(Action::Compare { deep });
+        if self.compare && self.compare_retry.is_due(now) {
+            self.compare = false;
+            self.state = State::Comparing { started: self.events };
+            return Some(Action::Compare);
         }
         (self.names.has_ready() && self.retry.is_due(now)).then(|| self.send())
     }
@@ -528,74 +554,5 @@ impl Channel {
             approved: self.approved,
         });
         Action::Send(sending)
-    }
-
-    /// Where it stands.
-    #[must_use]
-    pub fn phase(&self) -> Phase {
-        match self.state {
-            State::Closed => Phase::Closed,
-            State::Opening => Phase::Opening,
-            State::Comparing { .. } => Phase::Comparing,
-            State::Live => Phase::Live,
-            State::Fenced { newest } => Phase::Fenced { newest },
-        }
-    }
-
-    /// Whether the peer holds all that is known here, both trees compared where that is wanted.
-    #[must_use]
-    pub fn is_settled(&self) -> bool {
-        matches!(self.state, State::Live) && self.compare.is_none() && self.pending() == 0
-    }
-
-    /// How many names are unacknowledged, those under way and those held back included.
-    #[must_use]
-    pub fn pending(&self) -> usize {
-        // A name that was touched while it is under way counts once.
-        let flying = self.flight.iter().flat_map(|flight| flight.names.keys());
-        self.names.len() + flying.filter(|path| !self.names.contains(path)).count()
-    }
-
-    /// How many deletions a guard holds back until `approve` or `resume`.
-    #[must_use]
-    pub fn held(&self) -> usize {
-        self.names.held()
-    }
-
-    /// How many names are under way; none when no change set is.
-    #[must_use]
-    pub fn in_flight(&self) -> Option<usize> {
-        self.flight.as_ref().map(|flight| flight.names.len())
-    }
-
-    /// Every unacknowledged name, in no particular order; one that was touched while it is under
-    /// way comes twice, the elder first.
-    pub fn unacknowledged(&self) -> impl Iterator<Item = Unacknowledged<'_>> {
-        let flying = self.flight.iter().flat_map(|flight| &flight.names);
-        flying.map(|(path, flown)| flown.name.shown(path, false)).chain(self.names.iter())
-    }
-
-    /// Since when the oldest name is unacknowledged.
-    #[must_use]
-    pub fn oldest(&self) -> Option<Instant> {
-        self.unacknowledged().map(|name| name.since).min()
-    }
-
-    /// The last generation that the peer acknowledged or reported.
-    #[must_use]
-    pub fn acked(&self) -> Generation {
-        self.acked
-    }
-
-    /// The source's epoch.
-    #[must_use]
-    pub fn epoch(&self) -> Epoch {
-        self.epoch
-    }
-
-    /// The last failure.
-    #[must_use]
-    pub fn fault(&self) -> Option<&Fault> {
-        self.fault.as_ref()
     }
 }

@@ -5,7 +5,7 @@
 //! |---|---|
 //! | is the peer there, and when is it tried again? | `peer` |
 //! | what does one peer not hold yet of one set, and what is sent next? | `channel`, `action` |
-//! | which names are pending, since when, why? | `names`, `flight` |
+//! | which names are pending, since when, why? | `names`, `flight`, `standing` |
 //! | who may write a set, and up to which epoch? | `receiver` |
 //! | how long until the next attempt? | `retry` |
 //!
@@ -21,6 +21,7 @@ mod names;
 mod peer;
 mod receiver;
 mod retry;
+mod standing;
 #[cfg(test)]
 mod tests;
 

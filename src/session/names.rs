@@ -32,6 +32,8 @@ pub struct Unacknowledged<'a> {
     pub fault: Option<&'a Fault>,
     /// Whether it is a deletion that a guard holds back.
     pub held: bool,
+    /// Whether it is in the change set that is under way.
+    pub in_flight: bool,
 }
 
 impl Name {
@@ -40,7 +42,7 @@ impl Name {
     }
 
     pub(super) fn shown<'a>(&'a self, path: &'a RelPath, held: bool) -> Unacknowledged<'a> {
-        Unacknowledged { path, since: self.since, fault: self.fault.as_ref(), held }
+        Unacknowledged { path, since: self.since, fault: self.fault.as_ref(), held, in_flight: false }
     }
 }
 

@@ -242,6 +242,58 @@ fn a_refusal_is_retried_for_ever_and_named() {
 }
 
 #[test]
+fn an_open_that_is_not_answered_closes_the_connection_unless_the_peer_is_at_work() {
+    let mut rig = Rig::new(false);
+    rig.channel.handle_link_up();
+    assert_eq!(rig.poll(), Some(Action::Open));
+    let first = rig.channel.poll_timeout().expect("a limit");
+    rig.now = first - Duration::from_millis(1);
+    rig.channel.handle_working(rig.now);
+    rig.now = first;
+    assert_eq!(rig.poll(), None, "it is at work");
+    rig.now = rig.channel.poll_timeout().expect("another limit");
+    assert!(matches!(rig.poll(), Some(Action::CloseLink { .. })));
+    rig.channel.handle_link_down(rig.now, "closed here");
+    assert!(rig.channel.fault().is_some());
+    rig.open(EPOCH);
+    rig.channel.handle_working(rig.now);
+    assert_eq!((rig.channel.phase(), rig.channel.poll_timeout()), (Phase::Live, None));
+}
+
+#[test]
+fn the_cause_of_a_waiting_name_is_how_its_link_stands_now() {
+    let mut rig = Rig::new(true);
+    rig.dirty("a", known("1"));
+    let cause = |rig: &Rig| rig.channel.cause(&rig.channel.unacknowledged().next().expect("pending"));
+    assert_eq!(cause(&rig), "not connected yet");
+    rig.channel.handle_unreachable(rig.now, "nobody listens");
+    assert_eq!(cause(&rig), "nobody listens");
+    rig.channel.handle_link_up();
+    assert_eq!(rig.poll(), Some(Action::Open));
+    assert_eq!(cause(&rig), "connected; the set is being opened");
+    rig.channel.handle_refused(rig.now, Refusal::WrongPassword);
+    assert!(cause(&rig).contains("wrong password"));
+    rig.now = rig.channel.poll_timeout().expect("another attempt");
+    assert_eq!(rig.poll(), Some(Action::Open));
+    let live = rig.channel.acked();
+    rig.channel.handle_opened(EPOCH, live);
+    assert_eq!(cause(&rig), "a compare is due");
+    assert_eq!(rig.poll(), Some(Action::Compare));
+    assert_eq!(cause(&rig), "both trees are being compared");
+    rig.channel.handle_compared(rig.now, vec![(path("a"), None)]);
+    assert_eq!(cause(&rig), "is sent next");
+    rig.sending();
+    assert_eq!(cause(&rig), "in flight");
+    rig.nack(NackCode::Local, EPOCH, &[]);
+    assert_eq!(cause(&rig), "the peer refused: because");
+    rig.later();
+    assert_eq!(cause(&rig), "the peer refused: because", "nothing has gone well since");
+    rig.report("a", entry("1"));
+    rig.ack_with(&["a"], 0, None);
+    assert_eq!(cause(&rig), "EACCES", "its own fault comes first");
+}
+
+#[test]
 fn a_compare_settles_what_is_equal_and_gives_bases_to_the_rest() {
     let mut rig = Rig::new(true);
     let fault = Fault { at: rig.now, cause: "unreachable".into() };
@@ -252,7 +304,7 @@ fn a_compare_settles_what_is_equal_and_gives_bases_to_the_rest() {
     }
     assert_eq!((rig.channel.pending(), rig.channel.oldest()), (3, Some(since)));
     rig.open(EPOCH);
-    assert_eq!(rig.poll(), Some(Action::Compare { deep: false }));
+    assert_eq!(rig.poll(), Some(Action::Compare));
     rig.dirty("touched", known("1"));
     rig.dirty("fresh", known("1"));
     assert_eq!(rig.poll(), None);
@@ -266,15 +318,15 @@ fn a_compare_settles_what_is_equal_and_gives_bases_to_the_rest() {
 #[test]
 fn a_compare_that_is_cut_is_made_again() {
     let mut rig = Rig::live();
-    rig.channel.request_compare(true);
-    assert_eq!(rig.poll(), Some(Action::Compare { deep: true }));
+    rig.channel.request_compare();
+    assert_eq!(rig.poll(), Some(Action::Compare));
     rig.channel.handle_link_down(rig.now, "reset");
     rig.open(EPOCH);
-    assert_eq!(rig.poll(), Some(Action::Compare { deep: true }));
+    assert_eq!(rig.poll(), Some(Action::Compare));
     rig.channel.handle_compare_failed(rig.now, "no memory");
     assert_eq!(rig.poll(), None);
     rig.now = rig.channel.poll_timeout().expect("a compare is due");
-    assert_eq!(rig.poll(), Some(Action::Compare { deep: true }));
+    assert_eq!(rig.poll(), Some(Action::Compare));
 }
 
 #[test]
@@ -288,7 +340,7 @@ fn a_peer_that_holds_another_generation_is_compared() {
     rig.channel.handle_link_up();
     assert_eq!(rig.poll(), Some(Action::Open));
     rig.channel.handle_opened(EPOCH, Generation { epoch: EPOCH, number: 9, root: None });
-    assert_eq!(rig.poll(), Some(Action::Compare { deep: false }));
+    assert_eq!(rig.poll(), Some(Action::Compare));
 }
 
 #[test]
@@ -297,7 +349,7 @@ fn drift_and_a_wrong_root_are_compared_and_not_too_often() {
     let (start, mut compares) = (rig.now, 0);
     while rig.now < start + HOUR {
         match rig.poll() {
-            Some(Action::Compare { .. }) => {
+            Some(Action::Compare) => {
                 compares += 1;
                 rig.channel.handle_compared(rig.now, vec![(path("a"), None)]);
             }
@@ -322,7 +374,7 @@ fn a_fenced_source_takes_one_epoch_and_then_waits_for_an_operator() {
     assert_eq!(rig.poll(), Some(Action::TakeEpoch { newest: NEWER }));
     let taken = NEWER.next(EPOCH.node);
     rig.channel.handle_epoch(taken);
-    assert_eq!(rig.poll(), Some(Action::Compare { deep: false }), "another primary wrote there");
+    assert_eq!(rig.poll(), Some(Action::Compare), "another primary wrote there");
     let newest = taken.next(NEWER.node);
     rig.nack(NackCode::OlderEpoch, newest, &[]);
     assert_eq!((rig.poll(), rig.channel.phase()), (None, Phase::Fenced { newest }));

@@ -53,7 +53,9 @@ mod kind {
     pub(super) const CONFIRM: u16 = 4;
     pub(super) const OPENED: u16 = 5;
     pub(super) const REFUSED: u16 = 6;
-    pub(super) const DRIFTED: u16 = 7;
+    // 7 was never sent by anybody.
+    pub(super) const WORKING: u16 = 8;
+    pub(super) const RELEASED: u16 = 9;
     pub(super) const COMPARE: u16 = 16;
     pub(super) const DIR_DIGESTS: u16 = 17;
     pub(super) const WANT_DIRS: u16 = 18;
@@ -128,7 +130,9 @@ pub fn encode_compressed(message: &Message, level: i32) -> Result<Bytes, FrameEr
 fn header(kind: u16, flags: u8, body: usize) -> Result<[u8; HEADER], FrameError> {
     let len = u32::try_from(body).ok().filter(|_| body <= MAX_BODY).ok_or(FrameError::TooLong(body))?;
     let ([k0, k1], [l0, l1, l2, l3]) = (kind.to_le_bytes(), len.to_le_bytes());
-    Ok([k0, k1, CRITICAL | flags, 0, l0, l1, l2, l3])
+    // Who does not know what it means that the other side is at work need not.
+    let critical = if kind == kind::WORKING { 0 } else { CRITICAL };
+    Ok([k0, k1, critical | flags, 0, l0, l1, l2, l3])
 }
 
 /// The body of a frame.
@@ -165,7 +169,7 @@ fn body(message: &Message) -> Result<(u16, Body), FrameError> {
         Message::Data(bytes) if bytes.len() > MAX_DATA => Err(FrameError::TooLong(bytes.len())),
         Message::Data(bytes) => Ok((kind::DATA, Body::Content(bytes.clone()))),
         Message::DirDigests(m) => post(kind::DIR_DIGESTS, m),
-        Message::Drifted { channel } => post(kind::DRIFTED, channel),
+        Message::Released { channel } => post(kind::RELEASED, channel),
         Message::End => empty(kind::END),
         Message::Entries { dir, entries } => post(kind::ENTRIES, &(dir, entries)),
         Message::FileAbort => empty(kind::FILE_ABORT),
@@ -182,6 +186,7 @@ fn body(message: &Message) -> Result<(u16, Body), FrameError> {
         Message::Unknown(kind) => Err(FrameError::UnknownCritical(*kind)),
         Message::WantDirs(m) => post(kind::WANT_DIRS, m),
         Message::WantSignature { path, base, block } => post(kind::WANT_SIGNATURE, &(path, base, block)),
+        Message::Working => empty(kind::WORKING),
     }
 }
 
@@ -298,7 +303,7 @@ fn message(kind: u16, body: Bytes) -> Result<Message, FrameError> {
         kind::DATA if body.len() > MAX_DATA => return Err(FrameError::TooLong(body.len())),
         kind::DATA => Message::Data(body),
         kind::DIR_DIGESTS => Message::DirDigests(post(kind, &body)?),
-        kind::DRIFTED => Message::Drifted { channel: post(kind, &body)? },
+        kind::RELEASED => Message::Released { channel: post(kind, &body)? },
         kind::END => empty(kind, &body, Message::End)?,
         kind::ENTRIES => {
             let (dir, entries) = post(kind, &body)?;
@@ -323,6 +328,7 @@ fn message(kind: u16, body: Bytes) -> Result<Message, FrameError> {
             let (path, base, block) = post(kind, &body)?;
             Message::WantSignature { path, base, block }
         }
+        kind::WORKING => empty(kind, &body, Message::Working)?,
         unknown => Message::Unknown(unknown),
     })
 }
@@ -383,9 +389,9 @@ mod tests {
     fn bytes_after_the_message_are_refused() {
         let mut body = postcard::to_stdvec(&7u32).expect("encode");
         body.push(0);
-        let mut bytes = header(kind::DRIFTED, CRITICAL, u32::try_from(body.len()).expect("small"));
+        let mut bytes = header(kind::RELEASED, CRITICAL, u32::try_from(body.len()).expect("small"));
         bytes.extend_from_slice(&body);
-        assert_eq!(decode(&bytes), Err(FrameError::Body(kind::DRIFTED)));
+        assert_eq!(decode(&bytes), Err(FrameError::Body(kind::RELEASED)));
     }
 
     #[test]

@@ -1,5 +1,11 @@
 //! Hard limits, checked before anything is allocated.
 
+use std::time::Duration;
+
+/// How often a side that is at work on a stream and has nothing to tell says so, by
+/// [`super::Message::Working`]. Who hears nothing for several times as long gives the stream up.
+pub const WORKING_EVERY: Duration = Duration::from_millis(500);
+
 /// The longest body of a frame in bytes, before and after decompression.
 pub const MAX_BODY: usize = 1 << 20;
 

@@ -32,8 +32,9 @@ pub enum Message {
     Opened(Opened),
     /// The set, or the whole connection, is refused.
     Refused(Refused),
-    /// The receiver found its tree changed by somebody else: a compare is due.
-    Drifted {
+    /// From the receiver: its operator lets the deletions go that its guard held back. They are to be
+    /// sent again.
+    Released {
         /// The channel.
         channel: u32,
     },
@@ -100,6 +101,9 @@ pub enum Message {
         /// The Merkle root after it, where the source knows it.
         root: Option<Digest>,
     },
+    /// On any stream, from either side: the sender is still at work on what the other waits for, and
+    /// has nothing to tell yet. See [`super::WORKING_EVERY`].
+    Working,
     /// The change set is live.
     Ack(Ack),
     /// The change set is not live; nothing of it is.
@@ -207,7 +211,8 @@ pub struct Compare {
     pub channel: u32,
     /// The source's epoch.
     pub epoch: Epoch,
-    /// Read all content again instead of trusting what stat shows unchanged (`verify`).
+    /// Read all content again instead of trusting what stat shows unchanged, and note nothing of it
+    /// (`verify`): the source repairs nothing either.
     pub deep: bool,
 }
 

@@ -13,6 +13,7 @@
 //!                                           ←      Challenge        (password only)
 //!  Confirm                                  →
 //!                                           ←      Opened{newest epoch, generation} | Refused
+//!                                           ←      Released         (whenever its operator approves)
 //!  ── a compare ──────────────────────────────────────────────
 //!  Compare                                  →
 //!                                           ←      DirDigests … End
@@ -27,13 +28,16 @@
 //!  ChangeSetEnd                             →
 //!                                           ←      Ack | Nack
 //! ```
+//!
+//! Each side says `Working` where it has nothing else to say for a while: silence on a stream that
+//! has begun means that nobody is at work any more, however well the connection is.
 
 mod frame;
 mod limits;
 mod message;
 
 pub use frame::{Decoder, FrameError, encode, encode_compressed, encode_data, encode_uncopied};
-pub use limits::{INLINE_MAX, MAX_BODY, MAX_DATA, UNAUTHORISED_BYTES, UNAUTHORISED_FRAMES};
+pub use limits::{INLINE_MAX, MAX_BODY, MAX_DATA, UNAUTHORISED_BYTES, UNAUTHORISED_FRAMES, WORKING_EVERY};
 pub use message::{
     Ack, ChangeSet, Compare, Failed, FileBegin, Hello, Message, Nack, NackCode, Open, Opened, Proof, Refusal, Refused,
 };

@@ -307,7 +307,7 @@ impl World {
         let now = self.instant();
         match action {
             Action::Open => self.send(s, Request::Open),
-            Action::Compare { .. } => {
+            Action::Compare => {
                 self.sources[s].begin_compare(&mut self.rng);
                 let epoch = self.sources[s].channel.epoch();
                 self.send(s, Request::Compare(epoch));

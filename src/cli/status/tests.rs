@@ -44,7 +44,11 @@ fn primary() -> SetStatus {
         watch: Some(WatchStatus { watches: 8192, limited: Some(limited), overflows: 1, polled: 42_808 }),
         targets: vec![idle(), unreachable()],
         problems: (0..12)
-            .map(|n| ProblemPath { path: format!("secret-{n}"), cause: "permission denied".to_owned() })
+            .map(|n| ProblemPath {
+                path: format!("secret-{n}"),
+                peer: (n == 1).then(|| "10.193.1.133:873/nginx".to_owned()),
+                cause: "permission denied".to_owned(),
+            })
             .collect(),
         ..Default::default()
     }

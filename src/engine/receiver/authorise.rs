@@ -60,7 +60,9 @@ pub(crate) fn begin(node: &Receiver, set: &ReplicaSet, link: &Link, open: &Open,
         return Err(denied(Refusal::ReadOnly, "the set is read only; `read only = no` lets it be written"));
     }
     let limit = set.config.max_connections as usize;
-    if limit > 0 && set.sources().len() >= limit {
+    // A source that comes back takes the place that it has already.
+    let others = set.sources().iter().filter(|s| s.key != link.node_key()).count();
+    if limit > 0 && others >= limit {
         return Err(denied(Refusal::Busy, format!("`max connections = {limit}` is reached")));
     }
     match (&set.config.auth, &open.proof) {

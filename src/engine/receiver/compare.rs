@@ -1,14 +1,16 @@
 //! Answers a compare: what this receiver holds, directory by directory.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use rayon::prelude::*;
 use tokio::sync::mpsc;
 
 use super::connection::Ended;
 use super::set::{LookAll, ReplicaSet, Session};
+use crate::engine::lock;
 use crate::engine::pool::Panicked;
-use crate::fs::{read_record, scan};
+use crate::engine::speak::speak;
+use crate::fs::{Root, read_record, scan};
 use crate::link::{FrameReader, FrameWriter, LinkError};
 use crate::model::{Attrs, Entry, Kind, Manifest, Record, RelPath};
 use crate::wire::{Compare, Message};
@@ -22,9 +24,12 @@ const QUEUE: usize = 4;
 /// What ends a compare.
 #[derive(Debug, thiserror::Error)]
 enum CompareError {
-    /// The link broke.
+    /// The link broke, or the source went silent.
     #[error(transparent)]
     Link(#[from] LinkError),
+    /// Nobody takes the answer: what writes it knows why.
+    #[error("nobody takes the answer")]
+    Unheard,
     /// A bug.
     #[error(transparent)]
     Panicked(#[from] Panicked),
@@ -33,23 +38,31 @@ enum CompareError {
     Protocol,
 }
 
+/// Where the answer goes.
+type Say = mpsc::Sender<Message>;
+
 /// Serves the compare that `head` begins.
 ///
 /// # Errors
-/// [`Ended`] when the link breaks or the peer breaks the protocol.
+/// [`Ended`] when the link breaks, the peer goes silent or breaks the protocol.
 pub(crate) async fn serve(
     set: &Arc<ReplicaSet>,
     session: &Session,
     head: &Compare,
     reader: FrameReader,
-    mut writer: FrameWriter,
+    writer: FrameWriter,
 ) -> Result<(), Ended> {
-    if let Err(nack) = set.admit_compare(session.id, head.epoch).await {
-        writer.write(&Message::Nack(nack)).await?;
-        return Ok(writer.finish()?);
-    }
-    match answer(set, session.attrs, head.deep, reader, writer).await {
-        Ok(()) => Ok(()),
+    let (say, told) = mpsc::channel(QUEUE);
+    let speaking = speak(writer, told);
+    tokio::pin!(speaking);
+    let answered = tokio::select! {
+        biased;
+        answered = answer(set, session, head, reader, say) => answered,
+        spoken = &mut speaking => return Ok(spoken?),
+    };
+    match answered {
+        Ok(()) | Err(CompareError::Unheard) => Ok(speaking.await?),
+        // What is not written yet goes with the stream.
         Err(CompareError::Link(e)) => Err(e.into()),
         Err(CompareError::Protocol) => Err(Ended::Protocol("a frame that does not belong into a compare")),
         Err(CompareError::Panicked(e)) => {
@@ -59,36 +72,91 @@ pub(crate) async fn serve(
     }
 }
 
-/// Looks at the whole tree and tells the source what is there; with `deep`, reads all content.
+/// What a compare is answered from.
+#[derive(Clone)]
+enum Held {
+    /// What was agreed, brought up to what is there: the source repairs what differs.
+    Agreed(Arc<ReplicaSet>),
+    /// What was found by reading everything. Nobody repairs it, so that what was agreed stays as it
+    /// was: this receiver has to find the same difference when it is asked.
+    Found(Arc<Mutex<Manifest>>),
+}
+
+impl Held {
+    async fn look(set: &Arc<ReplicaSet>, attrs: Attrs, deep: bool) -> Result<Self, Panicked> {
+        if deep {
+            return Ok(Self::Found(Arc::new(Mutex::new(set.read_all(attrs).await?))));
+        }
+        set.look_at_all(attrs).await?;
+        Ok(Self::Agreed(set.clone()))
+    }
+
+    fn manifest(&self) -> MutexGuard<'_, Manifest> {
+        match self {
+            Self::Agreed(set) => set.manifest(),
+            Self::Found(manifest) => lock(manifest),
+        }
+    }
+}
+
+/// Looks at the whole tree and tells the source what is there; with `deep`, reads all content and
+/// notes nothing.
 ///
 /// # Errors
 /// [`CompareError`]; nothing has changed then.
 async fn answer(
     set: &Arc<ReplicaSet>,
-    attrs: Attrs,
-    deep: bool,
+    session: &Session,
+    head: &Compare,
     mut reader: FrameReader,
-    mut writer: FrameWriter,
+    say: Say,
 ) -> Result<(), CompareError> {
-    set.look_at_all(attrs, deep).await?;
-    send_digests(set, attrs, &mut writer).await?;
+    if let Err(nack) = set.admit_compare(session.id, head.epoch).await {
+        return tell(&say, Message::Nack(nack)).await;
+    }
+    let held = Held::look(set, session.attrs, head.deep).await?;
+    send_digests(set, &held, session.attrs, &say).await?;
     let mut wanted = Vec::new();
     loop {
         match reader.read().await? {
             Some(Message::WantDirs(dirs)) => wanted.extend(dirs),
             Some(Message::End) => break,
-            Some(Message::Unknown(_)) => {}
+            Some(Message::Working | Message::Unknown(_)) => {}
             _ => return Err(CompareError::Protocol),
         }
     }
-    send_entries(set, wanted, &mut writer).await?;
-    writer.write(&Message::End).await?;
-    Ok(writer.finish()?)
+    tokio::select! {
+        biased;
+        sent = send_entries(set, held, wanted, say.clone()) => sent?,
+        gone = gone(&mut reader, session) => return Err(gone),
+    }
+    tell(&say, Message::End).await
 }
 
-async fn send_digests(set: &Arc<ReplicaSet>, attrs: Attrs, writer: &mut FrameWriter) -> Result<(), CompareError> {
+async fn tell(say: &Say, message: Message) -> Result<(), CompareError> {
+    say.send(message).await.map_err(|_| CompareError::Unheard)
+}
+
+/// Waits until the source, which reads as fast as it can compare, no longer says that it does.
+async fn gone(reader: &mut FrameReader, session: &Session) -> CompareError {
+    loop {
+        match reader.read().await {
+            Ok(Some(Message::Working | Message::Unknown(_))) => {}
+            Ok(Some(_)) => return CompareError::Protocol,
+            // It has read everything, or nothing more will be read.
+            Ok(None) => {
+                let (peer, after) = (session.link.remote_address(), session.link.patience());
+                tokio::time::sleep(after).await;
+                return LinkError::Stalled { peer, after }.into();
+            }
+            Err(e) => return e.into(),
+        }
+    }
+}
+
+async fn send_digests(set: &ReplicaSet, held: &Held, attrs: Attrs, say: &Say) -> Result<(), CompareError> {
     let digests = {
-        let held = set.clone();
+        let held = held.clone();
         set.pool.run(move || {
             let mut manifest = held.manifest();
             let dirs: Vec<RelPath> = manifest.dirs().cloned().collect();
@@ -106,56 +174,41 @@ async fn send_digests(set: &Arc<ReplicaSet>, attrs: Attrs, writer: &mut FrameWri
         filled += dir.as_bytes().len() + 40;
         part.push((dir, digest));
         if filled > FRAME_FILL {
-            writer.write(&Message::DirDigests(std::mem::take(&mut part))).await?;
+            tell(say, Message::DirDigests(std::mem::take(&mut part))).await?;
             filled = 0;
         }
     }
-    writer.write(&Message::DirDigests(part)).await?;
-    Ok(writer.write(&Message::End).await?)
+    tell(say, Message::DirDigests(part)).await?;
+    tell(say, Message::End).await
 }
 
-async fn send_entries(
-    set: &Arc<ReplicaSet>,
-    wanted: Vec<RelPath>,
-    writer: &mut FrameWriter,
-) -> Result<(), CompareError> {
-    let (tx, mut rx) = mpsc::channel(QUEUE);
-    let listing = {
-        let held = set.clone();
-        set.pool.run(move || {
-            for dir in wanted {
-                for part in list(&held, &dir) {
-                    if tx.blocking_send(Message::Entries { dir: dir.clone(), entries: part }).is_err() {
-                        return;
-                    }
+async fn send_entries(set: &Arc<ReplicaSet>, held: Held, wanted: Vec<RelPath>, say: Say) -> Result<(), CompareError> {
+    let reader = set.clone();
+    let listing = set.pool.run(move || {
+        for dir in wanted {
+            for part in list(reader.root(), &held, &dir) {
+                // Nobody hears it any more: the thread is for others.
+                if say.blocking_send(Message::Entries { dir: dir.clone(), entries: part }).is_err() {
+                    return;
                 }
             }
-        })
-    };
-    let sending = async {
-        while let Some(message) = rx.recv().await {
-            writer.write(&message).await?;
         }
-        Ok::<(), LinkError>(())
-    };
-    let (listed, sent) = tokio::join!(listing, sending);
-    listed?;
-    Ok(sent?)
+    });
+    Ok(listing.await?)
 }
 
 type Entries = Vec<(Vec<u8>, Entry)>;
 
 /// The entries of `dir` in parts that fit a frame, with every file's hash; at least one part.
-fn list(set: &ReplicaSet, dir: &RelPath) -> Vec<Entries> {
-    let root = set.root();
+fn list(root: &Root, held: &Held, dir: &RelPath) -> Vec<Entries> {
     let unread: Vec<RelPath> = {
-        let manifest = set.manifest();
+        let manifest = held.manifest();
         let unread = manifest.children(dir).filter(|(_, r)| !r.entry.is_hashed());
         unread.filter_map(|(name, _)| dir.join(name).ok()).collect()
     };
     let read: Vec<(RelPath, Record)> =
         unread.into_par_iter().filter_map(|path| Some((path.clone(), read_record(root, &path)?))).collect();
-    let mut manifest = set.manifest();
+    let mut manifest = held.manifest();
     for (path, record) in read {
         take_hash(&mut manifest, &path, &record);
     }

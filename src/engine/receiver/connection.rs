@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use syncd_certs::password::Verifier;
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
@@ -17,6 +18,9 @@ use crate::wire::{self, Hello, Message, Open, Opened, Proof, Refusal, Refused};
 
 /// How long a connection may take until it has opened its first set.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How often a source that waits for a set to be opened is told that it is not forgotten.
+const STILL_WAITING: Duration = Duration::from_secs(5);
 
 /// The sets that one connection may write, by channel.
 type Channels = Arc<Mutex<BTreeMap<u32, Channel>>>;
@@ -46,6 +50,11 @@ pub(crate) enum Ended {
 }
 
 impl Ended {
+    /// Whether a stream of it was given up since nothing came on it.
+    fn is_stalled(&self) -> bool {
+        matches!(self, Self::Link(LinkError::Stalled { .. }))
+    }
+
     /// Whether the peer did what no honest one does.
     fn is_hostile(&self) -> bool {
         match self {
@@ -75,7 +84,9 @@ pub(crate) async fn serve(node: Arc<Receiver>, link: Link, number: u64) {
     let channels = Channels::default();
     let mut streams = JoinSet::new();
     let (asked, of) = (BTreeMap::new(), &mut streams);
-    let ended = Connection { node: &node, link: &link, channels: &channels, number, asked, streams: of }.run().await;
+    let (tell, told) = mpsc::unbounded_channel();
+    let connection = Connection { node: &node, link: &link, channels: &channels, number, asked, streams: of, tell };
+    let ended = connection.run(told).await;
     let cause = match &ended {
         Ok(()) => "it closed the connection".to_owned(),
         Err(e) => e.to_string(),
@@ -104,10 +115,12 @@ struct Connection<'a> {
     asked: BTreeMap<u32, Asked>,
     /// What serves its compares and change sets.
     streams: &'a mut JoinSet<()>,
+    /// What others have to say on its control stream.
+    tell: mpsc::UnboundedSender<Message>,
 }
 
 impl Connection<'_> {
-    async fn run(mut self) -> Result<(), Ended> {
+    async fn run(mut self, mut told: mpsc::UnboundedReceiver<Message>) -> Result<(), Ended> {
         let deadline = tokio::time::Instant::now() + PATIENCE;
         let (mut writer, mut reader) =
             tokio::time::timeout_at(deadline, self.link.accept_stream()).await.map_err(|_| Ended::Slow)??;
@@ -135,17 +148,14 @@ impl Connection<'_> {
                     Some(message) => self.control(message, &name, &mut writer).await?,
                     None => return Ok(()),
                 },
+                Some(message) = told.recv() => writer.write(&message).await?,
                 Some(_) = self.streams.join_next() => {}
                 stream = self.link.accept_stream() => {
                     let (writer, reader) = stream?;
                     let (link, channels, node) = (self.link.clone(), self.channels.clone(), self.node.clone());
                     self.streams.spawn(async move {
-                        if let Err(e) = stream_of(&channels, reader, writer).await
-                            && e.ends_connection()
-                        {
-                            node.monitor.count(Counter::Refused, u64::from(e.is_hostile()));
-                            tracing::warn!(address = %link.remote_address(), "closing the connection: {e}");
-                            link.close(&e.to_string());
+                        if let Err(e) = stream_of(&channels, reader, writer).await {
+                            give_up(&node, &link, &e);
                         }
                     });
                 }
@@ -175,7 +185,7 @@ impl Connection<'_> {
                     Err(denied) => self.deny(&open, name, denied, writer).await,
                 }
             }
-            Message::Unknown(_) => Ok(()),
+            Message::Working | Message::Unknown(_) => Ok(()),
             _ => Err(Ended::Protocol("a frame that does not belong on the control stream")),
         }
     }
@@ -215,9 +225,20 @@ impl Connection<'_> {
             proof: proof.clone(),
             attrs: open.attrs,
             link: self.link.clone(),
+            tell: self.tell.clone(),
         };
         tracing::info!(set = open.set, source = name, address = %session.address, "source connected, by {proof}");
-        let (newest, generation) = set.open_for((self.number, open.channel), session.clone()).await;
+        // It may have to wait for a commit, longer than a stranger may stay.
+        self.link.authorised();
+        let opening = set.clone();
+        let opened = opening.open_for((self.number, open.channel), session.clone());
+        tokio::pin!(opened);
+        let (newest, generation) = loop {
+            match timeout(STILL_WAITING, &mut opened).await {
+                Ok(opened) => break opened,
+                Err(_) => writer.write(&Message::Working).await?,
+            }
+        };
         lock(self.channels).insert(open.channel, Channel { set, session });
         Ok(writer.write(&Message::Opened(Opened { channel: open.channel, newest, generation, proof })).await?)
     }
@@ -234,6 +255,19 @@ impl Connection<'_> {
         tracing::warn!(set = open.set, source = name, %address, "refused: {}", denied.cause);
         self.link.renew_budget();
         Ok(writer.write(&Message::Refused(Refused { channel: Some(open.channel), code: denied.code })).await?)
+    }
+}
+
+/// What becomes of a connection when a stream of it came to a bad end.
+fn give_up(node: &Receiver, link: &Link, ended: &Ended) {
+    if ended.is_stalled() {
+        node.monitor.count(Counter::Stalls, 1);
+        tracing::warn!("{ended}: what it was sending is dropped, it has to send it again");
+    }
+    if ended.ends_connection() {
+        node.monitor.count(Counter::Refused, u64::from(ended.is_hostile()));
+        tracing::warn!(address = %link.remote_address(), "closing the connection: {ended}");
+        link.close(&ended.to_string());
     }
 }
 

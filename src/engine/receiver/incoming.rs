@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 
 use super::connection::Ended;
 use super::set::{ReplicaSet, Session};
@@ -11,6 +12,7 @@ use super::signature;
 use crate::apply::{ApplyError, Staging};
 use crate::delta::BlockSize;
 use crate::engine::pool::Panicked;
+use crate::engine::speak::speak;
 use crate::link::{FrameReader, FrameWriter, LinkError};
 use crate::model::{Content, Digest, Entry, Epoch, Generation, Op, RelPath};
 use crate::store::StoreError;
@@ -22,6 +24,9 @@ const PARALLEL: usize = 4;
 /// Pieces of one large file that wait for the disk.
 const PIECES: usize = 8;
 
+/// Answers that wait for the network.
+const ANSWERS: usize = 4;
+
 /// How much of a hole is hashed, in bytes, between two looks at whether the sender is still there.
 const HOLE_PART: u64 = 64 << 20;
 
@@ -31,7 +36,7 @@ pub enum IncomingError {
     /// It cannot be staged; the peer is told.
     #[error(transparent)]
     Apply(#[from] ApplyError),
-    /// The link broke: nothing of it stays.
+    /// The link broke, or the source went silent: nothing of it stays.
     #[error(transparent)]
     Link(#[from] LinkError),
     /// A bug.
@@ -51,46 +56,79 @@ pub enum IncomingError {
 /// Receives the change set that `head` begins and answers it.
 ///
 /// # Errors
-/// [`Ended`] when the link breaks, or when only a full compare can tell what is on disk; whatever
-/// else goes wrong is told to the peer as a nack.
+/// [`Ended`] when the link breaks, when the source goes silent, or when only a full compare can tell
+/// what is on disk; whatever else goes wrong is told to the peer as a nack.
 pub(crate) async fn receive(
     set: &Arc<ReplicaSet>,
     session: &Session,
     head: ChangeSet,
+    reader: FrameReader,
+    writer: FrameWriter,
+) -> Result<(), Ended> {
+    let (say, told) = mpsc::channel(ANSWERS);
+    let speaking = speak(writer, told);
+    tokio::pin!(speaking);
+    let receiving = decide(set, session, head, reader, say);
+    tokio::pin!(receiving);
+    let mut spoken = None;
+    let received = loop {
+        tokio::select! {
+            biased;
+            received = &mut receiving => break received,
+            // Nobody listens any more: reading will tell why.
+            ended = &mut speaking, if spoken.is_none() => spoken = Some(ended),
+        }
+    };
+    let spoken = match spoken {
+        Some(spoken) => spoken,
+        // Who does not read its answer has it when it connects anew.
+        None => timeout(session.link.patience(), speaking).await.unwrap_or(Ok(())),
+    };
+    received?;
+    Ok(spoken?)
+}
+
+async fn decide(
+    set: &Arc<ReplicaSet>,
+    session: &Session,
+    head: ChangeSet,
     mut reader: FrameReader,
-    mut writer: FrameWriter,
+    say: mpsc::Sender<Message>,
 ) -> Result<(), Ended> {
     if let Err(nack) = set.admit(session.id, head.epoch).await {
-        return Ok(answer(writer, Message::Nack(nack)).await?);
+        answer(session, say, Message::Nack(nack)).await;
+        return Ok(());
     }
-    let result = match set.begin(session, &head).await {
-        Ok(staging) => {
-            let made = make(set, session, &head, &staging, &mut reader, &mut writer).await;
-            (made, Some(staging))
-        }
+    let (made, staging) = match set.begin(session, &head).await {
+        Ok(staging) => (make(set, session, &head, &staging, &mut reader, &say).await, Some(staging)),
         Err(e) => (Err(e), None),
     };
-    let (made, staging) = result;
-    let answered = match made {
-        Ok(ack) => answer(writer, Message::Ack(ack)).await.map_err(Ended::from),
+    let mut ended = Ok(());
+    match made {
+        Ok(ack) => answer(session, say, Message::Ack(ack)).await,
         Err(e) => {
             set.dropped(session.id);
-            let in_doubt = matches!(e, IncomingError::Apply(ApplyError::Durability { .. }));
             match e {
-                IncomingError::Link(e) => Err(e.into()),
-                e if in_doubt => {
+                IncomingError::Link(e @ LinkError::Stalled { .. }) => {
+                    let (code, cause) = (NackCode::Local, e.to_string());
+                    let nack = Nack { code, newest: set.position().0, paths: Vec::new(), cause };
+                    answer(session, say, Message::Nack(nack)).await;
+                    ended = Err(e.into());
+                }
+                IncomingError::Link(e) => ended = Err(e.into()),
+                e if matches!(e, IncomingError::Apply(ApplyError::Durability { .. })) => {
                     set.refuse(&e);
                     set.recover().await;
                     return Err(Ended::MustCompare(e.to_string()));
                 }
-                e => Ok(answer(writer, Message::Nack(set.refuse(&e))).await?),
+                e => answer(session, say, Message::Nack(set.refuse(&e))).await,
             }
         }
-    };
+    }
     if let Some(staging) = staging {
         set.discard(staging).await;
     }
-    answered
+    ended
 }
 
 /// Stages the change set and makes it live.
@@ -100,11 +138,11 @@ async fn make(
     head: &ChangeSet,
     staging: &Arc<Staging>,
     reader: &mut FrameReader,
-    writer: &mut FrameWriter,
+    say: &mpsc::Sender<Message>,
 ) -> Result<Ack, IncomingError> {
-    let root = stage(set, staging, reader, writer).await?;
+    let (root, ops) = stage(set, session, staging, reader, say).await?;
     set.may_commit(session.id)?;
-    let outcome = set.commit(staging, head).await?;
+    let outcome = set.commit(staging, head, ops).await?;
     let root_matches = match root {
         Some(root) => set.root_digest(session.attrs).await.map(|ours| ours == root),
         None => None,
@@ -116,18 +154,21 @@ async fn make(
     Ok(Ack { generation, failed, deletions_held: outcome.deletions_held, root_matches })
 }
 
-async fn answer(mut writer: FrameWriter, message: Message) -> Result<(), LinkError> {
-    writer.write(&message).await?;
-    writer.finish()
+/// Says the last word of a change set.
+async fn answer(session: &Session, say: mpsc::Sender<Message>, message: Message) {
+    // A peer that takes nothing learns it by a compare, when it is back.
+    drop(timeout(session.link.patience(), say.send(message)).await);
 }
 
-/// Stages everything up to the end of the change set; returns the root that it names.
+/// Stages everything up to the end of the change set; returns the root that it names, and how many
+/// operations it has.
 async fn stage(
     set: &Arc<ReplicaSet>,
+    session: &Session,
     staging: &Arc<Staging>,
     reader: &mut FrameReader,
-    writer: &mut FrameWriter,
-) -> Result<Option<Digest>, IncomingError> {
+    say: &mpsc::Sender<Message>,
+) -> Result<(Option<Digest>, u64), IncomingError> {
     let mut count = 0u64;
     let mut running: JoinSet<Result<(), IncomingError>> = JoinSet::new();
     loop {
@@ -150,13 +191,17 @@ async fn stage(
             }
             Some(Message::WantSignature { path, base, block }) => {
                 drain(&mut running, 0).await?;
-                send_signature(set, writer, path, base, block).await?;
+                send_signature(set, session, say, path, base, block).await?;
             }
             Some(Message::ChangeSetEnd { ops, root }) => {
                 drain(&mut running, 0).await?;
-                return if ops == count { Ok(root) } else { Err(IncomingError::Protocol("operations are missing")) };
+                return if ops == count {
+                    Ok((root, ops))
+                } else {
+                    Err(IncomingError::Protocol("operations are missing"))
+                };
             }
-            Some(Message::Unknown(_)) => {}
+            Some(Message::Working | Message::Unknown(_)) => {}
             Some(_) => return Err(IncomingError::Protocol("a frame that does not belong there")),
             None => return Err(IncomingError::Protocol("it ended early")),
         }
@@ -201,9 +246,12 @@ async fn large_file(
     };
     let feeding = feed(reader, tx);
     let (written, fed) = tokio::join!(writing, feeding);
-    // What the disk said explains why feeding stopped, so that it counts first.
-    written??;
-    fed
+    match written? {
+        // All that it knows is that nothing came any more.
+        Err(cut @ IncomingError::Protocol(_)) => fed.and(Err(cut)),
+        // What the disk said explains why feeding stopped, so that it counts first.
+        written => written.and(fed),
+    }
 }
 
 async fn feed(reader: &mut FrameReader, tx: mpsc::Sender<FilePiece>) -> Result<(), IncomingError> {
@@ -214,7 +262,7 @@ async fn feed(reader: &mut FrameReader, tx: mpsc::Sender<FilePiece>) -> Result<(
             Some(Message::Copy { offset, len }) => (FilePiece::Copy(offset, len), false),
             Some(Message::FileEnd { hash, entry }) => (FilePiece::End(hash, entry), true),
             Some(Message::FileAbort) => (FilePiece::Abort, true),
-            Some(Message::Unknown(_)) => continue,
+            Some(Message::Working | Message::Unknown(_)) => continue,
             Some(_) => return Err(IncomingError::Protocol("a frame that does not belong into a file")),
             None => return Err(IncomingError::Protocol("it ended inside a file")),
         };
@@ -260,7 +308,8 @@ fn write_file(
 /// does not hold `base` there, upon which the file travels whole.
 async fn send_signature(
     set: &Arc<ReplicaSet>,
-    writer: &mut FrameWriter,
+    session: &Session,
+    say: &mpsc::Sender<Message>,
     path: RelPath,
     base: Digest,
     block: u32,
@@ -271,10 +320,16 @@ async fn send_signature(
         set.pool.run(move || signature::of(held.root(), &path, held.record(&path).as_ref(), base, block))
     };
     // What cannot be read now travels whole.
-    for part in reading.await?.unwrap_or_default() {
-        writer.write(&Message::Signature(part)).await?;
+    let parts = reading.await?.unwrap_or_default();
+    let after = session.link.patience();
+    for part in parts.into_iter().map(Message::Signature).chain([Message::End]) {
+        match timeout(after, say.send(part)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(_)) => return Err(IncomingError::Protocol("it does not take the answer")),
+            Err(_) => return Err(LinkError::Stalled { peer: session.link.remote_address(), after }.into()),
+        }
     }
-    Ok(writer.write(&Message::End).await?)
+    Ok(())
 }
 
 /// What the peer is told about `error`.

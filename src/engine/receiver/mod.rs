@@ -16,6 +16,7 @@ mod set;
 mod signature;
 mod verify;
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -26,10 +27,10 @@ use tokio::task::JoinSet;
 
 pub use set::{ReplicaSet, ServeError};
 
-use crate::engine::stopped;
+use crate::engine::{lock, stopped};
 use crate::link::{Link, Server};
 use crate::model::NodeKey;
-use crate::observe::Monitor;
+use crate::observe::{Counter, Monitor};
 use crate::session::SessionId;
 use crate::store::Store;
 
@@ -57,6 +58,8 @@ pub struct Receiver {
     /// Counts what is refused.
     pub monitor: Monitor,
     connections: AtomicU64,
+    /// Connections that live, by number.
+    links: Mutex<BTreeMap<u64, Link>>,
     sessions: AtomicU64,
 }
 
@@ -80,6 +83,7 @@ impl Receiver {
             throttle: Mutex::new(Throttle::new(Limits::default())),
             monitor,
             connections: AtomicU64::new(0),
+            links: Mutex::default(),
             sessions: AtomicU64::new(0),
         }
     }
@@ -120,7 +124,26 @@ impl Receiver {
 
     fn serve(self: Arc<Self>, link: Link, connections: &mut JoinSet<()>) {
         let number = self.connections.fetch_add(1, Ordering::Relaxed);
-        connections.spawn(async move { connection::serve(self, link, number).await });
+        lock(&self.links).insert(number, link.clone());
+        connections.spawn(async move {
+            connection::serve(self.clone(), link.clone(), number).await;
+            let mut links = lock(&self.links);
+            links.remove(&number);
+            let stats = link.stats();
+            self.monitor.count(Counter::BytesSent, stats.sent_bytes);
+            self.monitor.count(Counter::BytesReceived, stats.received_bytes);
+        });
+    }
+
+    /// Bytes sent and received since the start, those of connections that live included.
+    #[must_use]
+    pub fn bytes(&self) -> (u64, u64) {
+        let links = lock(&self.links);
+        let before = (self.monitor.counter(Counter::BytesSent), self.monitor.counter(Counter::BytesReceived));
+        links
+            .values()
+            .map(Link::stats)
+            .fold(before, |(sent, received), stats| (sent + stats.sent_bytes, received + stats.received_bytes))
     }
 
     fn save(&self) {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Instant;
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, mpsc};
 
 use super::compare::refreshed;
 use super::incoming::{IncomingError, nack};
@@ -18,9 +18,10 @@ use crate::filter::Filter;
 use crate::fs::Root;
 use crate::link::Link;
 use crate::model::{Attrs, Digest, Epoch, Generation, Manifest, NodeKey, Op, Record, RelPath};
+use crate::observe::{Counter, Monitor};
 use crate::session::{self, Opening, SessionId, Verdict};
 use crate::store::{Store, StoreError, Write, Writer};
-use crate::wire::{ChangeSet, Nack};
+use crate::wire::{ChangeSet, Message, Nack};
 
 /// One tree that this node receives.
 #[derive(Debug)]
@@ -43,6 +44,7 @@ pub struct ReplicaSet {
     counts: Mutex<Counts>,
     store: Arc<Store>,
     writer: Arc<Writer>,
+    monitor: Monitor,
 }
 
 /// A connection, and the channel on it.
@@ -67,6 +69,8 @@ pub struct Session {
     pub attrs: Attrs,
     /// Its connection.
     pub link: Link,
+    /// What is to go out on its control stream.
+    pub tell: mpsc::UnboundedSender<Message>,
 }
 
 /// What status tells of a set.
@@ -162,6 +166,7 @@ impl ReplicaSet {
         threads: usize,
         store: Arc<Store>,
         writer: Arc<Writer>,
+        monitor: Monitor,
     ) -> Result<Self, ServeError> {
         let set = config.name.clone();
         let gids: Vec<u32> = config.gid.iter().map(|g| g.id).collect();
@@ -192,6 +197,7 @@ impl ReplicaSet {
             counts: Mutex::default(),
             store,
             writer,
+            monitor,
         })
     }
 
@@ -221,27 +227,50 @@ impl ReplicaSet {
         lock(&self.counts).clone()
     }
 
-    /// Lets the deletions of the next change set pass the guard.
-    pub fn approve(&self) {
-        *lock(&self.approved) = true;
+    /// Lets the deletions that the guard held back pass: the sources that are connected send them
+    /// again, with this approval; without any, the next change set that comes has it. Returns how
+    /// many are connected.
+    pub fn approve(&self) -> usize {
+        let sources = lock(&self.sources);
+        // Who is about to go is asked in vain: its deletions come with a compare once it is back.
+        let told =
+            sources.iter().filter(|((_, channel), s)| s.tell.send(Message::Released { channel: *channel }).is_ok());
+        let told = told.count();
+        *lock(&self.approved) = told == 0;
+        told
     }
 
-    /// Looks at the whole tree; with `deep`, reads all content. No commit is under way meanwhile.
+    /// Brings what was agreed up to what is there now. No commit is under way meanwhile.
     ///
     /// # Errors
     /// [`Panicked`].
-    pub async fn look_at_all(self: &Arc<Self>, attrs: Attrs, deep: bool) -> Result<(), Panicked> {
+    pub async fn look_at_all(self: &Arc<Self>, attrs: Attrs) -> Result<(), Panicked> {
         let _turn = self.turn.lock().await;
         let set = self.clone();
-        self.pool.run(move || set.look(attrs, deep)).await
+        let look = move || {
+            let fresh = set.found(attrs, false);
+            *set.manifest() = fresh;
+            lock(&set.touched).all = true;
+        };
+        self.pool.run(look).await
     }
 
-    fn look(&self, attrs: Attrs, deep: bool) {
+    /// What is there now, all content read; what was agreed stays as it is. No commit is under way
+    /// meanwhile.
+    ///
+    /// # Errors
+    /// [`Panicked`].
+    pub async fn read_all(self: &Arc<Self>, attrs: Attrs) -> Result<Manifest, Panicked> {
+        let _turn = self.turn.lock().await;
+        let set = self.clone();
+        self.pool.run(move || set.found(attrs, true)).await
+    }
+
+    fn found(&self, attrs: Attrs, deep: bool) -> Manifest {
+        self.monitor.count(Counter::Scans, 1);
         let look = LookAll { root: self.root(), filter: &self.filter, xattrs: attrs.has(Attrs::XATTRS) };
         let known = self.manifest().clone();
-        let fresh = refreshed(&known, &look, deep);
-        *self.manifest() = fresh;
-        lock(&self.touched).all = true;
+        refreshed(&known, &look, deep)
     }
 
     /// Every path at which the tree is not what was acknowledged.
@@ -266,8 +295,10 @@ impl ReplicaSet {
         loop {
             let idle = self.idle.notified();
             match lock(&self.fence).handle_open(session.id, session.key) {
-                Opening::Opened { newest, live, .. } => {
-                    lock(&self.sources).insert(channel, session);
+                Opening::Opened { newest, live, superseded } => {
+                    let mut sources = lock(&self.sources);
+                    close_superseded(&mut sources, &superseded, &session);
+                    sources.insert(channel, session);
                     return (newest, live);
                 }
                 Opening::Wait => {}
@@ -394,17 +425,25 @@ impl ReplicaSet {
         }
     }
 
-    /// Makes what was staged live.
+    /// Makes what was staged live, which `ops` operations are.
     ///
     /// # Errors
     /// `IncomingError`: the tree is as it was.
-    pub async fn commit(self: &Arc<Self>, staging: &Arc<Staging>, head: &ChangeSet) -> Result<Outcome, IncomingError> {
+    pub async fn commit(
+        self: &Arc<Self>,
+        staging: &Arc<Staging>,
+        head: &ChangeSet,
+        ops: u64,
+    ) -> Result<Outcome, IncomingError> {
         let _turn = self.turn.lock().await;
         let approved = std::mem::take(&mut *lock(&self.approved)) || head.deletions_approved;
         let (set, staging) = (self.clone(), staging.clone());
         let outcome = self.pool.run(move || staging.commit(&mut set.manifest(), approved)).await??;
         let mut counts = lock(&self.counts);
         counts.change_sets += 1;
+        self.monitor.count(Counter::ChangeSetsApplied, 1);
+        self.monitor.count(Counter::EntriesApplied, ops.saturating_sub(outcome.failed.len() as u64));
+        self.monitor.count(Counter::Drift, outcome.drift.len() as u64);
         counts.drift += outcome.drift.len() as u64;
         counts.deletions_held = outcome.deletions_held;
         counts.error = None;
@@ -457,6 +496,18 @@ impl ReplicaSet {
             self.writer.send([Write::Index { set, changes }]);
         }
     }
+}
+
+/// A source that connects anew has given its old connection up, or never had it: what still waits on
+/// that one waits for nobody.
+fn close_superseded(sources: &mut BTreeMap<ChannelId, Session>, superseded: &[SessionId], by: &Session) {
+    sources.retain(|_, old| {
+        let over = superseded.contains(&old.id);
+        if over && !old.link.is(&by.link) {
+            old.link.close("the same source has opened the set on another connection");
+        }
+        !over
+    });
 }
 
 fn tell_recovery(set: &str, recovered: &Recovered) {

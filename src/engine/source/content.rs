@@ -1,6 +1,7 @@
 //! Turns the steps of a plan into frames: reads content once, hashes it on the way.
 
 use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Mutex};
 
@@ -54,9 +55,15 @@ pub(crate) struct Frames {
     pub compression: Compression,
     /// Parts of the signature that was asked for, none at its end.
     pub signatures: Mutex<Receiver<Option<Bytes>>>,
+    /// Counts what was read, so that somebody can tell whether there is progress while no frame comes.
+    pub read: Arc<AtomicU64>,
 }
 
 impl Frames {
+    fn note_read(&self) {
+        self.read.fetch_add(1, Ordering::Relaxed);
+    }
+
     fn send(&self, message: &Message) -> Result<(), Cut> {
         let frame = match self.compression {
             Compression::Off => wire::encode(message),
@@ -161,6 +168,7 @@ impl Producer<'_> {
         let mut filled = 0;
         let mut read = Vec::with_capacity(files.len());
         for file in files {
+            self.frames.note_read();
             let (record, bytes) = match whole(read_small(self.look.root, &file.path, MAX_BODY as u64 / 2)) {
                 Ok(got) => got,
                 Err(cause) => {
@@ -247,6 +255,7 @@ impl Producer<'_> {
     fn all(&self, reader: &mut Reader, size: u64) -> Result<Sent, Cut> {
         let mut builder = Builder::new(BlockSize::for_base(size));
         loop {
+            self.frames.note_read();
             match reader.next_chunk() {
                 Ok(Some(Chunk::Data(bytes))) => {
                     builder.update(bytes);
@@ -266,6 +275,7 @@ impl Producer<'_> {
     fn delta(&self, reader: &mut Reader, base: &Signature) -> Result<Sent, Cut> {
         let mut differ = Differ::new(base);
         let read = loop {
+            self.frames.note_read();
             match reader.next_chunk() {
                 Ok(Some(Chunk::Data(bytes))) => differ.feed(bytes),
                 Ok(Some(Chunk::Hole(len))) => differ.hole(len),

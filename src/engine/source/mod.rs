@@ -6,12 +6,14 @@
 //! | what did an event turn out to be? | `refresh` |
 //! | who is told? | `watching` |
 //! | what is a set and a target here? | `set` |
-//! | how is a peer reached, for ever? | `peer`, `open` |
+//! | how is a peer reached, for ever? | `peer`, `up`, `open` |
 //! | where do two trees differ? | `compare`, `merge` |
 //! | how does a change set travel? | `send`, `content` |
+//! | what could a peer not make? | `failed` |
 
 mod compare;
 mod content;
+mod failed;
 mod index;
 mod merge;
 mod open;
@@ -19,6 +21,7 @@ mod peer;
 mod refresh;
 mod send;
 mod set;
+mod up;
 mod watching;
 
 pub use index::Index;

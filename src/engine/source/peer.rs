@@ -6,20 +6,21 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use syncd_certs::password::Prover;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::sleep_until;
 
-use super::compare::{CompareError, compare};
+use super::compare::{self, CompareError};
+use super::failed::News;
 use super::merge::Difference;
 use super::open;
 use super::send::{self, Outcome, SendError, Settled};
 use super::set::{SourceSet, Target};
-use crate::engine::{lock, stopped};
-use crate::link::{Endpoint, FrameReader, FrameWriter, Link, LinkError};
+use super::up::{Event, Up, dial, moved, read_control};
+use crate::engine::{Found, lock, stopped};
+use crate::link::{Endpoint, Link, LinkError};
 use crate::model::{Epoch, NodeKey};
-use crate::observe::{FailLog, Failure};
+use crate::observe::{Counter, FailLog, Failure};
 use crate::session::{self, Action, Fault, PeerAction, PeerState, Sending};
 use crate::store::{Store, Writer};
 use crate::wire::{self, Hello, Message, Refusal};
@@ -50,7 +51,7 @@ pub struct Peer {
 #[derive(Debug)]
 struct Verification {
     channel: usize,
-    reply: oneshot::Sender<Result<Vec<Difference>, String>>,
+    reply: oneshot::Sender<Result<Vec<Found>, String>>,
 }
 
 /// What every peer of a node shares.
@@ -79,36 +80,14 @@ pub struct Shared {
 pub struct Standing {
     /// Bytes sent since the start.
     pub bytes_sent: u64,
+    /// Bytes received since the start.
+    pub bytes_received: u64,
     /// Its state.
     pub state: PeerState,
     /// The name that the peer gave itself.
     pub name: Option<String>,
     /// The last failure.
     pub fault: Option<Fault>,
-}
-
-/// Something that happened. The number names the link it happened on: what comes late from an
-/// earlier one counts for nothing.
-enum Event {
-    Dialled(Result<Link, String>),
-    Control(u64, Result<Option<Message>, LinkError>),
-    Compared(u64, usize, Result<Vec<Difference>, CompareError>),
-    Sent(u64, usize, Result<(Outcome, Vec<Settled>), SendError>),
-}
-
-/// A link that is up.
-struct Up {
-    link: Link,
-    control: FrameWriter,
-    provers: HashMap<usize, Prover>,
-    reading: JoinHandle<()>,
-}
-
-impl Drop for Up {
-    fn drop(&mut self) {
-        self.reading.abort();
-        self.link.close("the source closes the connection");
-    }
 }
 
 impl Peer {
@@ -121,7 +100,7 @@ impl Peer {
         shared: Arc<Shared>,
         wake: Arc<Notify>,
     ) -> Self {
-        let standing = Standing { bytes_sent: 0, state: PeerState::Down, name: None, fault: None };
+        let standing = Standing { bytes_sent: 0, bytes_received: 0, state: PeerState::Down, name: None, fault: None };
         let (verifications, asked) = mpsc::unbounded_channel();
         Self {
             host,
@@ -147,7 +126,7 @@ impl Peer {
         let Some(mut asked) = lock(&self.asked).take() else { return };
         let machine = session::Peer::new(self.shared.key, self.shared.ceiling, rand::random());
         let mut task =
-            Task { peer: self.clone(), machine, link: None, up: None, number: 0, sent_before: 0, dialling: None, tx };
+            Task { peer: self.clone(), machine, link: None, up: None, number: 0, before: (0, 0), dialling: None, tx };
         loop {
             task.drive().await;
             let due = task.due();
@@ -169,7 +148,7 @@ impl Peer {
     ///
     /// # Errors
     /// Why it cannot be told, for people.
-    pub async fn verify(&self, target: &Arc<Target>) -> Result<Vec<Difference>, String> {
+    pub async fn verify(&self, target: &Arc<Target>) -> Result<Vec<Found>, String> {
         let position = self.channels.iter().position(|(_, t)| Arc::ptr_eq(t, target));
         let channel = position.ok_or("this peer does not have that set")?;
         let (reply, answer) = oneshot::channel();
@@ -183,11 +162,18 @@ impl Peer {
             let mut channel = target.channel();
             channel.replay_now();
             if set.config.options.full_compare {
-                channel.request_compare(false);
+                channel.request_compare();
             }
         }
         self.replay.store(true, Ordering::Relaxed);
         self.wake.notify_one();
+    }
+
+    fn monitor_count(&self, counter: Counter, more: u64) {
+        // All sets of a node count at one place.
+        if let Some((set, _)) = self.channels.first() {
+            set.monitor.count(counter, more);
+        }
     }
 
     fn complain(&self, target: &Target, cause: &str) {
@@ -206,8 +192,8 @@ struct Task {
     link: Option<Link>,
     up: Option<Up>,
     number: u64,
-    /// Bytes sent on links that are gone.
-    sent_before: u64,
+    /// Bytes sent and received on links that are gone.
+    before: (u64, u64),
     dialling: Option<JoinHandle<()>>,
     tx: mpsc::UnboundedSender<Event>,
 }
@@ -233,7 +219,8 @@ impl Task {
         }
         self.record(now);
         let mut standing = lock(&self.peer.standing);
-        standing.bytes_sent = self.sent_before + self.up.as_ref().map_or(0, |up| up.link.stats().sent_bytes);
+        let now = self.up.as_ref().map_or((0, 0), |up| moved(&up.link));
+        (standing.bytes_sent, standing.bytes_received) = (self.before.0 + now.0, self.before.1 + now.1);
         standing.state = self.machine.state();
         standing.fault = self.machine.fault().cloned();
         standing.name = self.machine.hello().map(|h| h.name.clone());
@@ -250,7 +237,7 @@ impl Task {
             match action {
                 None => return,
                 Some(Action::Open) => self.open(number, set, target).await,
-                Some(Action::Compare { deep }) => self.compare(number, set, deep),
+                Some(Action::Compare) => self.compare(number, set),
                 Some(Action::Send(sending)) => self.send(number, set, target, sending),
                 Some(Action::TakeEpoch { newest }) => self.take_epoch(set, newest),
                 Some(Action::CloseLink { cause }) => {
@@ -370,9 +357,11 @@ impl Task {
                 Some(channel) => self.refused(now, channel as usize, refused.code),
                 None => self.down(now, &format!("the peer refuses the connection: {:?}", refused.code)),
             },
-            Message::Drifted { channel } => {
-                if let Some((_, target)) = self.peer.channels.get(channel as usize) {
-                    target.channel().handle_drifted(now);
+            Message::Working => self.peer.channels.iter().for_each(|(_, t)| t.channel().handle_working(now)),
+            Message::Released { channel } => {
+                if let Some((set, target)) = self.peer.channels.get(channel as usize) {
+                    tracing::info!(set = set.config.name, peer = %target, "deletions were approved there: sending them again");
+                    target.channel().approve();
                 }
             }
             _ => {}
@@ -440,19 +429,19 @@ impl Task {
         let (link, set) = (up.link.clone(), set.clone());
         let channel = u32::try_from(number).unwrap_or(u32::MAX);
         tokio::spawn(async move {
-            let found = compare(&set, &link, channel, set.epoch(), true).await;
+            let found = compare::verify(&set, &link, channel, set.epoch()).await;
             // Whoever asked may have gone.
             let _ = reply.send(found.map_err(|e| e.to_string()));
         });
     }
 
-    fn compare(&self, number: usize, set: &Arc<SourceSet>, deep: bool) {
+    fn compare(&self, number: usize, set: &Arc<SourceSet>) {
         let Some(up) = &self.up else { return };
         let (link, set, tx, on) = (up.link.clone(), set.clone(), self.tx.clone(), self.number);
         let channel = u32::try_from(number).unwrap_or(u32::MAX);
         tokio::spawn(async move {
             let epoch = set.epoch();
-            let result = compare(&set, &link, channel, epoch, deep).await;
+            let result = compare::compare(&set, &link, channel, epoch).await;
             let _ = tx.send(Event::Compared(on, number, result));
         });
     }
@@ -465,9 +454,11 @@ impl Task {
                 let entries = set.index.lock().manifest().len();
                 tracing::info!(set = set.config.name, peer = %target, entries, differ = differences.len(), "compared");
                 set.guard_compare(&differences);
-                target.channel().handle_compared(now, differences);
+                let mut channel = target.channel();
+                channel.handle_compared(now, differences);
+                tell_failed(set, target, &target.note_failed(&channel, &[]));
             }
-            Err(CompareError::Link(e)) => self.down(now, &e.to_string()),
+            Err(CompareError::Link(e)) => self.broken(now, set, &e),
             Err(e) => {
                 tracing::warn!(set = set.config.name, peer = %target, "{e}");
                 target.channel().handle_compare_failed(now, &e.to_string());
@@ -490,9 +481,11 @@ impl Task {
         let Some((set, target)) = peer.channels.get(number) else { return };
         let (outcome, settled) = match result {
             Ok(sent) => sent,
+            Err(SendError::Link(e)) => return self.broken(now, set, &e),
             Err(e) => return self.down(now, &e.to_string()),
         };
         let mut channel = target.channel();
+        let names = settled.len() as u64;
         for name in settled {
             match name {
                 Settled::Sent(path, entry) => {
@@ -507,14 +500,16 @@ impl Task {
         }
         match outcome {
             Outcome::Acknowledged(ack) => {
+                set.monitor.count(Counter::ChangeSetsSent, 1);
+                set.monitor.count(Counter::EntriesSent, names.saturating_sub(ack.failed.len() as u64));
                 for failed in &ack.failed {
-                    tracing::warn!(set = set.config.name, peer = %target, path = %failed.path, "not applied there: {}", failed.cause);
                     peer.complain(target, &format!("{}: {}", failed.path, failed.cause));
                 }
                 if ack.deletions_held > 0 {
                     tracing::warn!(set = set.config.name, peer = %target, held = ack.deletions_held, "the peer's guard holds deletions back; to release them: syncd approve {}", set.config.name);
                 }
                 channel.handle_ack(now, &ack);
+                tell_failed(set, target, &target.note_failed(&channel, &ack.failed));
             }
             Outcome::Refused(nack) => {
                 tracing::warn!(set = set.config.name, peer = %target, "the peer could not take a change set: {}", nack.cause);
@@ -539,8 +534,15 @@ impl Task {
         }
     }
 
+    /// A stream is at its end before it should be, and the connection with it.
+    fn broken(&mut self, now: Instant, set: &SourceSet, error: &LinkError) {
+        set.monitor.count(Counter::Stalls, u64::from(matches!(error, LinkError::Stalled { .. })));
+        self.down(now, &error.to_string());
+    }
+
     /// The connection is gone, or could not be made.
     fn down(&mut self, now: Instant, cause: &str) {
+        self.peer.monitor_count(Counter::ConnectFailures, 1);
         let new = self.machine.fault().is_none_or(|f| f.cause != cause);
         let had_link = self.up.is_some();
         self.close(cause);
@@ -569,7 +571,8 @@ impl Task {
         }
         self.link = None;
         if let Some(up) = self.up.take() {
-            self.sent_before += up.link.stats().sent_bytes;
+            let (sent, received) = moved(&up.link);
+            self.before = (self.before.0 + sent, self.before.1 + received);
             self.number += 1;
             for (_, target) in &self.peer.channels {
                 target.channel().handle_link_down(Instant::now(), cause);
@@ -578,26 +581,11 @@ impl Task {
     }
 }
 
-/// Connects to the first address of the peer's name that answers; resolved anew each time.
-async fn dial(peer: &Peer) -> Result<Link, String> {
-    let name = format!("{}:{}", peer.host, peer.port);
-    let addresses = tokio::net::lookup_host(&name).await.map_err(|e| format!("{name}: cannot be resolved: {e}"))?;
-    let mut last = format!("{name}: has no address");
-    for address in addresses {
-        match peer.shared.endpoint.dial(address).await {
-            Ok(link) => return Ok(link),
-            Err(e) => last = e.to_string(),
-        }
+fn tell_failed(set: &SourceSet, target: &Target, news: &News) {
+    for (path, cause) in &news.failed {
+        tracing::warn!(set = set.config.name, peer = %target, %path, "not applied there: {cause}; every other path goes on");
     }
-    Err(last)
-}
-
-async fn read_control(mut reader: FrameReader, number: u64, tx: mpsc::UnboundedSender<Event>) {
-    loop {
-        let message = reader.read().await;
-        let last = !matches!(message, Ok(Some(_)));
-        if tx.send(Event::Control(number, message)).is_err() || last {
-            return;
-        }
+    for path in &news.healed {
+        tracing::info!(set = set.config.name, peer = %target, %path, "is kept equal there again");
     }
 }

@@ -1,11 +1,13 @@
 //! Sends one change set and waits for its acknowledgement.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc as std_mpsc;
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use tokio::sync::mpsc;
+use tokio::time::timeout;
 
 use super::content::{Frames, Producer};
 use super::set::{SourceSet, Target};
@@ -15,7 +17,7 @@ use crate::model::{Change, Entry, RelPath};
 use crate::observe::Unit;
 use crate::plan::{Plan, plan};
 use crate::session::Sending;
-use crate::wire::{Ack, ChangeSet, Message, Nack};
+use crate::wire::{Ack, ChangeSet, Message, Nack, WORKING_EVERY};
 
 /// Frames that wait for the network: bounds the memory of a sender together with a frame's size.
 const QUEUE: usize = 16;
@@ -89,9 +91,11 @@ pub(crate) async fn send(
     (head.users, head.groups) = (users, groups);
     let (mut writer, reader) = link.open_stream().await?;
     writer.write(&Message::ChangeSet(head)).await?;
-    let (frames_tx, mut frames_rx) = mpsc::channel::<Bytes>(QUEUE);
+    let (frames_tx, frames_rx) = mpsc::channel::<Bytes>(QUEUE);
     let (signature_tx, signature_rx) = std_mpsc::channel();
-    let frames = Frames { out: frames_tx, compression: target.compression, signatures: Mutex::new(signature_rx) };
+    let read = Arc::new(AtomicU64::new(0));
+    let signatures = Mutex::new(signature_rx);
+    let frames = Frames { out: frames_tx, compression: target.compression, signatures, read: read.clone() };
     let progress = set.monitor.task(format!("{}: sending to {target}", set.config.name), Unit::Entries);
     progress.set_total(steps.len() as u64);
     let producing = {
@@ -112,12 +116,7 @@ pub(crate) async fn send(
             .await
         }
     };
-    let transmit = async {
-        while let Some(frame) = frames_rx.recv().await {
-            writer.write_raw(frame).await?;
-        }
-        Ok::<FrameWriter, LinkError>(writer)
-    };
+    let transmit = transmit(writer, frames_rx, read);
     let answers = answers(reader, signature_tx);
     tokio::pin!(answers);
     let sending = async { tokio::join!(producing, transmit) };
@@ -151,13 +150,39 @@ pub(crate) async fn send(
     }
 }
 
+/// Sends frames as they come. While none comes the peer is told so, as long as there is progress:
+/// before the first, when other work of the set may have to end, and then whenever something was
+/// `read`. A disk that hangs must not hold up the peer.
+async fn transmit(
+    mut writer: FrameWriter,
+    mut frames: mpsc::Receiver<Bytes>,
+    read: Arc<AtomicU64>,
+) -> Result<FrameWriter, LinkError> {
+    let mut seen = None;
+    loop {
+        let now = read.load(Ordering::Relaxed);
+        match timeout(WORKING_EVERY, frames.recv()).await {
+            Ok(Some(frame)) => {
+                seen = Some(now);
+                writer.write_raw(frame).await?;
+            }
+            Ok(None) => return Ok(writer),
+            Err(_) if seen.is_some_and(|seen| seen == read.load(Ordering::Relaxed)) => {}
+            Err(_) => {
+                seen = seen.map(|_| read.load(Ordering::Relaxed));
+                writer.write(&Message::Working).await?;
+            }
+        }
+    }
+}
+
 /// Reads what comes back until the change set is decided; signatures go to the producer.
 async fn answers(mut reader: FrameReader, signatures: std_mpsc::Sender<Option<Bytes>>) -> Result<Message, SendError> {
     loop {
         match reader.read().await? {
             Some(Message::Signature(part)) => drop(signatures.send(Some(part))),
             Some(Message::End) => drop(signatures.send(None)),
-            Some(Message::Unknown(_)) => {}
+            Some(Message::Working | Message::Unknown(_)) => {}
             Some(message) => return Ok(message),
             None => return Err(SendError::Unexpected("the end of the stream")),
         }

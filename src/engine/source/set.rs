@@ -6,6 +6,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use tokio::sync::Notify;
 
+use super::failed::{FailedPaths, News};
 use super::index::Index;
 use super::merge::Difference;
 use super::refresh::Look;
@@ -20,6 +21,7 @@ use crate::observe::Monitor;
 use crate::plan::{Guard, Halt};
 use crate::session::{Channel, Fault};
 use crate::store::{Pending, Store, StoreError, Write};
+use crate::wire::Failed;
 
 /// An index that the tasks of a set share.
 #[derive(Debug, Default)]
@@ -91,6 +93,7 @@ pub struct Target {
     recorded: Mutex<BTreeMap<RelPath, String>>,
     /// The acknowledged generation that the store knows.
     saved: Mutex<Generation>,
+    failed: Mutex<FailedPaths>,
 }
 
 impl Target {
@@ -108,7 +111,23 @@ impl Target {
             compression,
             recorded: Mutex::default(),
             saved,
+            failed: Mutex::default(),
         }
+    }
+
+    /// Notes what it could not make as asked, by what `channel` owes it now; returns what is news.
+    pub(crate) fn note_failed(&self, channel: &Channel, failed: &[Failed]) -> News {
+        let mut paths = lock(&self.failed);
+        if failed.is_empty() && paths.is_empty() {
+            return News::default();
+        }
+        let owed: BTreeSet<&RelPath> = channel.unacknowledged().map(|name| name.path).collect();
+        paths.note(failed, |path| owed.contains(path))
+    }
+
+    /// What it could not make as asked and does not have yet, each path with its cause.
+    pub fn failed(&self) -> Vec<(RelPath, String)> {
+        lock(&self.failed).iter().map(|(path, cause)| (path.clone(), cause.clone())).collect()
     }
 
     /// Locks what it is owed.

@@ -13,6 +13,7 @@ use crate::coalesce::{Batch, Coalescer, Dirty, Scope};
 use crate::engine::stopped;
 use crate::fs::{Root, look};
 use crate::model::{Base, Kind, RelPath};
+use crate::observe::Counter;
 use crate::store::{Write, Writer};
 use crate::watch::{Event, Gauge, RootGone};
 
@@ -75,8 +76,12 @@ impl Watching {
         self.note_counts();
         for event in told {
             match event {
-                Event::Dirty(dirty) => self.dirty(now, &dirty),
+                Event::Dirty(dirty) => {
+                    self.set.monitor.count(Counter::Events, 1);
+                    self.dirty(now, &dirty);
+                }
                 Event::Overflow => {
+                    self.set.monitor.count(Counter::Overflows, 1);
                     self.set.note_watch(|w| w.overflows += 1);
                     tracing::warn!("{}: the kernel's event queue overflowed: looking at everything", self.name());
                     self.coalescer.handle_overflow(now);
@@ -162,6 +167,8 @@ impl Watching {
         if self.root_gone {
             return;
         }
+        let trees = batch.names.values().filter(|scope| **scope == Scope::Tree).count();
+        self.set.monitor.count(Counter::Scans, trees as u64);
         let held: BTreeSet<RelPath> = self.coalescer.waiting().cloned().collect();
         let set = self.set.clone();
         let of = set.index.lock().manifest().len();
