@@ -6,14 +6,17 @@
 //! | how does a change find its way out? | `source` |
 //! | how does it come in? | `receiver` |
 //! | which threads touch files, and as whom? | `pool` |
+//! | when does the store learn of changes, and memory go back? | `upkeep`, `memory` |
 
 mod differences;
+mod memory;
 mod names;
 mod node;
 mod place;
 mod pool;
 mod receiver;
 mod source;
+mod upkeep;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -21,7 +24,7 @@ pub use differences::Found;
 pub use node::{Node, StartError, start};
 pub use pool::{Panicked, Pool, PoolError};
 pub use receiver::{Receiver, ReplicaSet, ServeError};
-pub use source::{Difference, Index, Peer, Shared, SourceSet, Target, Watching, target_id};
+pub use source::{Difference, Index, Peer, Saved, Shared, SourceSet, Target, Watching, target_id};
 
 /// Locks `mutex`; what it guards is consistent also when a holder panicked.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -8,6 +8,7 @@ use tokio::task::JoinSet;
 use super::connection::Ended;
 use super::set::{ReplicaSet, Session};
 use super::signature;
+use super::touched::Touched;
 use crate::apply::{ApplyError, Staging};
 use crate::delta::BlockSize;
 use crate::engine::pool::Panicked;
@@ -102,9 +103,10 @@ async fn make(
     reader: &mut FrameReader,
     writer: &mut FrameWriter,
 ) -> Result<Ack, IncomingError> {
-    let root = stage(set, staging, reader, writer).await?;
+    let mut touched = Touched::default();
+    let root = stage(set, staging, &mut touched, reader, writer).await?;
     set.may_commit(session.id)?;
-    let outcome = set.commit(staging, head).await?;
+    let outcome = set.commit(staging, head, touched).await?;
     let root_matches = match root {
         Some(root) => set.root_digest(session.attrs).await.map(|ours| ours == root),
         None => None,
@@ -121,10 +123,12 @@ async fn answer(mut writer: FrameWriter, message: Message) -> Result<(), LinkErr
     writer.finish()
 }
 
-/// Stages everything up to the end of the change set; returns the root that it names.
+/// Stages everything up to the end of the change set; returns the root that it names. What it
+/// touches is noted in `touched`.
 async fn stage(
     set: &Arc<ReplicaSet>,
     staging: &Arc<Staging>,
+    touched: &mut Touched,
     reader: &mut FrameReader,
     writer: &mut FrameWriter,
 ) -> Result<Option<Digest>, IncomingError> {
@@ -134,7 +138,7 @@ async fn stage(
         match reader.read().await? {
             Some(Message::Ops(ops)) => {
                 count += ops.len() as u64;
-                set.note(&ops);
+                set.note(touched, &ops);
                 let alone = !ops.iter().all(is_plain_file);
                 let at_most = if alone { 0 } else { PARALLEL - 1 };
                 drain(&mut running, at_most).await?;
