@@ -7,8 +7,10 @@
 //! | how does it come in? | `receiver` |
 //! | which threads touch files, and as whom? | `pool` |
 //! | how does the other side know that this one is at work? | `speak` |
+//! | when does the store learn of changes, and memory go back? | `upkeep`, `memory` |
 
 mod differences;
+mod memory;
 mod names;
 mod node;
 mod place;
@@ -16,6 +18,7 @@ mod pool;
 mod receiver;
 mod source;
 mod speak;
+mod upkeep;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -23,7 +26,7 @@ pub use differences::Found;
 pub use node::{Node, StartError, start};
 pub use pool::{Panicked, Pool, PoolError};
 pub use receiver::{Receiver, ReplicaSet, ServeError};
-pub use source::{Difference, Index, Peer, Shared, SourceSet, Target, Watching, target_id};
+pub use source::{Difference, Index, Peer, Saved, Shared, SourceSet, Target, Watching, target_id};
 
 /// Locks `mutex`; what it guards is consistent also when a holder panicked.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -12,9 +12,10 @@ use tokio::sync::{Notify, oneshot, watch};
 use tokio::task::JoinSet;
 
 use super::differences::Found;
+use super::memory;
 use super::pool::{Pool, PoolError};
 use super::receiver::{Receiver, ReplicaSet, ServeError};
-use super::source::{Index, Peer, Shared, SourceSet, Target, Watching, target_id};
+use super::source::{Index, Peer, Saved, Shared, SourceSet, Target, Watching, target_id};
 use crate::config::{self, Config};
 use crate::filter::Filter;
 use crate::fs::Root;
@@ -118,6 +119,7 @@ pub enum StartError {
 /// # Errors
 /// [`StartError`].
 pub async fn start(config: Config, dir: &Path) -> Result<Arc<Node>, StartError> {
+    memory::bound();
     let identity = Identity::load_or_create(dir)?;
     let store = Arc::new(Store::open(dir)?);
     let writer = Arc::new(Writer::start(store.clone(), COMMIT_WINDOW)?);
@@ -211,12 +213,13 @@ impl Starting {
             let excluded = Arc::new(move |path: &RelPath, is_dir| filtered.filter.excludes(path, is_dir));
             let (watcher, events) = Watcher::start(set.root(), excluded, Pace::default())
                 .map_err(|cause| StartError::Watch { set: source.name.clone(), cause })?;
-            let gauge = watcher.gauge();
+            set.set_gauge(watcher.gauge());
             self.watchers.push(watcher);
             let (ready, is_ready) = oneshot::channel();
             readies.push(is_ready);
-            let watching = Watching::new(set.clone(), gauge, self.writer.clone(), resumed, ready);
+            let watching = Watching::new(set.clone(), resumed, ready);
             self.tasks.spawn(watching.run(events, self.stop.subscribe()));
+            self.tasks.spawn(Saved::new(set.clone(), self.writer.clone()).run(self.stop.subscribe()));
             sources.push(set);
         }
         for ready in readies {

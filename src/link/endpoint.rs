@@ -47,9 +47,9 @@ impl Endpoint {
     }
 
     fn new(identity: &Identity, idle_timeout: Duration, address: SocketAddr, serve: bool) -> Result<Self, LinkError> {
-        let transport = Arc::new(tuning::transport(idle_timeout));
-        let server = if serve { Some(server_config(identity, &transport)?) } else { None };
-        let client = client_config(identity, transport)?;
+        let server =
+            if serve { Some(server_config(identity, Arc::new(tuning::transport(idle_timeout)))?) } else { None };
+        let client = client_config(identity, Arc::new(tuning::dialling(idle_timeout)))?;
         let failed = |source| LinkError::Bind { address, source };
         let socket = socket::bind(address).map_err(failed)?;
         let runtime = Arc::new(TokioRuntime);
@@ -90,11 +90,11 @@ impl Endpoint {
     }
 }
 
-fn server_config(identity: &Identity, transport: &Arc<TransportConfig>) -> Result<ServerConfig, LinkError> {
+fn server_config(identity: &Identity, transport: Arc<TransportConfig>) -> Result<ServerConfig, LinkError> {
     let tls = tls::server_config(identity).map_err(|e| LinkError::Identity(e.to_string()))?;
     let crypto = QuicServerConfig::try_from(tls).map_err(|e| LinkError::Identity(e.to_string()))?;
     let mut config = ServerConfig::with_crypto(Arc::new(crypto));
-    config.transport_config(Arc::clone(transport));
+    config.transport_config(transport);
     tuning::server(&mut config);
     Ok(config)
 }

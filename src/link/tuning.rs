@@ -41,14 +41,13 @@ const BUFFER_BEFORE_ACCEPT: u64 = 64 << 10;
 /// How many first packets wait for a decision at most; [`super::Server`] takes them at once.
 const MAX_UNDECIDED: usize = 256;
 
-/// The transport for both directions of dialling. A peer that is silent for `idle_timeout` is dead.
+/// The transport of a side that was dialled. A peer that is silent for `idle_timeout` is dead.
 pub(super) fn transport(idle_timeout: Duration) -> TransportConfig {
     let mut mtu = MtuDiscoveryConfig::default();
     mtu.upper_bound(MAX_PAYLOAD);
     let mut config = TransportConfig::default();
     // Too long for a QUIC integer is as good as never.
     config.max_idle_timeout(IdleTimeout::try_from(idle_timeout).ok());
-    config.keep_alive_interval(Some(idle_timeout / 4));
     config.mtu_discovery_config(Some(mtu));
     config.congestion_controller_factory(Arc::new(CubicConfig::default()));
     config.stream_receive_window(VarInt::from_u32(STREAM_WINDOW));
@@ -57,6 +56,15 @@ pub(super) fn transport(idle_timeout: Duration) -> TransportConfig {
     config.max_concurrent_bidi_streams(VarInt::from_u32(STREAMS_BEFORE));
     config.max_concurrent_uni_streams(VarInt::from_u32(0));
     config.datagram_receive_buffer_size(None);
+    config
+}
+
+/// The transport of the side that dials. It asks for a sign of life, and what comes back is one for
+/// the other side as well: two that ask wake both hosts twice as often. One that is lost is asked
+/// for again after a round trip (RFC 9002, section 6.2), so that half the time leaves many attempts.
+pub(super) fn dialling(idle_timeout: Duration) -> TransportConfig {
+    let mut config = transport(idle_timeout);
+    config.keep_alive_interval(Some(idle_timeout / 2));
     config
 }
 

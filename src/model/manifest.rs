@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::Bound;
 
+use super::name::Name;
 use super::{Attrs, Digest, Entry, Record, RelPath};
 
 /// All entries of a set: what a scan yields and what a receiver holds.
@@ -19,7 +20,7 @@ pub struct Manifest {
 
 #[derive(Clone, Debug, Default)]
 struct Directory {
-    entries: BTreeMap<Box<[u8]>, Record>,
+    entries: BTreeMap<Name, Record>,
     digest: Option<(Attrs, Digest)>,
 }
 
@@ -90,7 +91,7 @@ impl Manifest {
         for at in self.dirs_within(path) {
             if let Some(dir) = self.dirs.remove(&at) {
                 for (name, record) in dir.entries {
-                    if let Ok(below) = at.join(&name) {
+                    if let Ok(below) = at.join(name.as_bytes()) {
                         gone.push((below, record));
                     }
                 }
@@ -117,15 +118,15 @@ impl Manifest {
 
     /// The children of the directory `dir`, by name.
     pub fn children(&self, dir: &RelPath) -> impl Iterator<Item = (&[u8], &Record)> {
-        self.dirs.get(dir).into_iter().flat_map(|d| d.entries.iter().map(|(n, r)| (&**n, r)))
+        self.dirs.get(dir).into_iter().flat_map(|d| d.entries.iter().map(|(n, r)| (n.as_bytes(), r)))
     }
 
     /// All records, the root directory first, then directory by directory in the order of paths.
     pub fn iter(&self) -> impl Iterator<Item = (RelPath, &Record)> {
         self.root.iter().map(|r| (RelPath::root(), r)).chain(
-            self.dirs
-                .iter()
-                .flat_map(|(at, dir)| dir.entries.iter().filter_map(|(name, r)| Some((at.join(name).ok()?, r)))),
+            self.dirs.iter().flat_map(|(at, dir)| {
+                dir.entries.iter().filter_map(|(name, r)| Some((at.join(name.as_bytes()).ok()?, r)))
+            }),
         )
     }
 
@@ -136,7 +137,7 @@ impl Manifest {
             let dir = self.dirs.get(&at);
             dir.into_iter().flat_map(move |dir| {
                 let at = at.clone();
-                dir.entries.iter().filter_map(move |(name, r)| Some((at.join(name).ok()?, r)))
+                dir.entries.iter().filter_map(move |(name, r)| Some((at.join(name.as_bytes()).ok()?, r)))
             })
         }))
     }
@@ -144,6 +145,14 @@ impl Manifest {
     /// The directories that hold entries, and the root, in the order of paths.
     pub fn dirs(&self) -> impl Iterator<Item = &RelPath> {
         self.dirs.keys()
+    }
+
+    /// Gives the records of `dir` no more memory than they need; they were put in one by one.
+    pub fn compact(&mut self, dir: &RelPath) {
+        if let Some(dir) = self.dirs.get_mut(dir) {
+            // A tree that is made of sorted entries has full nodes.
+            dir.entries = std::mem::take(&mut dir.entries).into_iter().collect();
+        }
     }
 
     /// The hash of the entries directly inside `dir` as a set with `attrs` sees them; for the root
@@ -163,6 +172,7 @@ impl Manifest {
             own.entry.feed(attrs, &mut hasher);
         }
         for (name, record) in &dir.entries {
+            let name = name.as_bytes();
             if !record.entry.is_hashed() {
                 return None;
             }

@@ -6,6 +6,7 @@ mod digest;
 mod entry;
 mod epoch;
 mod manifest;
+mod name;
 mod path;
 
 pub use attrs::Attrs;

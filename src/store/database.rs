@@ -26,7 +26,7 @@ const MARKER: &str = "compare-needed";
 const DAMAGED_KEPT: u32 = 9;
 
 /// Pages that redb holds in memory: the index is read once, in order, at the start.
-const CACHE: usize = 4 << 20;
+const CACHE: usize = 1 << 20;
 
 type Medium = Box<dyn Fn(&Path) -> Result<Database, DatabaseError> + Send + Sync>;
 

@@ -1,16 +1,17 @@
 //! Answers a compare: what this receiver holds, directory by directory.
 
+use std::collections::{BTreeSet, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use rayon::prelude::*;
 use tokio::sync::mpsc;
 
 use super::connection::Ended;
-use super::set::{LookAll, ReplicaSet, Session};
+use super::set::{ReplicaSet, Session};
 use crate::engine::lock;
 use crate::engine::pool::Panicked;
 use crate::engine::speak::speak;
-use crate::fs::{Root, read_record, scan};
+use crate::fs::{Root, Scan, read_record};
 use crate::link::{FrameReader, FrameWriter, LinkError};
 use crate::model::{Attrs, Entry, Kind, Manifest, Record, RelPath};
 use crate::wire::{Compare, Message};
@@ -236,34 +237,112 @@ fn take_hash(manifest: &mut Manifest, path: &RelPath, read: &Record) {
     }
 }
 
-/// Brings `known` up to what is on disk: what stat shows unchanged stays as it was agreed, all
-/// else is taken as it is, with its content unread.
-pub(crate) fn refreshed(known: &Manifest, look: &LookAll<'_>, deep: bool) -> Manifest {
-    let found = scan(look.root, &RelPath::root(), &|path, is_dir| look.filter.excludes(path, is_dir), look.xattrs);
-    let mut fresh = Manifest::new();
-    let unreadable: Vec<RelPath> = found.problems.into_iter().map(|(path, _)| path).collect();
-    let mut reread = Vec::new();
+/// Brings `manifest` up to what `found` shows: what stat shows unchanged stays as it was agreed, all
+/// else is taken as it is, with its content unread. Returns the paths at which it was unlike.
+pub(crate) fn take_scan(manifest: &mut Manifest, found: Scan) -> BTreeSet<RelPath> {
+    let mut unlike = BTreeSet::new();
+    let mut seen = HashSet::with_capacity(found.records.len());
     for (path, now) in found.records {
-        let record = match known.get(&path).filter(|k| k.is_current(&now)) {
-            Some(agreed) => agreed.clone(),
-            None => now,
-        };
-        if deep && record.entry.kind() == Kind::File {
-            reread.push(path.clone());
-        }
-        fresh.insert(&path, record);
-    }
-    for path in unreadable {
-        for (path, record) in known.within(&path) {
-            if fresh.get(&path).is_none() {
-                fresh.insert(&path, record.clone());
+        let known = manifest.get(&path);
+        if !known.is_some_and(|known| known.is_current(&now)) {
+            if known.is_some_and(|known| known.entry.is_dir()) && !now.entry.is_dir() {
+                unlike.extend(manifest.remove(&path).into_iter().map(|(path, _)| path));
             }
+            manifest.insert(&path, now);
+            unlike.insert(path.clone());
         }
+        seen.insert(path);
     }
+    let unknown = |path: &RelPath| found.problems.iter().any(|(at, _)| path.is_within(at));
+    let gone: Vec<RelPath> =
+        manifest.iter().map(|(path, _)| path).filter(|path| !seen.contains(path) && !unknown(path)).collect();
+    for path in gone {
+        unlike.extend(manifest.remove(&path).into_iter().map(|(path, _)| path));
+    }
+    unlike
+}
+
+/// Reads the content of every file of `manifest` anew.
+pub(crate) fn read_content(manifest: &mut Manifest, root: &Root) {
+    let files = manifest.iter().filter(|(_, record)| record.entry.kind() == Kind::File);
+    let files: Vec<RelPath> = files.map(|(path, _)| path).collect();
     let read: Vec<(RelPath, Record)> =
-        reread.into_par_iter().filter_map(|p| Some((p.clone(), read_record(look.root, &p)?))).collect();
+        files.into_par_iter().filter_map(|path| Some((path.clone(), read_record(root, &path)?))).collect();
     for (path, record) in read {
-        take_hash(&mut fresh, &path, &record);
+        take_hash(manifest, &path, &record);
     }
-    fresh
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Digest, Meta, Node, Stamp, Timestamp};
+
+    fn path(text: &str) -> RelPath {
+        if text == "." { RelPath::root() } else { RelPath::parse(text.as_bytes()).expect("valid") }
+    }
+
+    fn record(ino: u64, node: Node) -> Record {
+        let stamp = Stamp { dev: 1, ino, ctime: Timestamp::default(), nlink: 1 };
+        Record { entry: Entry { node, meta: Meta::default(), xattrs: Vec::new(), link: None }, stamp: Some(stamp) }
+    }
+
+    fn file(ino: u64, hash: Option<Digest>) -> Record {
+        record(ino, Node::File { size: 1, hash })
+    }
+
+    fn agreed() -> Manifest {
+        let mut manifest = Manifest::new();
+        let read = Some(Digest::of(b"x"));
+        for (at, record) in [(".", record(1, Node::Dir)), ("d", record(2, Node::Dir)), ("d/a", file(3, read))] {
+            manifest.insert(&path(at), record);
+        }
+        for (at, ino) in [("d/b", 4), ("e", 5)] {
+            manifest.insert(&path(at), file(ino, read));
+        }
+        manifest
+    }
+
+    fn names(paths: &BTreeSet<RelPath>) -> Vec<String> {
+        paths.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn what_is_as_agreed_stays_and_all_else_is_taken_unread() {
+        let mut manifest = agreed();
+        let records = [
+            (".", record(1, Node::Dir)),
+            ("d", record(2, Node::Dir)),
+            ("d/a", file(3, None)),
+            ("d/b", file(9, None)),
+            ("new", file(7, None)),
+        ];
+        let records = records.into_iter().map(|(at, record)| (path(at), record)).collect();
+        let unlike = take_scan(&mut manifest, Scan { records, problems: Vec::new() });
+        assert_eq!(names(&unlike), ["d/b", "e", "new"]);
+        assert!(manifest.entry(&path("d/a")).expect("there").is_hashed());
+        assert!(!manifest.entry(&path("d/b")).expect("there").is_hashed());
+        assert!(manifest.get(&path("e")).is_none());
+        assert_eq!(manifest.len(), 4);
+    }
+
+    #[test]
+    fn a_directory_that_became_a_file_takes_along_what_was_in_it() {
+        let mut manifest = agreed();
+        let records = [(".", record(1, Node::Dir)), ("d", file(8, None)), ("e", file(5, None))];
+        let records = records.into_iter().map(|(at, record)| (path(at), record)).collect();
+        let unlike = take_scan(&mut manifest, Scan { records, problems: Vec::new() });
+        assert_eq!(names(&unlike), ["d", "d/a", "d/b"]);
+        assert_eq!(manifest.len(), 2);
+    }
+
+    #[test]
+    fn what_cannot_be_read_stays_as_agreed() {
+        let mut manifest = agreed();
+        let records = [(".", record(1, Node::Dir)), ("d", record(2, Node::Dir)), ("e", file(5, None))];
+        let records = records.into_iter().map(|(at, record)| (path(at), record)).collect();
+        let problems = vec![(path("d"), std::io::Error::from(std::io::ErrorKind::PermissionDenied))];
+        assert!(take_scan(&mut manifest, Scan { records, problems }).is_empty());
+        assert_eq!(manifest.len(), 4);
+    }
 }

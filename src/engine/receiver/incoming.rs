@@ -9,6 +9,7 @@ use tokio::time::timeout;
 use super::connection::Ended;
 use super::set::{ReplicaSet, Session};
 use super::signature;
+use super::touched::Touched;
 use crate::apply::{ApplyError, Staging};
 use crate::delta::BlockSize;
 use crate::engine::pool::Panicked;
@@ -140,9 +141,10 @@ async fn make(
     reader: &mut FrameReader,
     say: &mpsc::Sender<Message>,
 ) -> Result<Ack, IncomingError> {
-    let (root, ops) = stage(set, session, staging, reader, say).await?;
+    let mut touched = Touched::default();
+    let (root, ops) = stage(set, session, staging, &mut touched, reader, say).await?;
     set.may_commit(session.id)?;
-    let outcome = set.commit(staging, head, ops).await?;
+    let outcome = set.commit(staging, head, ops, touched).await?;
     let root_matches = match root {
         Some(root) => set.root_digest(session.attrs).await.map(|ours| ours == root),
         None => None,
@@ -161,11 +163,12 @@ async fn answer(session: &Session, say: mpsc::Sender<Message>, message: Message)
 }
 
 /// Stages everything up to the end of the change set; returns the root that it names, and how many
-/// operations it has.
+/// operations it has. What it touches is noted in `touched`.
 async fn stage(
     set: &Arc<ReplicaSet>,
     session: &Session,
     staging: &Arc<Staging>,
+    touched: &mut Touched,
     reader: &mut FrameReader,
     say: &mpsc::Sender<Message>,
 ) -> Result<(Option<Digest>, u64), IncomingError> {
@@ -175,7 +178,7 @@ async fn stage(
         match reader.read().await? {
             Some(Message::Ops(ops)) => {
                 count += ops.len() as u64;
-                set.note(&ops);
+                set.note(touched, &ops);
                 let alone = !ops.iter().all(is_plain_file);
                 let at_most = if alone { 0 } else { PARALLEL - 1 };
                 drain(&mut running, at_most).await?;

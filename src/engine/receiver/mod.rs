@@ -14,6 +14,7 @@ mod connection;
 mod incoming;
 mod set;
 mod signature;
+mod touched;
 mod verify;
 
 use std::collections::BTreeMap;
@@ -33,9 +34,6 @@ use crate::model::NodeKey;
 use crate::observe::{Counter, Monitor};
 use crate::session::SessionId;
 use crate::store::Store;
-
-/// How often what is not in the store yet goes there.
-const SAVE_EVERY: Duration = Duration::from_secs(1);
 
 /// How long the end of its connections may take to reach the sources.
 const FAREWELL: Duration = Duration::from_millis(500);
@@ -96,8 +94,8 @@ impl Receiver {
 
     /// Serves whoever comes until `stop` turns true.
     pub async fn run(self: Arc<Self>, mut server: Server, mut stop: watch::Receiver<bool>) {
-        let mut save = tokio::time::interval(SAVE_EVERY);
-        save.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let (end_upkeep, ending) = watch::channel(false);
+        let mut upkeep: JoinSet<()> = self.sets.iter().map(|set| set.clone().keep(ending.clone())).collect();
         let mut connections = JoinSet::new();
         loop {
             tokio::select! {
@@ -106,7 +104,6 @@ impl Receiver {
                     None => break,
                 },
                 Some(_) = connections.join_next() => {}
-                _ = save.tick() => self.save(),
                 () = stopped(&mut stop) => break,
             }
         }
@@ -114,7 +111,9 @@ impl Receiver {
         server.endpoint().close("the peer stops");
         while connections.join_next().await.is_some() {}
         let _ = tokio::time::timeout(FAREWELL, server.endpoint().idle()).await;
-        self.save();
+        // What the last connections brought is saved too.
+        end_upkeep.send_replace(true);
+        while upkeep.join_next().await.is_some() {}
     }
 
     /// The number of a new session.
@@ -144,11 +143,5 @@ impl Receiver {
             .values()
             .map(Link::stats)
             .fold(before, |(sent, received), stats| (sent + stats.sent_bytes, received + stats.received_bytes))
-    }
-
-    fn save(&self) {
-        for set in &self.sets {
-            set.save();
-        }
     }
 }

@@ -1,21 +1,24 @@
 //! A set at its receiver: the tree, what was agreed about it, and who writes it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Instant;
 
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, mpsc, watch};
 
-use super::compare::refreshed;
+use super::compare::{read_content, take_scan};
 use super::incoming::{IncomingError, nack};
+use super::touched::Touched;
 use super::verify::verify;
 use crate::apply::{Applier, ApplyError, Deletions, Outcome, Policy, Recovered, Staging};
 use crate::config::{self, DeletePolicy};
 use crate::engine::Found;
 use crate::engine::lock;
+use crate::engine::memory;
 use crate::engine::pool::{Panicked, Pool, PoolError};
+use crate::engine::upkeep::{Kept, look_after};
 use crate::filter::Filter;
-use crate::fs::Root;
+use crate::fs::{Root, Scan, scan};
 use crate::link::Link;
 use crate::model::{Attrs, Digest, Epoch, Generation, Manifest, NodeKey, Op, Record, RelPath};
 use crate::observe::{Counter, Monitor};
@@ -40,6 +43,8 @@ pub struct ReplicaSet {
     manifest: Mutex<Manifest>,
     fence: Mutex<session::Receiver>,
     touched: Mutex<Touched>,
+    /// Rung when something is touched.
+    unsaved: Notify,
     approved: Mutex<bool>,
     counts: Mutex<Counts>,
     store: Arc<Store>,
@@ -86,16 +91,6 @@ pub struct Counts {
     pub rejected: u64,
     /// The newest local failure.
     pub error: Option<String>,
-}
-
-/// Paths whose records the store does not have yet.
-#[derive(Debug, Default)]
-struct Touched {
-    paths: BTreeSet<RelPath>,
-    /// Directories that came by a rename: everything below them.
-    trees: BTreeSet<RelPath>,
-    /// Everything.
-    all: bool,
 }
 
 /// What keeps a set from being served.
@@ -145,17 +140,6 @@ pub enum ServeError {
     },
 }
 
-/// What a look at the whole tree needs.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct LookAll<'a> {
-    /// The root.
-    pub root: &'a Root,
-    /// Keeps the stage out.
-    pub filter: &'a Filter,
-    /// Extended attributes count.
-    pub xattrs: bool,
-}
-
 impl ReplicaSet {
     /// Opens the set: takes on its user, finishes or drops what a crash left, loads what was agreed.
     ///
@@ -182,7 +166,7 @@ impl ReplicaSet {
         tell_recovery(&set, &recovered);
         let filter =
             Filter::new(&[], &[]).map_err(|e| ServeError::Filter { set: set.clone(), cause: e.to_string() })?;
-        Ok(Self {
+        let opened = Self {
             config,
             pool: Arc::new(pool),
             sources: Mutex::default(),
@@ -192,13 +176,16 @@ impl ReplicaSet {
             filter,
             manifest: Mutex::new(manifest),
             fence: Mutex::new(fence),
-            touched: Mutex::new(Touched { all: changed, ..Touched::default() }),
+            touched: Mutex::default(),
+            unsaved: Notify::new(),
             approved: Mutex::new(false),
             counts: Mutex::default(),
             store,
             writer,
             monitor,
-        })
+        };
+        opened.owe(Touched { all: changed, ..Touched::default() });
+        Ok(opened)
     }
 
     /// The root directory.
@@ -248,9 +235,9 @@ impl ReplicaSet {
         let _turn = self.turn.lock().await;
         let set = self.clone();
         let look = move || {
-            let fresh = set.found(attrs, false);
-            *set.manifest() = fresh;
-            lock(&set.touched).all = true;
+            let found = set.scan(attrs);
+            let paths = take_scan(&mut set.manifest(), found);
+            set.owe(Touched { paths, ..Touched::default() });
         };
         self.pool.run(look).await
     }
@@ -263,14 +250,20 @@ impl ReplicaSet {
     pub async fn read_all(self: &Arc<Self>, attrs: Attrs) -> Result<Manifest, Panicked> {
         let _turn = self.turn.lock().await;
         let set = self.clone();
-        self.pool.run(move || set.found(attrs, true)).await
+        let read = move || {
+            let found = set.scan(attrs);
+            let mut manifest = set.manifest().clone();
+            take_scan(&mut manifest, found);
+            read_content(&mut manifest, set.root());
+            manifest
+        };
+        self.pool.run(read).await
     }
 
-    fn found(&self, attrs: Attrs, deep: bool) -> Manifest {
+    fn scan(&self, attrs: Attrs) -> Scan {
         self.monitor.count(Counter::Scans, 1);
-        let look = LookAll { root: self.root(), filter: &self.filter, xattrs: attrs.has(Attrs::XATTRS) };
-        let known = self.manifest().clone();
-        refreshed(&known, &look, deep)
+        let excluded = |path: &RelPath, is_dir| self.filter.excludes(path, is_dir);
+        scan(self.root(), &RelPath::root(), &excluded, attrs.has(Attrs::XATTRS))
     }
 
     /// Every path at which the tree is not what was acknowledged.
@@ -401,27 +394,19 @@ impl ReplicaSet {
             Ok(Err(e)) => tracing::error!(set = self.config.name, "{e}"),
             Err(e) => tracing::error!(set = self.config.name, "{e}"),
         }
-        lock(&self.touched).all = true;
+        self.owe(Touched { all: true, ..Touched::default() });
     }
 
-    /// Notes what `ops` are about to touch, for the store.
-    pub fn note(&self, ops: &[Op]) {
-        let manifest = self.manifest();
-        let mut touched = lock(&self.touched);
-        for op in ops {
-            match op {
-                Op::Put(put) => {
-                    if !put.entry.is_dir() {
-                        touched.paths.extend(manifest.within(&put.path).map(|(p, _)| p));
-                    }
-                    touched.paths.insert(put.path.clone());
-                }
-                Op::Remove { path, .. } => touched.paths.extend(manifest.within(path).map(|(p, _)| p)),
-                Op::Rename { from, to } => {
-                    touched.paths.extend(manifest.within(from).chain(manifest.within(to)).map(|(p, _)| p));
-                    touched.trees.insert(to.clone());
-                }
-            }
+    /// Notes in `touched` what `ops` are about to touch.
+    pub(crate) fn note(&self, touched: &mut Touched, ops: &[Op]) {
+        touched.note(&self.manifest(), ops);
+    }
+
+    /// The store has to get what `touched` names.
+    fn owe(&self, touched: Touched) {
+        if !touched.is_empty() {
+            lock(&self.touched).add(touched);
+            self.unsaved.notify_one();
         }
     }
 
@@ -429,16 +414,19 @@ impl ReplicaSet {
     ///
     /// # Errors
     /// `IncomingError`: the tree is as it was.
-    pub async fn commit(
+    pub(crate) async fn commit(
         self: &Arc<Self>,
         staging: &Arc<Staging>,
         head: &ChangeSet,
         ops: u64,
+        touched: Touched,
     ) -> Result<Outcome, IncomingError> {
         let _turn = self.turn.lock().await;
         let approved = std::mem::take(&mut *lock(&self.approved)) || head.deletions_approved;
         let (set, staging) = (self.clone(), staging.clone());
         let outcome = self.pool.run(move || staging.commit(&mut set.manifest(), approved)).await??;
+        // Not before: a save in between would take them for saved.
+        self.owe(touched);
         let mut counts = lock(&self.counts);
         counts.change_sets += 1;
         self.monitor.count(Counter::ChangeSetsApplied, 1);
@@ -472,29 +460,31 @@ impl ReplicaSet {
         nack(self.position().0, error)
     }
 
-    /// Hands to the store what it does not have yet.
-    pub fn save(&self) {
+    /// Saves what changes and tidies up behind it, until `stop` turns true.
+    pub async fn keep(self: Arc<Self>, mut stop: watch::Receiver<bool>) {
+        look_after(&self, &self.unsaved, &mut stop).await;
+    }
+}
+
+impl Kept for Arc<ReplicaSet> {
+    async fn save(&self) -> usize {
         let touched = std::mem::take(&mut *lock(&self.touched));
-        let set = self.config.name.clone();
-        let manifest = self.manifest();
-        if touched.all {
-            self.writer.send([Write::ReplaceIndex { set, manifest: manifest.clone() }]);
-            return;
+        if touched.is_empty() {
+            return 0;
         }
-        let mut paths = touched.paths;
-        for tree in touched.trees {
-            paths.extend(manifest.within(&tree).map(|(p, _)| p));
-        }
-        let changes: Vec<(RelPath, Option<Record>)> = paths
-            .into_iter()
-            .map(|p| {
-                let record = manifest.get(&p).cloned();
-                (p, record)
-            })
-            .collect();
-        if !changes.is_empty() {
-            self.writer.send([Write::Index { set, changes }]);
-        }
+        let (count, write) = touched.write(self.config.name.clone(), &self.manifest());
+        self.writer.send([write]);
+        count
+    }
+
+    async fn tidy(&self) {
+        let set = self.clone();
+        let compact = move || {
+            let dirs: Vec<RelPath> = set.manifest().dirs().cloned().collect();
+            // One by one: whoever needs the manifest meanwhile does not wait for all.
+            dirs.iter().for_each(|dir| set.manifest().compact(dir));
+        };
+        memory::tidy(compact).await;
     }
 }
 

@@ -1,6 +1,9 @@
 //! What is on disk at the source, as far as it was looked at.
 
 use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use tokio::sync::Notify;
 
 use crate::model::{Attrs, Digest, Entry, Manifest, Record, RelPath, Stamp, Timestamp};
 
@@ -14,6 +17,8 @@ pub struct Index {
     names: HashMap<(u64, u64), BTreeSet<RelPath>>,
     /// Paths whose records the store does not have.
     unsaved: BTreeSet<RelPath>,
+    /// Rung when there is something unsaved.
+    changed: Arc<Notify>,
 }
 
 impl Index {
@@ -26,13 +31,24 @@ impl Index {
                 names.entry(inode).or_default().insert(path);
             }
         }
-        Self { manifest, number, names, unsaved: BTreeSet::new() }
+        Self { manifest, number, names, unsaved: BTreeSet::new(), changed: Arc::default() }
     }
 
     /// The manifest.
     #[must_use]
     pub fn manifest(&self) -> &Manifest {
         &self.manifest
+    }
+
+    /// Gives the records of `dir` no more memory than they need.
+    pub fn compact(&mut self, dir: &RelPath) {
+        self.manifest.compact(dir);
+    }
+
+    /// What is rung when the store has to get something.
+    #[must_use]
+    pub fn changed(&self) -> Arc<Notify> {
+        self.changed.clone()
     }
 
     /// The number of the newest generation.
@@ -50,7 +66,7 @@ impl Index {
     /// Puts `record` at `path`; returns what stood there.
     pub fn insert(&mut self, path: &RelPath, record: Record) -> Option<Record> {
         let inode = shared_inode(&record);
-        self.unsaved.insert(path.clone());
+        self.owe(path);
         let old = self.manifest.insert(path, record);
         if let Some(old) = &old {
             self.forget_name(path, old);
@@ -66,7 +82,7 @@ impl Index {
         let gone = self.manifest.remove(path);
         for (path, record) in &gone {
             self.forget_name(path, record);
-            self.unsaved.insert(path.clone());
+            self.owe(path);
         }
         gone
     }
@@ -93,7 +109,7 @@ impl Index {
             let mut record = known.clone();
             record.entry.node = read.entry.node.clone();
             self.manifest.insert(path, record);
-            self.unsaved.insert(path.clone());
+            self.owe(path);
         }
     }
 
@@ -136,6 +152,13 @@ impl Index {
     /// The Merkle root.
     pub fn root(&mut self, attrs: Attrs) -> Option<Digest> {
         self.manifest.root(attrs)
+    }
+
+    fn owe(&mut self, path: &RelPath) {
+        if self.unsaved.is_empty() {
+            self.changed.notify_one();
+        }
+        self.unsaved.insert(path.clone());
     }
 
     fn forget_name(&mut self, path: &RelPath, record: &Record) {

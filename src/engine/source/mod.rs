@@ -5,6 +5,7 @@
 //! | what is on disk, as far as it was looked at? | `index` |
 //! | what did an event turn out to be? | `refresh` |
 //! | who is told? | `watching` |
+//! | when does the store learn of it? | `saved` |
 //! | what is a set and a target here? | `set` |
 //! | how is a peer reached, for ever? | `peer`, `up`, `open` |
 //! | where do two trees differ? | `compare`, `merge` |
@@ -19,6 +20,7 @@ mod merge;
 mod open;
 mod peer;
 mod refresh;
+mod saved;
 mod send;
 mod set;
 mod up;
@@ -27,5 +29,6 @@ mod watching;
 pub use index::Index;
 pub use merge::Difference;
 pub use peer::{Peer, Shared};
+pub use saved::Saved;
 pub use set::{SourceSet, Target, target_id};
 pub use watching::Watching;

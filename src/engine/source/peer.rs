@@ -520,6 +520,8 @@ impl Task {
         }
         drop(channel);
         peer.shared.writer.send(target.acknowledged());
+        // The generation follows with the index.
+        set.index.lock().changed().notify_one();
         set.guard_settle();
     }
 

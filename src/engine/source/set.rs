@@ -1,7 +1,7 @@
 //! A source set as its tasks share it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use tokio::sync::Notify;
@@ -21,6 +21,7 @@ use crate::observe::Monitor;
 use crate::plan::{Guard, Halt};
 use crate::session::{Channel, Fault};
 use crate::store::{Pending, Store, StoreError, Write};
+use crate::watch::Gauge;
 use crate::wire::Failed;
 
 /// An index that the tasks of a set share.
@@ -55,9 +56,13 @@ pub struct SourceSet {
     pub targets: Vec<Arc<Target>>,
     guard: Mutex<Guard>,
     epoch: Mutex<Epoch>,
+    /// Held from a look at the disk until the targets have been told what it showed: what the index
+    /// knows and no target owes must not be saved.
+    pub turn: tokio::sync::Mutex<()>,
     /// Problems and counters.
     pub monitor: Monitor,
     watch: Mutex<WatchState>,
+    gauge: OnceLock<Gauge>,
     root: RwLock<Arc<Root>>,
 }
 
@@ -256,6 +261,8 @@ impl SourceSet {
             epoch: Mutex::new(epoch),
             monitor,
             watch: Mutex::default(),
+            gauge: OnceLock::new(),
+            turn: tokio::sync::Mutex::new(()),
             root: RwLock::new(Arc::new(root)),
         }
     }
@@ -291,7 +298,14 @@ impl SourceSet {
 
     /// How the watcher fares.
     pub fn watch(&self) -> WatchState {
-        lock(&self.watch).clone()
+        let (watches, polled) = self.gauge.get().map(Gauge::counts).unwrap_or_default();
+        WatchState { watches, polled, ..lock(&self.watch).clone() }
+    }
+
+    /// What tells from now on how many directories are watched.
+    pub fn set_gauge(&self, gauge: Gauge) {
+        // There is one watcher for the life of a set.
+        let _ = self.gauge.set(gauge);
     }
 
     /// Notes how the watcher fares.

@@ -14,19 +14,13 @@ use crate::engine::stopped;
 use crate::fs::{Root, look};
 use crate::model::{Base, Kind, RelPath};
 use crate::observe::Counter;
-use crate::store::{Write, Writer};
-use crate::watch::{Event, Gauge, RootGone};
-
-/// How often the store gets what is new in the index.
-const SAVE_EVERY: Duration = Duration::from_secs(1);
+use crate::watch::{Event, RootGone};
 
 /// Drives one set until `stop` turns true; `ready` is rung once everything is watched and known.
 #[derive(Debug)]
 pub struct Watching {
     set: Arc<SourceSet>,
     coalescer: Coalescer,
-    gauge: Gauge,
-    writer: Arc<Writer>,
     /// The index came from the store: what differs from it happened while syncd was not running.
     resumed: bool,
     ready: Option<tokio::sync::oneshot::Sender<()>>,
@@ -36,21 +30,14 @@ pub struct Watching {
 impl Watching {
     /// A task for `set`, whose index was loaded from the store when `resumed`.
     #[must_use]
-    pub(crate) fn new(
-        set: Arc<SourceSet>,
-        gauge: Gauge,
-        writer: Arc<Writer>,
-        resumed: bool,
-        ready: tokio::sync::oneshot::Sender<()>,
-    ) -> Self {
+    pub(crate) fn new(set: Arc<SourceSet>, resumed: bool, ready: tokio::sync::oneshot::Sender<()>) -> Self {
         let coalescer = Coalescer::new(set.config.coalesce);
-        Self { set, coalescer, gauge, writer, resumed, ready: Some(ready), root_gone: false }
+        Self { set, coalescer, resumed, ready: Some(ready), root_gone: false }
     }
 
     /// Runs until `stop` turns true or the watcher ends.
     pub(crate) async fn run(mut self, mut events: mpsc::Receiver<Vec<Event>>, mut stop: watch::Receiver<bool>) {
         let mut scan = every(self.set.config.options.scan_interval);
-        let mut save = every(SAVE_EVERY);
         loop {
             let due = self.coalescer.poll_timeout();
             tokio::select! {
@@ -62,18 +49,12 @@ impl Watching {
                 },
                 () = sleep_until(due.unwrap_or_else(far).into()), if due.is_some() => self.refresh_due().await,
                 _ = scan.tick() => self.look_at(everything()).await,
-                _ = save.tick() => {
-                    self.note_counts();
-                    self.save();
-                }
             }
         }
-        self.save();
     }
 
     async fn handle(&mut self, told: Vec<Event>) {
         let now = Instant::now();
-        self.note_counts();
         for event in told {
             match event {
                 Event::Dirty(dirty) => {
@@ -154,11 +135,6 @@ impl Watching {
         self.look_at(everything()).await;
     }
 
-    fn note_counts(&self) {
-        let counts = self.gauge.counts();
-        self.set.note_watch(|w| (w.watches, w.polled) = counts);
-    }
-
     fn name(&self) -> &str {
         &self.set.config.name
     }
@@ -169,11 +145,13 @@ impl Watching {
         }
         let trees = batch.names.values().filter(|scope| **scope == Scope::Tree).count();
         self.set.monitor.count(Counter::Scans, trees as u64);
-        let held: BTreeSet<RelPath> = self.coalescer.waiting().cloned().collect();
         let set = self.set.clone();
+        let _turn = set.turn.lock().await;
+        let held: BTreeSet<RelPath> = self.coalescer.waiting().cloned().collect();
         let of = set.index.lock().manifest().len();
+        let looking = set.clone();
         let work = move || {
-            let root = set.root();
+            let (set, root) = (&looking, looking.root());
             set.look(&root).refresh(&set.index, &batch, &|path| held.contains(path))
         };
         match self.set.pool.run(work).await {
@@ -216,26 +194,6 @@ impl Watching {
             }
             target.wake.notify_one();
         }
-    }
-
-    /// Hands the store what changed, after what is not acknowledged yet: an index that says a
-    /// change was seen must never outlive the debt that the change made.
-    ///
-    /// The acknowledged generation never outruns the index either. What came, was acknowledged and
-    /// went again while the index lagged is known to nobody after a crash: then the peer is ahead
-    /// of the generation that the store names, and is compared.
-    fn save(&mut self) {
-        let acked: Vec<Write> = self.set.targets.iter().filter_map(|t| t.unsaved_generation()).collect();
-        let changes = self.set.index.lock().take_unsaved();
-        if changes.is_empty() && acked.is_empty() {
-            return;
-        }
-        let mut writes: Vec<Write> = self.set.targets.iter().filter_map(|t| t.unrecorded()).collect();
-        if !changes.is_empty() {
-            writes.push(Write::Index { set: self.set.config.name.clone(), changes });
-        }
-        writes.extend(acked);
-        self.writer.send(writes);
     }
 }
 
