@@ -1,7 +1,8 @@
-//! What the targets share: content made of few bytes of input, and the receiver as an oracle.
+//! What the targets share: content made of few bytes of input, the receiver as an oracle, and what holds for findings.
 
 use arbitrary::Arbitrary;
 use syncd::delta::{CopyCheck, Differ, Piece, PieceError, Signature};
+use syncd_compat::{Finding, SourceText, Span};
 
 /// The most bytes that one generated file has.
 pub const MAX_CONTENT: usize = 256 * 1024;
@@ -80,4 +81,20 @@ pub fn rebuild(base: &[u8], pieces: &[Piece], limit: u64) -> Result<Vec<u8>, Pie
         }
     }
     Ok(new)
+}
+
+/// Holds that `span` is a part of the text.
+pub fn check_span(source: &SourceText, span: Span) {
+    assert!(source.text().get(span.start..span.end).is_some(), "{span:?} is no part of the text");
+}
+
+/// Holds that `finding` can be shown: its place is in the text, and what a file says drives no terminal.
+pub fn check_finding(source: &SourceText, finding: &Finding) {
+    if let Some(place) = &finding.place {
+        check_span(source, place.span);
+        assert!(place.line >= 1 && place.column >= 1 && place.marked >= 1, "{place:?}");
+        assert!(place.line <= source.text().matches('\n').count() + 1, "{place:?}");
+    }
+    assert!(!finding.summary().chars().any(char::is_control), "{:?}", finding.summary());
+    assert!(finding.to_string().lines().all(|line| !line.chars().any(char::is_control)), "{finding}");
 }
