@@ -13,6 +13,7 @@ use super::ApplyError;
 use super::area::Dirs;
 use super::error::is_fatal;
 use super::stage::{Inner, Source, Staging, finish_file};
+use crate::fs::begin_writeback;
 use crate::fs::meta::look_fd;
 use crate::model::{Digest, Entry, Manifest, Node, RelPath};
 
@@ -41,6 +42,8 @@ pub struct StagedFile {
     announced: u64,
     /// Length of what lies on disk: less than `len` while the end is a hole.
     written: u64,
+    /// Where the free space was looked at last, and where it will be next.
+    looked_at: u64,
     look_at: u64,
 }
 
@@ -84,6 +87,7 @@ impl Staging {
             len: 0,
             announced,
             written: 0,
+            looked_at: 0,
             look_at: 0,
         })
     }
@@ -264,8 +268,10 @@ impl StagedFile {
 
     fn write_now(&mut self, bytes: &[u8], at: u64) -> Result<(), ApplyError> {
         if at >= self.look_at {
-            self.look_at = at + LOOK_EVERY;
             self.check_room()?;
+            // While more comes; else all of it waits for the fsync of the commit.
+            begin_writeback(&self.file, self.looked_at, at - self.looked_at);
+            (self.looked_at, self.look_at) = (at, at + LOOK_EVERY);
         }
         self.file.write_all(bytes).map_err(|e| ApplyError::local(&self.path, "write", e))?;
         self.written = at + bytes.len() as u64;

@@ -8,6 +8,7 @@ pub(crate) mod rerun;
 mod root;
 mod scan;
 pub mod write;
+mod writeback;
 mod xattr;
 pub mod xattr_fd;
 
@@ -16,4 +17,5 @@ pub use read::{Chunk, Hashed, Opening, Read, Reader, hash_file, read_record, rea
 pub use root::Root;
 pub use scan::{Excluded, OWN_DIR, Scan, scan};
 pub(crate) use scan::{for_each_name, is_absence, is_own};
+pub use writeback::begin_writeback;
 pub use xattr::{xattrs, xattrs_at};

@@ -95,6 +95,15 @@ impl Writer {
         state.lost.take().map_or(Ok(()), |cause| Err(StoreError::NotWritten(cause)))
     }
 
+    /// Waits until what was sent before is written, durable or not, and takes no memory any more.
+    pub fn settle(&self) {
+        let mut state = self.shared.lock();
+        let upto = state.sent;
+        while state.committed < upto {
+            state = self.shared.ended.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
     /// Why the last transaction failed; none when it did not.
     #[must_use]
     pub fn fault(&self) -> Option<String> {
@@ -157,6 +166,7 @@ impl Shared {
         drop(state);
         let durability = if sync { Durability::Immediate } else { Durability::None };
         let done = store.write_as(durability, |txn| batch.apply(txn));
+        drop(batch);
         let mut state = self.lock();
         state.committed = upto;
         match done {

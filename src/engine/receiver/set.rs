@@ -480,6 +480,7 @@ impl Kept for Arc<ReplicaSet> {
     async fn tidy(&self) {
         let set = self.clone();
         let compact = move || {
+            set.writer.settle();
             let dirs: Vec<RelPath> = set.manifest().dirs().cloned().collect();
             // One by one: whoever needs the manifest meanwhile does not wait for all.
             dirs.iter().for_each(|dir| set.manifest().compact(dir));

@@ -56,8 +56,9 @@ impl Kept for Saved {
     }
 
     async fn tidy(&self) {
-        let set = self.set.clone();
+        let (set, writer) = (self.set.clone(), self.writer.clone());
         let compact = move || {
+            writer.settle();
             let dirs: Vec<RelPath> = set.index.lock().manifest().dirs().cloned().collect();
             // One by one: whoever needs the index meanwhile does not wait for all.
             dirs.iter().for_each(|dir| set.index.lock().compact(dir));

@@ -125,3 +125,14 @@ fn what_was_flushed_survives_kill_9() {
     }
     assert!(flushed > 40);
 }
+
+#[test]
+fn what_was_sent_is_written_once_it_has_settled() {
+    let dir = tempfile::tempdir().expect("tempdir");
+    let store = Arc::new(Store::open(dir.path()).expect("open"));
+    let writer = Writer::start(Arc::clone(&store), WINDOW).expect("start");
+    writer.settle();
+    writer.send([index(1)]);
+    writer.settle();
+    assert_eq!(store.load_index("s").expect("index").len(), 1);
+}
