@@ -420,31 +420,50 @@ fn failing_calls(lab: &mut Lab) {
     }
 }
 
-/// How many calls to the file system one save costs, staging to cleaned up.
-fn a_save_is_cheap(lab: &mut Lab) {
+/// The calls of a job that is not killed, from the beginning of its staging until it is cleaned up.
+fn calls(lab: &mut Lab, job: &str) -> Vec<String> {
     lab.reset();
     let trace = lab.top.path().join("trace");
     let status = Command::new("strace")
         .args(["-f", "-qq", "-e", "trace=%file,%desc", "-o"])
         .arg(&trace)
         .arg(std::env::current_exe().expect("this test"))
-        .env(JOB, format!("save {}", lab.root().display()))
+        .env(JOB, format!("{job} {}", lab.root().display()))
         .status()
         .expect("strace");
     assert!(status.success());
     let trace = fs::read_to_string(trace).expect("read");
-    let between: Vec<_> = trace
-        .lines()
-        .skip_while(|l| !l.contains("syncd-mark-begin"))
-        .skip(1)
-        .take_while(|l| !l.contains("syncd-mark-end"))
-        // Memory, and what only a debug build asks before it closes.
-        .filter(|l| !l.contains("mmap(") && !l.contains("F_GETFD"))
-        .collect();
+    let between = trace.lines().skip_while(|l| !l.contains("syncd-mark-begin")).skip(1);
+    between.take_while(|l| !l.contains("syncd-mark-end")).map(str::to_owned).collect()
+}
+
+/// How many calls to the file system one save costs, staging to cleaned up.
+fn a_save_is_cheap(lab: &mut Lab) {
+    let mut between = calls(lab, "save");
+    // Memory, and what only a debug build asks before it closes.
+    between.retain(|l| !l.contains("mmap(") && !l.contains("F_GETFD"));
     let syncs = between.iter().filter(|l| l.contains("fsync(")).count();
     println!("one save: {} calls, {syncs} of them fsync", between.len());
     assert!(between.len() < 40, "{between:#?}");
     assert_eq!(syncs, 2, "{between:#?}");
+}
+
+/// No kill shows what a power cut does: that the disk has the stage and the journal before the first name moves, and
+/// the names before the peer is told.
+fn durable_before_live(lab: &mut Lab) {
+    for job in ["save", "everything"] {
+        let between = calls(lab, job);
+        let at =
+            |call: &str| between.iter().position(|l| l.contains(call)).unwrap_or_else(|| panic!("{job}: no {call}"));
+        let journal = at("\"journal\"");
+        let is_sync = |l: &String| l.contains("fsync(") || l.contains("syncfs(");
+        let moves: Vec<usize> = (journal..between.len()).filter(|n| between[*n].contains("renameat2(")).collect();
+        let (first, last) = (moves[0], moves[moves.len() - 1]);
+        // A single save is one rename: its content alone has to be there.
+        let before = if job == "save" { 0 } else { journal };
+        assert!(between[before..first].iter().any(is_sync), "{job}: live before it was durable: {between:#?}");
+        assert!(between[last..].iter().any(is_sync), "{job}: told before it was durable: {between:#?}");
+    }
 }
 
 fn main() -> ExitCode {
@@ -455,12 +474,20 @@ fn main() -> ExitCode {
         println!("skipped: strace(1) is not installed, so that nothing can be killed at a given call");
         return ExitCode::SUCCESS;
     }
-    let mut lab = Lab::new();
-    a_save_is_cheap(&mut lab);
-    failing_calls(&mut lab);
-    killed_anywhere(&mut lab);
-    killed_without_exchange(&mut lab);
-    recovery_killed(&mut lab);
-    println!("{} runs", lab.runs);
-    ExitCode::SUCCESS
+    let swept = std::panic::catch_unwind(|| {
+        let mut lab = Lab::new();
+        a_save_is_cheap(&mut lab);
+        durable_before_live(&mut lab);
+        failing_calls(&mut lab);
+        killed_anywhere(&mut lab);
+        killed_without_exchange(&mut lab);
+        recovery_killed(&mut lab);
+        lab.runs
+    });
+    // In the words of the other test binaries, for whoever reads the output of all.
+    match swept {
+        Ok(runs) => println!("test result: ok. {runs} runs"),
+        Err(_) => println!("test result: FAILED."),
+    }
+    if swept.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

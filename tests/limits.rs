@@ -393,6 +393,23 @@ fn a_root_made_again_and_filled_goes_on_after_resume() {
 }
 
 #[test]
+fn what_rm_takes_bit_by_bit_stays_at_the_peer() {
+    let mut pair = TestPair::builder().build();
+    fill(pair.src(), 40);
+    pair.start_all();
+    pair.wait_equal(EQUAL_WITHIN);
+    for n in 0..40 {
+        fs::remove_file(pair.src().join(format!("{n}.conf"))).unwrap();
+        // The pace of a large tree on a slow disk.
+        std::thread::sleep(Duration::from_millis(4));
+    }
+    pair.source.wait_status(SHOWN_WITHIN, "halted", |status| has(&set(status)["halted"], "entries are gone"));
+    fs::write(pair.src().join("new"), "new").unwrap();
+    assert!(wait_until(EQUAL_WITHIN, || pair.dst().join("new").exists()), "what is new does not arrive");
+    assert_eq!(fs::read_dir(pair.dst()).unwrap().count(), 42, "the guard let deletions through");
+}
+
+#[test]
 fn a_mass_deletion_waits_for_approval() {
     let mut pair = TestPair::builder().build();
     fill(pair.src(), 40);

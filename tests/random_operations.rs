@@ -1,7 +1,8 @@
 //! Random work at the source over a bad network, with kills in between: at the end both trees are equal, always.
 //!
 //! `SYNCD_RANDOM_SEED` does a printed run again, as far as the timing of real processes allows;
-//! `SYNCD_RANDOM_SECONDS` is how long each test works (20 by default).
+//! `SYNCD_RANDOM_SECONDS` is how long each test works (20 by default), and `SYNCD_RANDOM_PATIENCE` how many seconds
+//! equality may take (90 by default: the ceiling of the backoff, a dead connection, and a busy machine).
 
 mod support;
 
@@ -13,8 +14,6 @@ use support::pair::{Builder, TestPair};
 use support::seed::Seed;
 use support::tree::Compare;
 
-/// How long equality may take after the worst: the ceiling of the backoff, a dead connection, and a busy machine.
-const EQUAL_WITHIN: Duration = Duration::from_secs(90);
 /// How much is done between two troubles at most.
 const MOST_STEPS: usize = 60;
 
@@ -52,7 +51,6 @@ struct Run {
 
 impl Run {
     fn start(test: &str, builder: Builder, allow: Allow) -> Self {
-        let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
         let (number_of_seed, mut seed) = match number("SYNCD_RANDOM_SEED") {
             Some(named) => (named, Seed::new(named)),
             None => Seed::from_env(test),
@@ -63,7 +61,7 @@ impl Run {
         let builder = builder.proxy(seed.next()).source_set("delete=always").peer_set("delete=always");
         let pair = builder.source_set("idle-timeout=3s").source_set("retry-ceiling=1s").start();
         let ops = Ops::new(pair.src(), seed.next(), allow);
-        let deadline = Instant::now() + Duration::from_secs(number("SYNCD_RANDOM_SECONDS").unwrap_or(20));
+        let deadline = Instant::now() + seconds("SYNCD_RANDOM_SECONDS", 20);
         Self { pair, ops, seed, deadline, history: Vec::new(), troubles: 0 }
     }
 
@@ -148,7 +146,7 @@ impl Run {
     fn check(&mut self) {
         self.pair.proxy().heal();
         self.ops.finish();
-        self.pair.wait_equal(EQUAL_WITHIN);
+        self.pair.wait_equal(seconds("SYNCD_RANDOM_PATIENCE", 90));
         self.history.clear();
     }
 }
@@ -170,6 +168,14 @@ impl Drop for Run {
             }
         }
     }
+}
+
+fn number(name: &str) -> Option<u64> {
+    std::env::var(name).ok()?.parse().ok()
+}
+
+fn seconds(name: &str, default: u64) -> Duration {
+    Duration::from_secs(number(name).unwrap_or(default))
 }
 
 fn links_and_xattrs() -> Allow {

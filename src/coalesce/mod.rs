@@ -7,7 +7,7 @@
 //! |---|---|
 //! | known file closed, moved over, attributes changed | nothing |
 //! | new name | `settle`; removed meanwhile, it never was |
-//! | removal of a known name | `gone`; made anew meanwhile, it is one change |
+//! | removal of a known name | `gone` without another removal; made anew meanwhile, it is one change |
 //! | both halves of a rename | `gone`, of a directory `settle` |
 //! | file that is being written | its close, or `open_quiet` without a write |
 //! | link, special file, found by a scan | twice `settle` |
@@ -41,11 +41,15 @@ const MAX_LINGERS: u32 = 8;
 pub struct Coalescer {
     rules: Coalesce,
     pending: BTreeMap<RelPath, Pending>,
+    /// All but removals.
     by_due: BTreeSet<(Instant, RelPath)>,
+    /// Removals, by their first event: they are due together.
+    removals: BTreeSet<(Instant, RelPath)>,
     by_first: BTreeSet<(Instant, RelPath)>,
     /// Names that were renamed away and still wait, by the number of the rename.
     moves: HashMap<u32, RelPath>,
     last_event: Option<Instant>,
+    last_removal: Option<Instant>,
     linger: Option<Linger>,
     /// What the caller may be looking at: its index does not tell yet whether these are known.
     in_flight: Batch,
@@ -66,9 +70,11 @@ impl Coalescer {
             rules,
             pending: BTreeMap::new(),
             by_due: BTreeSet::new(),
+            removals: BTreeSet::new(),
             by_first: BTreeSet::new(),
             moves: HashMap::new(),
             last_event: None,
+            last_removal: None,
             linger: None,
             in_flight: Batch::default(),
         }
@@ -118,6 +124,9 @@ impl Coalescer {
         if let Some(mut next) = Pending::next(old.as_ref(), event, known, pair, now, &self.rules) {
             next.first = swallowed.iter().map(|p| p.first).fold(next.first, Instant::min);
             next.due = next.due.min(next.first + self.rules.bound);
+            if next.is_removed() && event.what.is_removal() {
+                self.last_removal = Some(now);
+            }
             self.put(event.path.clone(), next);
         } else if let Some(dir) = event.path.parent().filter(|dir| !self.pending.contains_key(dir)) {
             // The name came and went without a trace, but for the mtime of its directory.
@@ -134,6 +143,7 @@ impl Coalescer {
         let first = self.oldest().unwrap_or(now);
         self.pending.clear();
         self.by_due.clear();
+        self.removals.clear();
         self.by_first.clear();
         self.moves.clear();
         self.put(RelPath::root(), Pending::rescan(first, now, &self.rules));
@@ -143,11 +153,12 @@ impl Coalescer {
     /// waits.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
-        let (due, _) = self.by_due.first()?;
+        let due = self.by_due.first().map(|(due, _)| *due);
+        let due = due.into_iter().chain(self.removals.first().map(|(first, _)| self.removal_due(*first))).min()?;
         let bound = self.oldest()? + self.rules.bound;
         let linger = self.linger.map(|l| l.until);
         let quiet = self.last_event.filter(|_| !self.rules.quiet.is_zero()).map(|last| last + self.rules.quiet);
-        Some([linger, quiet].into_iter().flatten().fold(*due, Instant::max).min(bound))
+        Some([linger, quiet].into_iter().flatten().fold(due, Instant::max).min(bound))
     }
 
     /// What is due at `now`. To be called only when what came out before is in the caller's index.
@@ -159,6 +170,13 @@ impl Coalescer {
         let mut batch = Batch::default();
         while let Some((due, path)) = self.by_due.first().cloned()
             && due <= now
+        {
+            if let Some(pending) = self.take(&path) {
+                batch.add(path, pending.scope);
+            }
+        }
+        while let Some((first, path)) = self.removals.first().cloned()
+            && self.removal_due(first) <= now
         {
             if let Some(pending) = self.take(&path) {
                 batch.add(path, pending.scope);
@@ -177,6 +195,12 @@ impl Coalescer {
         {
             linger.until = (now + self.rules.linger).min(linger.at_most);
         }
+    }
+
+    /// When a removal goes, seen `first` then: not while others follow it, so that `rm -r` of a whole
+    /// tree is one step, in which the delete guard sees all of it.
+    fn removal_due(&self, first: Instant) -> Instant {
+        (self.last_removal.unwrap_or(first) + self.rules.gone).min(first + self.rules.bound)
     }
 
     fn is_collapsed(&self) -> bool {
@@ -203,7 +227,11 @@ impl Coalescer {
     }
 
     fn put(&mut self, path: RelPath, pending: Pending) {
-        self.by_due.insert((pending.due, path.clone()));
+        if pending.is_removed() {
+            self.removals.insert((pending.first, path.clone()));
+        } else {
+            self.by_due.insert((pending.due, path.clone()));
+        }
         self.by_first.insert((pending.first, path.clone()));
         if pending.cookie != 0 {
             self.moves.insert(pending.cookie, path.clone());
@@ -214,6 +242,7 @@ impl Coalescer {
     fn take(&mut self, path: &RelPath) -> Option<Pending> {
         let pending = self.pending.remove(path)?;
         self.by_due.remove(&(pending.due, path.clone()));
+        self.removals.remove(&(pending.first, path.clone()));
         self.by_first.remove(&(pending.first, path.clone()));
         self.moves.remove(&pending.cookie);
         Some(pending)

@@ -51,6 +51,11 @@ impl Pending {
         self.state == State::Gone
     }
 
+    /// Whether the name is free, and nothing says that it only moved.
+    pub(super) fn is_removed(&self) -> bool {
+        self.is_gone() && self.cookie == 0
+    }
+
     /// What `event` makes of `old`; none when it cancels out.
     ///
     /// `known`: others may have seen the name. `pair`: when the name that this one was renamed from

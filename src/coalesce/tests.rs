@@ -323,6 +323,20 @@ fn rules() -> impl Strategy<Value = Coalesce> {
     prop::sample::select(vec![0_u64, 30]).prop_map(|quiet| Coalesce { quiet: ms(quiet), ..Coalesce::default() })
 }
 
+#[test]
+fn removals_that_follow_each_other_are_one_batch() {
+    let mut coalescer = Coalescer::new(Coalesce::default());
+    let start = Instant::now();
+    for n in 0..10 {
+        let removed = Dirty { path: path(&format!("n{n}")), what: What::Removed, is_dir: false, cookie: 0 };
+        coalescer.handle_event(start + ms(30 * n), &removed, true);
+    }
+    let due = coalescer.poll_timeout().expect("they wait");
+    assert_eq!(due, start + ms(30 * 9) + Coalesce::default().gone);
+    assert_eq!(coalescer.poll_batch(due).expect("due").names.len(), 10);
+    assert!(coalescer.is_empty());
+}
+
 /// Names with an event that is in no batch yet, since when.
 type Owed = BTreeMap<RelPath, Instant>;
 
@@ -370,7 +384,7 @@ proptest! {
         }
         prop_assert!(owed.is_empty(), "{owed:?}");
         prop_assert!(coalescer.is_empty());
-        prop_assert!(coalescer.by_due.is_empty() && coalescer.by_first.is_empty() && coalescer.moves.is_empty());
+        prop_assert!(coalescer.by_due.is_empty() && coalescer.removals.is_empty() && coalescer.by_first.is_empty() && coalescer.moves.is_empty());
     }
 
     /// A name that nobody knows, made and removed within `settle`, never comes out, whatever else

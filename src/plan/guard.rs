@@ -1,11 +1,17 @@
 //! The delete guard: a tree that loses too much at once loses nothing at its peers until an
 //! operator has looked.
 
+use std::time::{Duration, Instant};
+
 /// A root that loses all of its entries halts when they are more than this many.
 const HANDFUL: usize = 5;
 
 /// A root that loses more than half of its entries halts when they are more than this many.
 const MANY: usize = 20;
+
+/// How long a tree may take to shrink and still be seen to: `rm -r` of a large one comes in many
+/// steps, each of which is small against what is left.
+const WINDOW: Duration = Duration::from_secs(10);
 
 /// Why deletions halted.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
@@ -27,8 +33,8 @@ pub enum Halt {
         /// How many there were.
         of: usize,
     },
-    /// More than half is gone in one step.
-    #[error("{lost} of {of} entries are gone in one step")]
+    /// More than half is gone in one step, or in many that follow each other.
+    #[error("{lost} of {of} entries are gone within {} s", WINDOW.as_secs())]
     MassDeletion {
         /// How many are gone.
         lost: usize,
@@ -47,6 +53,28 @@ pub struct Guard {
     enabled: bool,
     device: Option<u64>,
     state: State,
+    size: Size,
+}
+
+/// How large the tree was of late: in the time slice that began at `since`, and in the one before.
+#[derive(Clone, Copy, Debug, Default)]
+struct Size {
+    since: Option<Instant>,
+    most: usize,
+    most_before: usize,
+}
+
+impl Size {
+    /// Notes that there are `of` entries; returns the most that there were within the window.
+    fn note(&mut self, now: Instant, of: usize) -> usize {
+        let age = self.since.map_or(WINDOW, |since| now.saturating_duration_since(since));
+        if age >= WINDOW / 2 {
+            let before = if age < WINDOW { self.most } else { 0 };
+            *self = Self { since: Some(now), most: 0, most_before: before };
+        }
+        self.most = self.most.max(of);
+        self.most.max(self.most_before)
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -60,7 +88,7 @@ impl Guard {
     /// A guard; one that is not `enabled` never halts.
     #[must_use]
     pub fn new(enabled: bool) -> Self {
-        Self { enabled, device: None, state: State::Watching }
+        Self { enabled, device: None, state: State::Watching, size: Size::default() }
     }
 
     /// The root was looked at: `device` is its `st_dev`, none when there is no such directory.
@@ -73,7 +101,13 @@ impl Guard {
     }
 
     /// Of `of` entries below the root `lost` would go in one step; what is renamed is not lost.
-    pub fn handle_step(&mut self, of: usize, lost: usize) {
+    ///
+    /// A tree that shrank in steps, within ten seconds, halts as if it had been one; what was
+    /// replaced by as much does not count then.
+    pub fn handle_step(&mut self, now: Instant, of: usize, lost: usize) {
+        let most = self.size.note(now, of);
+        let left = of.saturating_sub(lost);
+        let (of, lost) = if lost > of / 2 { (of, lost) } else { (most, most.saturating_sub(left)) };
         if lost >= of && of > HANDFUL {
             self.halt(Halt::Emptied { of });
         } else if lost > of / 2 && lost > MANY {
@@ -110,6 +144,7 @@ impl Guard {
     pub fn settle(&mut self) {
         if self.is_approved() {
             self.state = State::Watching;
+            self.size = Size::default();
         }
     }
 
@@ -117,6 +152,7 @@ impl Guard {
         if self.halted().is_some() {
             self.state = state;
             self.device = None;
+            self.size = Size::default();
         }
     }
 
@@ -134,7 +170,7 @@ mod tests {
 
     fn halt(of: usize, lost: usize) -> Option<Halt> {
         let mut guard = Guard::new(true);
-        guard.handle_step(of, lost);
+        guard.handle_step(Instant::now(), of, lost);
         guard.halted()
     }
 
@@ -151,13 +187,41 @@ mod tests {
     }
 
     #[test]
+    fn a_tree_that_shrinks_step_by_step_halts_at_half() {
+        let (mut guard, mut now) = (Guard::new(true), Instant::now());
+        let mut left = 10_000;
+        while guard.halted().is_none() && left > 0 {
+            guard.handle_step(now, left, 300);
+            left -= 300;
+            now += Duration::from_millis(30);
+        }
+        assert_eq!(guard.halted(), Some(Halt::MassDeletion { lost: 5100, of: 10_000 }));
+    }
+
+    #[test]
+    fn turnover_and_slow_shrinking_do_not_halt() {
+        let (mut guard, mut now) = (Guard::new(true), Instant::now());
+        for _ in 0..100 {
+            // A release comes, and the oldest goes.
+            guard.handle_step(now, 1500, 0);
+            guard.handle_step(now, 2000, 500);
+            now += Duration::from_millis(100);
+        }
+        for left in (100..1500).rev().step_by(100) {
+            now += WINDOW / 4;
+            guard.handle_step(now, left + 100, 100);
+            assert!(left < 600 || guard.halted().is_none(), "{left}");
+        }
+    }
+
+    #[test]
     fn a_root_that_is_gone_or_elsewhere_halts_with_its_first_cause() {
         let mut guard = Guard::new(true);
         guard.handle_root(Some(7));
         assert_eq!(guard.halted(), None);
         guard.handle_root(Some(8));
         guard.handle_root(None);
-        guard.handle_step(100, 100);
+        guard.handle_step(Instant::now(), 100, 100);
         assert_eq!(guard.halted(), Some(Halt::OtherFileSystem { was: 7, is: 8 }));
         guard.resume();
         guard.handle_root(Some(8));
@@ -171,12 +235,12 @@ mod tests {
         let mut guard = Guard::new(true);
         guard.approve();
         assert!(!guard.is_approved(), "there is nothing to approve");
-        guard.handle_step(100, 90);
+        guard.handle_step(Instant::now(), 100, 90);
         guard.approve();
-        guard.handle_step(100, 90);
+        guard.handle_step(Instant::now(), 100, 90);
         assert!(guard.is_approved() && guard.halted().is_none());
         guard.settle();
-        guard.handle_step(100, 90);
+        guard.handle_step(Instant::now(), 100, 90);
         assert_eq!(guard.halted(), Some(Halt::MassDeletion { lost: 90, of: 100 }));
     }
 
@@ -184,7 +248,7 @@ mod tests {
     fn a_guard_that_is_off_never_halts() {
         let mut guard = Guard::new(false);
         guard.handle_root(None);
-        guard.handle_step(100, 100);
+        guard.handle_step(Instant::now(), 100, 100);
         assert_eq!(guard.halted(), None);
     }
 }

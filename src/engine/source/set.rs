@@ -352,7 +352,7 @@ impl SourceSet {
     pub fn guard_step(&self, of: usize, lost: usize) {
         let mut guard = lock(&self.guard);
         let before = guard.halted();
-        guard.handle_step(of, lost);
+        guard.handle_step(Instant::now(), of, lost);
         self.tell_halt(before, guard.halted());
     }
 
