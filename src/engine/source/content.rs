@@ -9,6 +9,7 @@ use bytes::Bytes;
 use rayon::prelude::*;
 use tokio::sync::mpsc::Sender;
 
+use super::index::Index;
 use super::refresh::Look;
 use super::set::SharedIndex;
 use crate::config::Compression;
@@ -36,9 +37,21 @@ pub(crate) struct Produced {
     pub sent: Vec<(RelPath, Option<Entry>)>,
     /// What could not be read, and why; it is not part of the change set.
     pub unsendable: Vec<(RelPath, String)>,
-    /// What changed between the last look and the reading, with what the index showed before: the
-    /// other targets have to be told.
-    pub overtaken: Vec<(RelPath, Entry)>,
+    /// What reading showed to be other than the index says.
+    pub unlike: Vec<Unlike>,
+}
+
+/// A file that changed between the last look and the reading, or between the reading and the next look.
+#[derive(Debug)]
+pub(crate) struct Unlike {
+    /// The path.
+    pub path: RelPath,
+    /// What the index showed when the change set was planned.
+    pub planned: Entry,
+    /// What was read.
+    pub read: Record,
+    /// Whether reading shows all of it that is replicated.
+    pub whole: bool,
 }
 
 /// The peer is gone, or sent what it must not.
@@ -157,7 +170,7 @@ impl Producer<'_> {
             done.ops += part.ops;
             done.sent.extend(part.sent);
             done.unsendable.extend(part.unsendable);
-            done.overtaken.extend(part.overtaken);
+            done.unlike.extend(part.unlike);
         }
         Ok(())
     }
@@ -197,8 +210,7 @@ impl Producer<'_> {
         self.progress.advance(files.len() as u64);
         let mut index = self.index.lock();
         for (file, record) in read {
-            let old = index.take_read(&file.path, &file.entry, &record, self.reads_all());
-            done.overtaken.extend(old.map(|old| (file.path.clone(), old)));
+            self.note_read(&mut index, file, record, &mut done);
         }
         Ok(done)
     }
@@ -239,8 +251,7 @@ impl Producer<'_> {
                 if let Some(signature) = signature {
                     lock(self.warm).put(hash, Arc::new(signature));
                 }
-                let old = self.index.lock().take_read(&file.path, &file.entry, &record, self.reads_all());
-                done.overtaken.extend(old.map(|old| (file.path.clone(), old)));
+                self.note_read(&mut self.index.lock(), file, record, done);
                 done.sent.push((file.path.clone(), Some(entry)));
             }
             Err(cause) => {
@@ -314,10 +325,14 @@ impl Producer<'_> {
         Ok(parser.finish().ok().filter(|_| fits).map(Arc::new))
     }
 
-    /// Whether reading a file shows all of it that is replicated.
-    fn reads_all(&self) -> bool {
+    /// Gives the index the hash of what was read, where it shows that file.
+    fn note_read(&self, index: &mut Index, file: &plan::Put, read: Record, done: &mut Produced) {
+        if index.fill(&file.path, &read) {
+            return;
+        }
         let attrs = self.look.options.attrs;
-        !attrs.has(Attrs::XATTRS) && !attrs.has(Attrs::HARD_LINKS)
+        let whole = !attrs.has(Attrs::XATTRS) && !attrs.has(Attrs::HARD_LINKS);
+        done.unlike.push(Unlike { path: file.path.clone(), planned: file.entry.clone(), read, whole });
     }
 
     fn piece(&self, piece: Piece) -> Result<(), Cut> {

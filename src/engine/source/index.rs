@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use tokio::sync::Notify;
 
+use super::content::Unlike;
 use crate::model::{Attrs, Digest, Entry, Manifest, Record, RelPath, Stamp, Timestamp};
 
 /// The manifest of a source set together with what follows from it.
@@ -101,31 +102,26 @@ impl Index {
         (first != path).then(|| first.clone())
     }
 
-    /// Notes the content hash of `path`, provided that `read` is what the index shows.
-    pub fn fill(&mut self, path: &RelPath, read: &Record) {
-        if let Some(known) = self.manifest.get(path)
-            && known.is_current(read)
-        {
-            let mut record = known.clone();
-            record.entry.node = read.entry.node.clone();
-            self.manifest.insert(path, record);
-            self.owe(path);
-        }
+    /// Notes the content hash of `path`, provided that `read` is what the index shows; says whether
+    /// it is.
+    pub fn fill(&mut self, path: &RelPath, read: &Record) -> bool {
+        let Some(known) = self.manifest.get(path).filter(|known| known.is_current(read)) else { return false };
+        let mut record = known.clone();
+        record.entry.node = read.entry.node.clone();
+        self.manifest.insert(path, record);
+        self.owe(path);
+        true
     }
 
-    /// Takes what was read at `path`, for which the index showed `planned`: the hash when the file
-    /// is still that one, all of it when it changed before it was read.
+    /// Takes what was read at a path where the index showed something else by the time of the plan,
+    /// and still does: it changed before it was read.
     ///
-    /// Returns what the index showed in the latter case, a change that the other targets need to
-    /// know. What a later look found stands: it is newer than what was read. `whole`: reading shows
-    /// all that counts; else attributes and links may have changed as well, and the path has to be
-    /// looked at again.
-    pub fn take_read(&mut self, path: &RelPath, planned: &Entry, read: &Record, whole: bool) -> Option<Entry> {
+    /// Returns what the index showed, a change that the other targets need to know. What a later
+    /// look found stands: it is newer than what was read. Where reading does not show the whole,
+    /// attributes and links may have changed as well, and the path has to be looked at again.
+    pub(crate) fn take_read(&mut self, unlike: &Unlike) -> Option<Entry> {
+        let Unlike { path, planned, read, whole } = unlike;
         let known = self.manifest.get(path)?;
-        if known.is_current(read) {
-            self.fill(path, read);
-            return None;
-        }
         // Equal entries are not enough: size and mtime may be as they were, and a content that nobody
         // has read equals any other.
         let seen_later = known.stamp.zip(read.stamp).is_some_and(|(known, read)| read.ctime <= known.ctime);
@@ -134,7 +130,7 @@ impl Index {
         }
         let entry = Entry { xattrs: planned.xattrs.clone(), link: planned.link.clone(), ..read.entry.clone() };
         // Without its ctime it is no longer current, and still known by its inode.
-        let stamp = read.stamp.map(|s| if whole { s } else { Stamp { ctime: Timestamp::default(), ..s } });
+        let stamp = read.stamp.map(|s| if *whole { s } else { Stamp { ctime: Timestamp::default(), ..s } });
         self.insert(path, Record { entry, stamp }).map(|old| old.entry)
     }
 
@@ -204,7 +200,8 @@ mod tests {
         index.insert(&path, unread(1));
         let planned = index.manifest().entry(&path).expect("there").clone();
         index.insert(&path, unread(3));
-        assert_eq!(index.take_read(&path, &planned, &record(1, 2, b""), true), None);
+        let unlike = Unlike { path: path.clone(), planned, read: record(1, 2, b""), whole: true };
+        assert_eq!(index.take_read(&unlike), None);
         assert_eq!(index.manifest().get(&path), Some(&unread(3)));
     }
 
@@ -217,7 +214,8 @@ mod tests {
             let mut index = Index::default();
             index.insert(&path, before.clone());
             let read = Record { entry: Entry { xattrs: Vec::new(), ..now.entry.clone() }, ..now.clone() };
-            assert_eq!(index.take_read(&path, &before.entry, &read, whole), Some(before.entry.clone()));
+            let unlike = Unlike { path: path.clone(), planned: before.entry.clone(), read, whole };
+            assert_eq!(index.take_read(&unlike), Some(before.entry.clone()));
             assert_eq!(index.manifest().get(&path).is_some_and(|known| known.is_current(&now)), whole);
         }
     }

@@ -136,7 +136,7 @@ pub(crate) async fn send(
             _ => Err(SendError::Unexpected("a closed stream")),
         };
     };
-    set.overtaken(target, produced.overtaken);
+    set.overtaken(target, produced.unlike).await;
     let root = if produced.unsendable.is_empty() { set.provable_root(number, &produced.sent) } else { None };
     writer.write(&Message::ChangeSetEnd { ops: produced.ops, root }).await?;
     writer.finish()?;

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use tokio::sync::Notify;
 
+use super::content::Unlike;
 use super::failed::{FailedPaths, News};
 use super::index::Index;
 use super::merge::Difference;
@@ -392,9 +393,18 @@ impl SourceSet {
         self.config.options.delete != DeletePolicy::Never
     }
 
-    /// What was read for `target` was newer than the index, which has it now: the other targets
-    /// hold what it showed before.
-    pub fn overtaken(&self, target: &Target, old: Vec<(RelPath, Entry)>) {
+    /// What was read for `target`, and sent, may be newer than the index: that has it from now on,
+    /// and the other targets hold what it showed before.
+    pub(crate) async fn overtaken(&self, target: &Target, unlike: Vec<Unlike>) {
+        if unlike.is_empty() {
+            return;
+        }
+        // A save in between would store an index of which nobody knows what it owes.
+        let _turn = self.turn.lock().await;
+        let old: Vec<(RelPath, Entry)> = {
+            let mut index = self.index.lock();
+            unlike.into_iter().filter_map(|u| Some((u.path.clone(), index.take_read(&u)?))).collect()
+        };
         if old.is_empty() {
             return;
         }
