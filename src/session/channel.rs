@@ -43,7 +43,7 @@ pub(super) enum State {
 /// was cut, or the peer missed content) it is [`Base::Unknown`], and the name travels whole.
 #[derive(Clone, Debug)]
 pub struct Channel {
-    full_compare: bool,
+    pub(super) full_compare: bool,
     pub(super) epoch: Epoch,
     /// The generation that the index has reached.
     number: u64,

@@ -19,6 +19,8 @@ pub(super) struct Name {
     pub(super) failures: u32,
     /// Why it failed last.
     pub(super) fault: Option<Fault>,
+    /// Nothing but a compare told that it differs: the next one tells it again.
+    pub(super) found: bool,
 }
 
 /// A name that a peer has not acknowledged, for `replay --list` and the retry log.
@@ -32,17 +34,27 @@ pub struct Unacknowledged<'a> {
     pub fault: Option<&'a Fault>,
     /// Whether it is a deletion that a guard holds back.
     pub held: bool,
+    /// Whether nothing but a compare told of it: where every connection begins with one, nothing is
+    /// lost when it is forgotten.
+    pub found: bool,
     /// Whether it is in the change set that is under way.
     pub in_flight: bool,
 }
 
 impl Name {
     pub(super) fn new(now: Instant, touched: u64, base: Base) -> Self {
-        Self { base, since: now, touched, failures: 0, fault: None }
+        Self { base, since: now, touched, failures: 0, fault: None, found: false }
     }
 
     pub(super) fn shown<'a>(&'a self, path: &'a RelPath, held: bool) -> Unacknowledged<'a> {
-        Unacknowledged { path, since: self.since, fault: self.fault.as_ref(), held, in_flight: false }
+        Unacknowledged {
+            path,
+            since: self.since,
+            fault: self.fault.as_ref(),
+            held,
+            found: self.found,
+            in_flight: false,
+        }
     }
 }
 
@@ -105,6 +117,7 @@ impl Names {
     pub(super) fn put_back(&mut self, path: RelPath, mut name: Name, due: Option<Instant>) {
         if let Some(newer) = self.remove(&path) {
             name.touched = newer.touched;
+            name.found &= newer.found;
             self.ready.insert(path, name);
         } else if let Some(due) = due {
             self.wake = Some(self.wake.map_or(due, |wake| wake.min(due)));
@@ -198,7 +211,7 @@ impl Names {
         self.held.retain(stays);
         for (path, entry) in differences {
             if !self.contains(&path) {
-                self.ready.insert(path, Name::new(now, started, Base::Known(entry)));
+                self.ready.insert(path, Name { found: true, ..Name::new(now, started, Base::Known(entry)) });
             }
         }
     }
@@ -217,6 +230,7 @@ impl Names {
 impl Name {
     fn touch(&mut self, newer: Self) {
         self.touched = newer.touched;
+        self.found &= newer.found;
         self.since = self.since.min(newer.since);
         self.fault = newer.fault.or(self.fault.take());
         if newer.base == Base::Unknown {

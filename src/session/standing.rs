@@ -78,6 +78,13 @@ impl Channel {
         flying.map(move |(path, flown)| shown(flown.name.shown(path, false))).chain(self.names.iter())
     }
 
+    /// Whether `name` must survive a restart in the retry log: not where the next connection begins
+    /// with a compare that finds it again, and nothing else is known of it.
+    #[must_use]
+    pub fn must_record(&self, name: &Unacknowledged<'_>) -> bool {
+        !(self.full_compare && name.found && name.fault.is_none())
+    }
+
     /// Since when the oldest name is unacknowledged.
     #[must_use]
     pub fn oldest(&self) -> Option<Instant> {

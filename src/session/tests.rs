@@ -411,6 +411,26 @@ fn a_name_touched_under_way_is_in_doubt_when_its_directory_goes_with_the_change_
     assert_eq!((&names[&path("d/x")], &names[&path("e/x")]), (&Base::Unknown, &known("1")));
 }
 
+#[test]
+fn what_only_a_compare_told_of_need_not_be_recorded_where_the_next_one_tells_it_again() {
+    for full_compare in [true, false] {
+        let mut rig = Rig::new(full_compare);
+        rig.channel.request_compare();
+        rig.open(EPOCH);
+        assert!(matches!(rig.poll(), Some(Action::Compare { .. })));
+        rig.channel.handle_compared(rig.now, vec![(path("found"), None), (path("edited"), None)]);
+        rig.dirty("edited", known("1"));
+        let recorded = |rig: &Rig| {
+            let names = rig.channel.unacknowledged().filter(|name| rig.channel.must_record(name));
+            names.map(|name| name.path.to_string()).collect::<Vec<_>>()
+        };
+        let expected: &[&str] = if full_compare { &["edited"] } else { &["edited", "found"] };
+        assert_eq!(recorded(&rig), expected);
+        rig.sending();
+        assert_eq!(recorded(&rig), expected, "also while it is under way");
+    }
+}
+
 /// The index counts anew after a restart, and a retry sends what was there before.
 #[test]
 fn no_two_change_sets_lead_to_the_same_generation() {

@@ -20,7 +20,7 @@ use crate::fs::Root;
 use crate::model::{Base, Digest, Entry, Epoch, Generation, RelPath};
 use crate::observe::Monitor;
 use crate::plan::{Guard, Halt};
-use crate::session::{Channel, Fault};
+use crate::session::{Channel, Fault, Unacknowledged};
 use crate::store::{Pending, Store, StoreError, Write};
 use crate::watch::Gauge;
 use crate::wire::Failed;
@@ -155,7 +155,8 @@ impl Target {
     /// nothing.
     pub fn record_due(&self, channel: &Channel, after: Duration) -> Option<Instant> {
         let recorded = lock(&self.recorded);
-        let newest = channel.unacknowledged().filter(|n| !recorded.contains_key(n.path)).map(|n| n.since).min()?;
+        let new = |name: &Unacknowledged<'_>| channel.must_record(name) && !recorded.contains_key(name.path);
+        let newest = channel.unacknowledged().filter(new).map(|n| n.since).min()?;
         Some(newest + after)
     }
 
@@ -165,7 +166,7 @@ impl Target {
         let mut recorded = lock(&self.recorded);
         let (now, wall) = (Instant::now(), SystemTime::now());
         let mut names = Vec::new();
-        for name in channel.unacknowledged() {
+        for name in channel.unacknowledged().filter(|name| channel.must_record(name)) {
             let cause = name.fault.map(|f| f.cause.clone()).unwrap_or_default();
             if recorded.get(name.path) != Some(&cause) {
                 let since = wall - now.saturating_duration_since(name.since);
