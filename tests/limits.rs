@@ -279,6 +279,8 @@ fn what_may_not_be_read_is_reported_and_all_else_goes_on() {
         assert!(wait_until(EQUAL_WITHIN, only), "{:#?}", pair.differences());
     };
     reported(&pair, "secret");
+    let fail_log = || fs::read_to_string(pair.dir.path().join("rsync_fail_log.sh")).unwrap_or_default();
+    assert!(wait_until(EQUAL_WITHIN, || fail_log().contains(" secret: not sent: Permission denied")), "{}", fail_log());
     differs_only_at(&pair, &["secret"]);
     fs::write(pair.src().join("0.conf"), "goes on").unwrap();
     differs_only_at(&pair, &["secret"]);
