@@ -198,6 +198,32 @@ fn a_reload_with_a_broken_file_keeps_what_was_in_force() {
 }
 
 #[test]
+fn a_reload_that_cannot_be_started_keeps_what_was_in_force() {
+    let pair = TestPair::start();
+    let peer = &pair.peers[0];
+    let pid = peer.node.pid();
+    let taken = std::net::UdpSocket::bind("127.0.0.1:0").expect("bind");
+    let port = taken.local_addr().expect("address").port();
+    let file = config_of(&pair, "peer0.rsyncd.conf");
+    let good = fs::read_to_string(&file).expect("rsyncd.conf");
+    let other = good.replace(&format!("port = {}", peer.addr.port()), &format!("port = {port}"));
+    assert_ne!(good, other);
+    fs::write(&file, other).expect("rsyncd.conf");
+    let reload = peer.node.ask(&["reload"]);
+    let said = String::from_utf8_lossy(&reload.stderr).into_owned();
+    assert_eq!(reload.status.code(), Some(3), "{said}");
+    assert!(said.contains("cannot be bound") && said.contains("what was in force before goes on"), "{said}");
+    fs::write(pair.src().join("f"), "still served").expect("write");
+    pair.wait_equal(EQUAL_WITHIN);
+    drop(taken);
+    fs::write(&file, good).expect("rsyncd.conf");
+    assert!(peer.node.ask(&["reload"]).status.success());
+    fs::write(pair.src().join("g"), "served again").expect("write");
+    pair.wait_equal(EQUAL_WITHIN);
+    assert_eq!(peer.node.status()["pid"], pid);
+}
+
+#[test]
 fn a_reload_at_the_peer_is_taken_while_a_source_is_connected() {
     let pair = TestPair::start();
     fs::write(pair.src().join("f"), "x").expect("write");

@@ -213,6 +213,41 @@ fn a_read_only_target_takes_everything_once_it_is_writable() {
 }
 
 #[test]
+fn a_replica_whose_root_or_stage_is_removed_is_made_again_once_there_is_a_directory() {
+    let pair = TestPair::start();
+    fill(pair.src(), 30);
+    pair.wait_equal(EQUAL_WITHIN);
+
+    fs::remove_dir_all(pair.dst().join(".syncd")).unwrap();
+    fs::write(pair.src().join("0.conf"), "without .syncd").unwrap();
+    pair.wait_equal(EQUAL_WITHIN);
+
+    fs::remove_dir_all(pair.dst()).unwrap();
+    fs::write(pair.src().join("0.conf"), "without a root").unwrap();
+    wait_fault(&pair, "cannot open");
+    fs::create_dir(pair.dst()).unwrap();
+    wait_mended(&pair);
+}
+
+#[test]
+fn a_replica_that_is_mounted_late_is_written_where_people_see_it() {
+    let Some((_tmpfs, pair)) = with_tmpfs("a_replica_that_is_mounted_late_is_written_where_people_see_it", "size=64m")
+    else {
+        return;
+    };
+    let again = Tmpfs::mount(pair.dst(), "size=32m").unwrap();
+    fs::write(pair.src().join("0.conf"), "over it").unwrap();
+    pair.wait_equal(EQUAL_WITHIN);
+    let equal = || pair.source.ask(&["verify"]).status.success();
+    assert!(wait_until(EQUAL_WITHIN, equal));
+    drop(again);
+    // Nothing was sent since: a verify looks where people look, too.
+    assert!(!equal());
+    fs::write(pair.src().join("1.conf"), "below it").unwrap();
+    pair.wait_equal(EQUAL_WITHIN);
+}
+
+#[test]
 fn what_may_not_be_read_is_reported_and_all_else_goes_on() {
     let test = "what_may_not_be_read_is_reported_and_all_else_goes_on";
     let mut pair = TestPair::builder().build();
@@ -244,6 +279,8 @@ fn what_may_not_be_read_is_reported_and_all_else_goes_on() {
         assert!(wait_until(EQUAL_WITHIN, only), "{:#?}", pair.differences());
     };
     reported(&pair, "secret");
+    let fail_log = || fs::read_to_string(pair.dir.path().join("rsync_fail_log.sh")).unwrap_or_default();
+    assert!(wait_until(EQUAL_WITHIN, || fail_log().contains(" secret: not sent: Permission denied")), "{}", fail_log());
     differs_only_at(&pair, &["secret"]);
     fs::write(pair.src().join("0.conf"), "goes on").unwrap();
     differs_only_at(&pair, &["secret"]);

@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
-use rustix::fs::{Mode, OFlags, fchmod, fstat, openat};
+use rustix::fs::{Mode, OFlags, fchmod, fstat, openat, stat};
 use rustix::io::Errno;
 use rustix::process::geteuid;
 
@@ -61,7 +61,7 @@ impl Applier {
         let (drift, _) = open_own(own.as_fd(), b"drift", &path.join("drift"))?;
         let newest = newest(&stage, &drift).map_err(local)?;
         let shared = Shared {
-            area: Area { tree: root, own: Root::from_fd(own, path) },
+            area: Area { tree: Arc::new(root), own: Root::from_fd(own, path) },
             stage,
             drift,
             policy,
@@ -96,8 +96,29 @@ impl Applier {
 
     /// The root that it applies to.
     #[must_use]
-    pub fn root(&self) -> &Root {
+    pub fn root(&self) -> &Arc<Root> {
         &self.shared.area.tree
+    }
+
+    /// Whether what is written here is still what people find at the root's path: neither was the
+    /// root replaced, nor mounted over, nor was `.syncd` removed.
+    ///
+    /// # Errors
+    /// As stat(2), where the path cannot be looked at.
+    pub fn is_in_place(&self) -> io::Result<bool> {
+        let shared = &self.shared;
+        let (held, stage) = (fstat(&*shared.area.tree)?, fstat(&shared.stage)?);
+        if stage.st_nlink == 0 {
+            return Ok(false);
+        }
+        let found = stat(shared.area.tree.path())?;
+        Ok((found.st_dev, found.st_ino) == (held.st_dev, held.st_ino))
+    }
+
+    /// Whether `staging` began here.
+    #[must_use]
+    pub fn began(&self, staging: &Staging) -> bool {
+        Arc::ptr_eq(&self.shared, &staging.inner.shared)
     }
 
     /// What it may do.

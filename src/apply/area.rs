@@ -23,7 +23,7 @@ pub fn is_own(path: &RelPath) -> bool {
 /// rename names in the root cannot put another directory in its place.
 #[derive(Debug)]
 pub(super) struct Area {
-    pub(super) tree: Root,
+    pub(super) tree: Arc<Root>,
     pub(super) own: Root,
 }
 

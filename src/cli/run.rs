@@ -95,7 +95,8 @@ async fn run(args: &NodeArgs, role: Role, loaded: Loaded, instance: &Instance, c
     let mut signals = Signals::new()?;
     let server = Server::bind(instance.dir())
         .map_err(|e| Fault::Local(format!("cannot make the control socket in {}: {e}", instance.dir().display())))?;
-    let starting = engine::start(loaded.config, instance.dir());
+    let mut in_force = loaded.config;
+    let starting = engine::start(in_force.clone(), instance.dir());
     let mut node = tokio::select! {
         node = starting => node?,
         () = signals.end() => return Ok(()),
@@ -118,10 +119,20 @@ async fn run(args: &NodeArgs, role: Role, loaded: Loaded, instance: &Instance, c
         let told = match load(args, role) {
             Ok(loaded) => {
                 let _ = sd_notify::notify(&[NotifyState::Reloading]);
-                node = node.restart(loaded.config, instance.dir()).await?;
+                let told = match node.restart(loaded.config.clone(), instance.dir()).await {
+                    Ok(started) => {
+                        (node, in_force) = (started, loaded.config);
+                        Response::Done { message: format!("{} is in force", args.config.display()) }
+                    }
+                    // A port that another program has is no reason to serve nobody.
+                    Err(e) => {
+                        node = node.restart(in_force.clone(), instance.dir()).await?;
+                        Response::Failed { message: format!("{e}; what was in force before goes on") }
+                    }
+                };
                 answers::replace(&shared, node.clone());
                 let _ = sd_notify::notify(&[NotifyState::Ready]);
-                Response::Done { message: format!("{} is in force", args.config.display()) }
+                told
             }
             Err(fault) => Response::Failed { message: format!("{fault}; what was in force before goes on") },
         };

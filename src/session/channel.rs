@@ -303,6 +303,11 @@ impl Channel {
         }
     }
 
+    /// How often `path`, which is under way, has failed before, one time after the other.
+    pub fn failures(&self, path: &RelPath) -> u32 {
+        self.flight.as_ref().and_then(|flight| flight.names.get(path)).map_or(0, |flown| flown.name.failures)
+    }
+
     /// The change set came out empty and was not sent.
     pub fn handle_empty(&mut self, now: Instant) {
         if let Some(flight) = self.flight.take() {

@@ -111,7 +111,12 @@ impl Instance {
         }
         let mut lock = open_lock(dir).map_err(unusable)?;
         let end = Instant::now() + patience;
+        let mut told = patience.is_zero();
         while !try_lock(&lock).map_err(unusable)? {
+            if !std::mem::replace(&mut told, true) {
+                let held = InstanceError::Held { path: dir.to_owned(), pid: pid_in(&mut lock) };
+                tracing::info!("waiting {} s for another syncd to end: {held}", patience.as_secs());
+            }
             if Instant::now() >= end {
                 return Err(InstanceError::Held { path: dir.to_owned(), pid: pid_in(&mut lock) });
             }

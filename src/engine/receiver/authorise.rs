@@ -53,7 +53,7 @@ pub(crate) fn begin(node: &Receiver, set: &ReplicaSet, link: &Link, open: &Open,
     if !host_allowed(address.ip(), &set.config.hosts_allow, &set.config.hosts_deny) {
         return Err(denied(Refusal::NotAllowed, "its address is not allowed by `hosts allow` / `hosts deny`"));
     }
-    if open.root.is_some() && open.root == place_of(set.root()) {
+    if open.root.is_some() && open.root == place_of(&set.root()) {
         return Err(denied(Refusal::Myself, "it is this very directory on this host"));
     }
     if set.config.read_only {

@@ -187,7 +187,7 @@ async fn send_entries(set: &Arc<ReplicaSet>, held: Held, wanted: Vec<RelPath>, s
     let reader = set.clone();
     let listing = set.pool.run(move || {
         for dir in wanted {
-            for part in list(reader.root(), &held, &dir) {
+            for part in list(&reader.root(), &held, &dir) {
                 // Nobody hears it any more: the thread is for others.
                 if say.blocking_send(Message::Entries { dir: dir.clone(), entries: part }).is_err() {
                     return;

@@ -7,7 +7,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::connection::Ended;
-use super::set::{ReplicaSet, Session};
+use super::set::{ReplicaSet, ServeError, Session};
 use super::signature;
 use super::touched::Touched;
 use crate::apply::{ApplyError, Staging};
@@ -49,6 +49,12 @@ pub enum IncomingError {
     /// The session may not write any longer.
     #[error("{}", .0.cause)]
     Over(Nack),
+    /// The tree is another one than what was agreed is about.
+    #[error("the tree there is another one than before")]
+    Moved,
+    /// There is no tree to write to.
+    #[error(transparent)]
+    Root(#[from] ServeError),
     /// The store cannot keep what has to be kept.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -122,6 +128,7 @@ async fn decide(
                     set.recover().await;
                     return Err(Ended::MustCompare(e.to_string()));
                 }
+                e @ IncomingError::Moved => ended = Err(Ended::MustCompare(e.to_string())),
                 e => answer(session, say, Message::Nack(set.refuse(&e))).await,
             }
         }
@@ -320,7 +327,7 @@ async fn send_signature(
     let block = BlockSize::try_from(block).map_err(|_| IncomingError::Protocol("a block size out of range"))?;
     let reading = {
         let held = set.clone();
-        set.pool.run(move || signature::of(held.root(), &path, held.record(&path).as_ref(), base, block))
+        set.pool.run(move || signature::of(&held.root(), &path, held.record(&path).as_ref(), base, block))
     };
     // What cannot be read now travels whole.
     let parts = reading.await?.unwrap_or_default();

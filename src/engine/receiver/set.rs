@@ -1,6 +1,7 @@
 //! A set at its receiver: the tree, what was agreed about it, and who writes it.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Instant;
 
@@ -38,7 +39,10 @@ pub struct ReplicaSet {
     idle: Notify,
     /// Held by whoever replaces the manifest: a commit, or a look at everything.
     turn: tokio::sync::Mutex<()>,
-    applier: Applier,
+    /// Replaced when the root or `.syncd` is another directory than the one that was opened.
+    applier: Mutex<Applier>,
+    /// It was replaced, and no source has compared since.
+    moved: AtomicBool,
     filter: Filter,
     manifest: Mutex<Manifest>,
     fence: Mutex<session::Receiver>,
@@ -172,7 +176,8 @@ impl ReplicaSet {
             sources: Mutex::default(),
             idle: Notify::new(),
             turn: tokio::sync::Mutex::new(()),
-            applier,
+            applier: Mutex::new(applier),
+            moved: AtomicBool::new(false),
             filter,
             manifest: Mutex::new(manifest),
             fence: Mutex::new(fence),
@@ -189,8 +194,45 @@ impl ReplicaSet {
     }
 
     /// The root directory.
-    pub fn root(&self) -> &Root {
-        self.applier.root()
+    pub fn root(&self) -> Arc<Root> {
+        lock(&self.applier).root().clone()
+    }
+
+    fn applier(&self) -> Applier {
+        lock(&self.applier).clone()
+    }
+
+    /// Opens the tree anew where the descriptors lead to another than the path: it was removed and
+    /// made again, or mounted, or `.syncd` was removed. Else all that comes would fail, or go where
+    /// nobody looks, until somebody restarts the node. Whether it did; what was agreed is then not
+    /// what is there. No commit is under way meanwhile.
+    ///
+    /// # Errors
+    /// [`ServeError`]: there is nothing at the path, or it cannot be written to.
+    fn open_anew(&self) -> Result<bool, ServeError> {
+        let (set, path) = (&self.config.name, &self.config.path);
+        let lost = |cause| ServeError::Root { set: set.clone(), path: path.display().to_string(), cause };
+        if self.applier().is_in_place().map_err(lost)? {
+            return Ok(false);
+        }
+        let (applier, recovered) = open_tree(&self.config, &mut self.manifest())?;
+        tracing::warn!(
+            set,
+            "{} is not the directory that it was, or .syncd was removed: compared anew",
+            path.display()
+        );
+        tell_recovery(set, &recovered);
+        *lock(&self.applier) = applier;
+        self.moved.store(true, Ordering::Relaxed);
+        self.owe(Touched { all: true, ..Touched::default() });
+        Ok(true)
+    }
+
+    /// As [`Self::open_anew`], where what is wrong with the place is for others to say.
+    fn open_anew_if_possible(&self) {
+        if let Err(e) = self.open_anew() {
+            tracing::warn!("{e}");
+        }
     }
 
     /// Locks what was agreed about the tree.
@@ -235,6 +277,9 @@ impl ReplicaSet {
         let _turn = self.turn.lock().await;
         let set = self.clone();
         let look = move || {
+            set.open_anew_if_possible();
+            // This is the compare that it waits for.
+            set.moved.store(false, Ordering::Relaxed);
             let found = set.scan(attrs);
             let paths = take_scan(&mut set.manifest(), found);
             set.owe(Touched { paths, ..Touched::default() });
@@ -251,10 +296,11 @@ impl ReplicaSet {
         let _turn = self.turn.lock().await;
         let set = self.clone();
         let read = move || {
+            set.open_anew_if_possible();
             let found = set.scan(attrs);
             let mut manifest = set.manifest().clone();
             take_scan(&mut manifest, found);
-            read_content(&mut manifest, set.root());
+            read_content(&mut manifest, &set.root());
             manifest
         };
         self.pool.run(read).await
@@ -263,7 +309,7 @@ impl ReplicaSet {
     fn scan(&self, attrs: Attrs) -> Scan {
         self.monitor.count(Counter::Scans, 1);
         let excluded = |path: &RelPath, is_dir| self.filter.excludes(path, is_dir);
-        scan(self.root(), &RelPath::root(), &excluded, attrs.has(Attrs::XATTRS))
+        scan(&self.root(), &RelPath::root(), &excluded, attrs.has(Attrs::XATTRS))
     }
 
     /// Every path at which the tree is not what was acknowledged.
@@ -271,8 +317,12 @@ impl ReplicaSet {
     /// # Errors
     /// Why it cannot be told, for people.
     pub async fn verify(self: &Arc<Self>) -> Result<Vec<Found>, String> {
-        let set = self.clone();
         let attrs = self.sources().first().map_or(Attrs::ARCHIVE, |s| s.attrs);
+        {
+            let (set, _turn) = (self.clone(), self.turn.lock().await);
+            self.pool.run(move || set.open_anew_if_possible()).await.map_err(|e| e.to_string())?;
+        }
+        let set = self.clone();
         self.pool.run(move || verify(&set, attrs)).await.map_err(|e| e.to_string())
     }
 
@@ -382,14 +432,40 @@ impl ReplicaSet {
     pub async fn begin(self: &Arc<Self>, session: &Session, head: &ChangeSet) -> Result<Arc<Staging>, IncomingError> {
         let (set, attrs) = (self.clone(), session.attrs);
         let (users, groups) = (head.users.clone(), head.groups.clone());
-        Ok(Arc::new(self.pool.run(move || set.applier.begin(attrs, &users, &groups)).await??))
+        let begin = move || {
+            let applier = set.applier();
+            if set.moved.load(Ordering::Relaxed) || !applier.is_in_place().unwrap_or(false) {
+                return Ok(None);
+            }
+            applier.begin(attrs, &users, &groups).map(Some)
+        };
+        match self.pool.run(begin).await? {
+            Ok(Some(staging)) => Ok(Arc::new(staging)),
+            Ok(None) => Err(self.moved().await),
+            Err(e) => Err(IncomingError::Apply(e)),
+        }
+    }
+
+    /// Why nothing can be staged where the tree was.
+    async fn moved(self: &Arc<Self>) -> IncomingError {
+        let _turn = self.turn.lock().await;
+        let set = self.clone();
+        match self.pool.run(move || set.open_anew()).await {
+            Ok(Ok(_)) => {
+                // Said once: who is told compares.
+                self.moved.store(false, Ordering::Relaxed);
+                IncomingError::Moved
+            }
+            Ok(Err(e)) => e.into(),
+            Err(e) => e.into(),
+        }
     }
 
     /// After what was written may not have reached the disk: brings the tree to one generation again.
     pub async fn recover(self: &Arc<Self>) {
         let _turn = self.turn.lock().await;
         let set = self.clone();
-        match self.pool.run(move || set.applier.recover(&mut set.manifest())).await {
+        match self.pool.run(move || set.applier().recover(&mut set.manifest())).await {
             Ok(Ok(recovered)) => tell_recovery(&self.config.name, &recovered),
             Ok(Err(e)) => tracing::error!(set = self.config.name, "{e}"),
             Err(e) => tracing::error!(set = self.config.name, "{e}"),
@@ -423,6 +499,9 @@ impl ReplicaSet {
     ) -> Result<Outcome, IncomingError> {
         let _turn = self.turn.lock().await;
         let approved = std::mem::take(&mut *lock(&self.approved)) || head.deletions_approved;
+        if !lock(&self.applier).began(staging) {
+            return Err(IncomingError::Moved);
+        }
         let (set, staging) = (self.clone(), staging.clone());
         let outcome = self.pool.run(move || staging.commit(&mut set.manifest(), approved)).await??;
         // Not before: a save in between would take them for saved.

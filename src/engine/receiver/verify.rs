@@ -10,7 +10,7 @@ use crate::model::{Attrs, Kind, Manifest, Record, RelPath};
 /// Every path at which the tree is not what `set` acknowledged, by content and metadata.
 pub(crate) fn verify(set: &ReplicaSet, attrs: Attrs) -> Vec<Found> {
     let known = set.manifest().clone();
-    let found = scan(set.root(), &RelPath::root(), &|_, _| false, attrs.has(Attrs::XATTRS));
+    let found = scan(&set.root(), &RelPath::root(), &|_, _| false, attrs.has(Attrs::XATTRS));
     let mut actual = Manifest::new();
     for (path, record) in found.records {
         actual.insert(&path, record);
@@ -33,7 +33,7 @@ fn differs(set: &ReplicaSet, path: &RelPath, known: Option<&Record>, actual: &Re
     let Some(known) = known else { return "only here".to_owned() };
     let mut now = actual.entry.clone();
     if now.kind() == Kind::File {
-        match hash_file(set.root(), path) {
+        match hash_file(&set.root(), path) {
             Ok(Hashed::Whole(read)) => now.node = read.entry.node,
             Ok(_) => return "changing".to_owned(),
             Err(e) => return format!("unreadable: {e}"),

@@ -19,7 +19,7 @@ use super::set::{SourceSet, Target};
 use super::up::{Event, Up, dial, moved, read_control};
 use crate::engine::{Found, lock, stopped};
 use crate::link::{Endpoint, Link, LinkError};
-use crate::model::{Epoch, NodeKey};
+use crate::model::{Epoch, NodeKey, RelPath};
 use crate::observe::{Counter, FailLog, Failure};
 use crate::session::{self, Action, Fault, PeerAction, PeerState, Sending};
 use crate::store::{Store, Writer};
@@ -177,8 +177,12 @@ impl Peer {
     }
 
     fn complain(&self, target: &Target, cause: &str) {
+        self.complain_of(target, None, cause);
+    }
+
+    fn complain_of(&self, target: &Target, path: Option<&RelPath>, cause: &str) {
         if let Some(log) = &self.shared.fail_log {
-            let failure = Failure { peer: &target.config.host, set: &target.config.set, path: None, cause };
+            let failure = Failure { peer: &target.config.host, set: &target.config.set, path, cause };
             lock(log).record(Timestamp::now(), &failure);
         }
     }
@@ -493,7 +497,12 @@ impl Task {
                     channel.handle_sent(&path, entry);
                 }
                 Settled::Unsendable(path, cause) => {
-                    set.monitor.problem(&set.config.name, &path, &format!("not sent: {cause}"));
+                    // A temporary file vanishes before it is read, and a log grows meanwhile: what
+                    // fails once is looked at again, and only then worth a word.
+                    if channel.failures(&path) > 0 {
+                        set.monitor.problem(&set.config.name, &path, &format!("not sent: {cause}"));
+                        peer.complain_of(target, Some(&path), &format!("not sent: {cause}"));
+                    }
                     channel.handle_unsendable(now, &path, &cause);
                 }
             }
@@ -503,7 +512,7 @@ impl Task {
                 set.monitor.count(Counter::ChangeSetsSent, 1);
                 set.monitor.count(Counter::EntriesSent, names.saturating_sub(ack.failed.len() as u64));
                 for failed in &ack.failed {
-                    peer.complain(target, &format!("{}: {}", failed.path, failed.cause));
+                    peer.complain_of(target, Some(&failed.path), &failed.cause);
                 }
                 if ack.deletions_held > 0 {
                     tracing::warn!(set = set.config.name, peer = %target, held = ack.deletions_held, "the peer's guard holds deletions back; to release them: syncd approve {}", set.config.name);
