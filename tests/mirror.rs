@@ -212,6 +212,11 @@ fn nothing_is_removed_where_delete_is_off() {
     for kept in ["a", "b", "extra"] {
         assert!(pair.dst().join(kept).exists(), "{kept} was removed");
     }
+    // What is never to be removed waits for nobody.
+    pair.source.wait_status(EQUAL_WITHIN, "idle", |status| {
+        let target = &status["sets"][0]["targets"][0];
+        target["state"] == "idle" && target["pending"] == 0 && target["deletions_held"] == 0
+    });
 }
 
 #[test]

@@ -227,6 +227,7 @@ impl Connection<'_> {
             link: self.link.clone(),
             tell: self.tell.clone(),
         };
+        self.node.forget_refusals(session.address.ip(), &open.set);
         tracing::info!(set = open.set, source = name, address = %session.address, "source connected, by {proof}");
         // It may have to wait for a commit, longer than a stranger may stay.
         self.link.authorised();
@@ -252,7 +253,9 @@ impl Connection<'_> {
     ) -> Result<(), Ended> {
         self.node.monitor.count(Counter::Refused, 1);
         let address = self.link.remote_address();
-        tracing::warn!(set = open.set, source = name, %address, "refused: {}", denied.cause);
+        if self.node.is_news(Instant::now(), address.ip(), &open.set, &denied.cause) {
+            tracing::warn!(set = open.set, source = name, %address, "refused: {}", denied.cause);
+        }
         self.link.renew_budget();
         Ok(writer.write(&Message::Refused(Refused { channel: Some(open.channel), code: denied.code })).await?)
     }

@@ -17,10 +17,11 @@ mod signature;
 mod touched;
 mod verify;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use syncd_certs::throttle::{Limits, Throttle};
 use tokio::sync::watch;
@@ -37,6 +38,12 @@ use crate::store::Store;
 
 /// How long the end of its connections may take to reach the sources.
 const FAREWELL: Duration = Duration::from_millis(500);
+
+/// How long the same refusal is not logged again.
+const REFUSAL_QUIET: Duration = Duration::from_secs(600);
+
+/// How many refusals are remembered for that.
+const REFUSALS: usize = 1000;
 
 /// The receiving side of a node.
 #[derive(Debug)]
@@ -59,6 +66,8 @@ pub struct Receiver {
     /// Connections that live, by number.
     links: Mutex<BTreeMap<u64, Link>>,
     sessions: AtomicU64,
+    /// What was refused lately, and logged.
+    refusals: Mutex<HashMap<(IpAddr, String, String), Instant>>,
 }
 
 impl Receiver {
@@ -83,7 +92,29 @@ impl Receiver {
             connections: AtomicU64::new(0),
             links: Mutex::default(),
             sessions: AtomicU64::new(0),
+            refusals: Mutex::default(),
         }
+    }
+
+    /// Whether it is worth a line that `address` is refused `set`: who is refused comes again and
+    /// again, every ten seconds, for as long as nobody mends it.
+    fn is_news(&self, now: Instant, address: IpAddr, set: &str, cause: &str) -> bool {
+        let mut said = lock(&self.refusals);
+        let at = (address, set.to_owned(), cause.to_owned());
+        if said.get(&at).is_some_and(|then| now.duration_since(*then) < REFUSAL_QUIET) {
+            return false;
+        }
+        if said.len() >= REFUSALS {
+            // Strangers choose what is in here: it must not grow, and must not silence the log.
+            said.clear();
+        }
+        said.insert(at, now);
+        true
+    }
+
+    /// `address` has the `set`: whatever it is refused from now on is news.
+    fn forget_refusals(&self, address: IpAddr, set: &str) {
+        lock(&self.refusals).retain(|(of, from, _), _| (*of, from.as_str()) != (address, set));
     }
 
     /// The set called `name`.

@@ -215,7 +215,7 @@ impl Planned {
         drop(index);
         let options = &set.config.options;
         let halted = set.deletions_halted();
-        let plan = plan(&changes, &sending.moves, options.attrs, set.deletes() && !halted);
+        let mut plan = plan(&changes, &sending.moves, options.attrs, set.deletes() && !halted);
         let withheld: BTreeSet<&RelPath> = plan.withheld.iter().collect();
         let settled = changes
             .iter()
@@ -227,6 +227,10 @@ impl Planned {
                 (path.clone(), Settled::Sent(path.clone(), entry))
             })
             .collect();
+        if !halted {
+            // Nobody will ever release it: it waits for nothing.
+            plan.withheld.clear();
+        }
         let (mut users, mut groups) = (Vec::new(), Vec::new());
         if !options.numeric_ids {
             let ids: BTreeSet<(u32, u32)> =
