@@ -222,7 +222,7 @@ fn hello(name: &str) -> Message {
 
 fn open() -> Message {
     let (set, attrs) = ("data".into(), Attrs::ARCHIVE);
-    Message::Open(Open { channel: CHANNEL, set, proof: Proof::Key, attrs, numeric_ids: true, root: None })
+    Message::Open(Open { channel: CHANNEL, set, proof: Proof::Key, attrs, numeric_ids: true, places: Vec::new() })
 }
 
 /// Where the source keeps its key.

@@ -429,6 +429,34 @@ fn a_root_made_again_and_filled_goes_on_after_resume() {
     assert!(wait_until(EQUAL_WITHIN, || !pair.dst().join("3.conf").exists()), "a deletion after resume is not done");
 }
 
+/// Nobody was there to see that the names only moved: as many come as go.
+#[test]
+fn a_directory_that_was_renamed_while_nobody_looked_is_no_mass_deletion() {
+    let mut pair = TestPair::builder().build();
+    fs::create_dir(pair.src().join("l")).unwrap();
+    fill(&pair.src().join("l"), 60);
+    pair.start_all();
+    pair.wait_equal(EQUAL_WITHIN);
+    pair.source.stop();
+    fs::rename(pair.src().join("l"), pair.src().join("m")).unwrap();
+    pair.source.start();
+    pair.wait_equal(EQUAL_WITHIN);
+}
+
+/// What arrived would be sent again, into a tree that never ends.
+#[test]
+fn a_replica_within_the_tree_that_is_sent_is_refused() {
+    let mut pair = TestPair::builder().build();
+    fill(pair.src(), 3);
+    let within = pair.src().join("t");
+    fs::create_dir(&within).unwrap();
+    fs::remove_dir(pair.dst()).unwrap();
+    std::os::unix::fs::symlink(&within, pair.dst()).unwrap();
+    pair.start_all();
+    pair.source.wait_log(0, "one lies within the other", SHOWN_WITHIN);
+    assert!(!within.join("0.conf").exists());
+}
+
 #[test]
 fn what_rm_takes_bit_by_bit_stays_at_the_peer() {
     let mut pair = TestPair::builder().build();

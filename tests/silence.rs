@@ -53,7 +53,7 @@ impl Client {
         let (mut writer, mut reader) = link.open_stream().await.unwrap();
         writer.write(&hello("silent")).await.unwrap();
         let (set, attrs) = ("data".into(), Attrs::ARCHIVE);
-        let open = Open { channel: CHANNEL, set, proof: Proof::Key, attrs, numeric_ids: true, root: None };
+        let open = Open { channel: CHANNEL, set, proof: Proof::Key, attrs, numeric_ids: true, places: Vec::new() };
         writer.write(&Message::Open(open)).await.unwrap();
         loop {
             match reader.read_timeout(GIVEN_UP_WITHIN).await.unwrap() {

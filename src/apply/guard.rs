@@ -27,7 +27,8 @@ pub(super) fn count_gone<'a>(
     gone
 }
 
-/// Whether so many deletions must wait for an operator.
+/// Whether so many deletions must wait for an operator: more than half `of` what is there, and of what comes with
+/// them. A directory that was renamed while nobody looked comes as a whole under its new name.
 pub(super) fn is_too_much(gone: usize, of: usize) -> bool {
     gone > HANDFUL && gone > of / 2
 }

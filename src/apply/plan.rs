@@ -86,7 +86,8 @@ impl Planner<'_, '_> {
         let going = removes.iter().chain(&replaced);
         let mut gone = guard::count_gone(self.held, view, going, &self.state.renames);
         gone += self.renamed_over();
-        let too_much = policy == Deletions::Guarded && !approved && guard::is_too_much(gone, self.held.len());
+        let new = wanted.iter().filter(|w| self.held.get(&w.path).is_none()).count();
+        let too_much = policy == Deletions::Guarded && !approved && guard::is_too_much(gone, self.held.len() + new);
         if too_much {
             self.plan.deletions_held = gone as u64;
         }

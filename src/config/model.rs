@@ -165,7 +165,7 @@ impl Default for Coalesce {
         Self {
             quiet: Duration::ZERO,
             settle: Duration::from_millis(10),
-            gone: Duration::from_millis(30),
+            gone: Duration::from_millis(50),
             open_quiet: Duration::from_millis(500),
             linger: Duration::from_millis(5),
             bound: Duration::from_secs(2),

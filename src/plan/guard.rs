@@ -43,7 +43,7 @@ pub enum Halt {
     },
 }
 
-/// Watches over one set, at the source or at the receiver. While it is halted nothing is deleted;
+/// Watches over one set at its source; the receiver has a rule of its own, by change set. While it is halted nothing is deleted;
 /// everything else goes on.
 ///
 /// Every step that deletes is shown to it before it is sent or applied, also one that follows from

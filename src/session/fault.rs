@@ -18,7 +18,9 @@ pub(super) fn refusal(code: Refusal) -> &'static str {
     match code {
         Refusal::Busy => "the peer refused: too many connections, or too many failed proofs lately",
         Refusal::KeyChanged => "the peer refused: the password is right, but another key is pinned for it",
-        Refusal::Myself => "the remote is this very directory on this host; it is left alone",
+        Refusal::Myself => {
+            "the remote is this very directory on this host, or one lies within the other; it is left alone"
+        }
         Refusal::NoProofConfigured => {
             "the peer refused: its set has no password and no pinned key; give it `auth users` and a \
              `secrets file`, or start the peer with --trust-first-use"

@@ -152,9 +152,9 @@ pub struct Open {
     pub attrs: Attrs,
     /// Ids are numbers: names are not looked up (`--numeric-ids`).
     pub numeric_ids: bool,
-    /// Which directory of which host the source's root is, as a hash that two programs share only
-    /// when it is the same one: a tree must not be mirrored onto itself.
-    pub root: Option<Digest>,
+    /// Which directories of which host the source's root and those above it are, as hashes that two
+    /// programs share only for the same one: a tree must not be mirrored onto or into itself.
+    pub places: Vec<Digest>,
 }
 
 /// The set is open.

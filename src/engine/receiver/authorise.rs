@@ -11,7 +11,7 @@ use super::Receiver;
 use super::set::ReplicaSet;
 use crate::config::{HostPattern, ReplicaAuth};
 use crate::engine::lock;
-use crate::engine::place::place_of;
+use crate::engine::place::{overlap, places_of};
 use crate::link::Link;
 use crate::model::NodeKey;
 use crate::wire::{Open, Proof, Refusal};
@@ -53,8 +53,8 @@ pub(crate) fn begin(node: &Receiver, set: &ReplicaSet, link: &Link, open: &Open,
     if !host_allowed(address.ip(), &set.config.hosts_allow, &set.config.hosts_deny) {
         return Err(denied(Refusal::NotAllowed, "its address is not allowed by `hosts allow` / `hosts deny`"));
     }
-    if open.root.is_some() && open.root == place_of(&set.root()) {
-        return Err(denied(Refusal::Myself, "it is this very directory on this host"));
+    if let Some(why) = overlap(&places_of(&set.root()), &open.places) {
+        return Err(denied(Refusal::Myself, why));
     }
     if set.config.read_only {
         return Err(denied(Refusal::ReadOnly, "the set is read only; `read only = no` lets it be written"));

@@ -7,7 +7,7 @@ use syncd_certs::secrets;
 
 use super::set::{SourceSet, Target};
 use crate::config::SourceAuth;
-use crate::engine::place::place_of;
+use crate::engine::place::places_of;
 use crate::link::Link;
 use crate::model::NodeKey;
 use crate::wire::{Open, Proof};
@@ -45,7 +45,7 @@ pub(crate) fn open(
         proof,
         attrs: set.config.options.attrs,
         numeric_ids: set.config.options.numeric_ids,
-        root: place_of(&set.root()),
+        places: places_of(&set.root()),
     };
     Ok((open, prover))
 }
