@@ -14,6 +14,10 @@ use crate::model::{Attrs, Entry, Kind, Record, RelPath};
 /// How old a change must be before equal timestamps prove that there was no other.
 const FRESH: Duration = Duration::from_millis(100);
 
+/// How often names of one file that do not agree are looked at again at once. Whoever goes on
+/// changing it makes events, which come later.
+const ROUNDS: u32 = 4;
+
 /// What a look at the disk showed to be unlike the index.
 #[derive(Debug, Default)]
 pub struct Refreshed {
@@ -91,11 +95,23 @@ impl Look<'_> {
             self.take_tree(&mut index, &path, scan, &mut seen, &mut out);
         }
         let mut todo: BTreeSet<RelPath> = batch.names.keys().cloned().collect();
+        for _ in 0..ROUNDS {
+            self.take_names(&mut index, todo, &mut seen, &mut out);
+            todo = self.settle(&mut index, std::mem::take(&mut seen), &mut out);
+            if todo.is_empty() {
+                break;
+            }
+        }
+        out
+    }
+
+    /// Compares the names of `todo`, and all that depend on them, with the index.
+    fn take_names(&self, index: &mut Index, mut todo: BTreeSet<RelPath>, seen: &mut Seen, out: &mut Refreshed) {
         let mut searched = 0;
         loop {
             while let Some(path) = todo.pop_first() {
                 if seen.looked.insert(path.clone()) && !seen.in_tree(&path) {
-                    self.take_name(&mut index, &path, &mut seen, &mut out);
+                    self.take_name(index, &path, seen, out);
                 }
                 if let Some(parent) = path.parent().filter(|p| !seen.looked.contains(p)) {
                     todo.insert(parent);
@@ -104,13 +120,11 @@ impl Look<'_> {
             let others = std::mem::take(&mut seen.others);
             let others = others.into_iter().filter(|path| !seen.looked.contains(path) && !seen.in_tree(path));
             todo.extend(others);
-            todo.extend(first_names(&index, &seen, &mut searched));
+            todo.extend(first_names(index, seen, &mut searched));
             if todo.is_empty() {
                 break;
             }
         }
-        self.settle(&mut index, seen, &mut out);
-        out
     }
 
     fn scan(&self, below: &RelPath, held: &(dyn Fn(&RelPath) -> bool + Sync)) -> Scan {
@@ -194,12 +208,14 @@ impl Look<'_> {
         Ok(now)
     }
 
-    /// Puts what came into the index and works out what changed and what merely moved.
-    fn settle(&self, index: &mut Index, seen: Seen, out: &mut Refreshed) {
+    /// Puts what came into the index and works out what changed and what merely moved. Returns names
+    /// of files that were not seen alike under all of them: one was looked at before a change of
+    /// which the event is spent.
+    fn settle(&self, index: &mut Index, seen: Seen, out: &mut Refreshed) -> BTreeSet<RelPath> {
         let mut inodes: HashMap<(u64, u64), (RelPath, Record)> = HashMap::new();
         let removed = seen.went.len();
         for (path, record) in seen.went {
-            out.changed.insert(path.clone(), Some(record.entry.clone()));
+            out.changed.entry(path.clone()).or_insert_with(|| Some(record.entry.clone()));
             if let Some(stamp) = record.stamp {
                 inodes.insert((stamp.dev, stamp.ino), (path, record));
             }
@@ -230,13 +246,15 @@ impl Look<'_> {
             let old = index.insert(&path, now);
             out.changed.entry(path).or_insert_with(|| old.map(|o| o.entry));
         }
-        out.removed = removed.saturating_sub(moved);
+        out.removed += removed.saturating_sub(moved);
         if !out.changed.is_empty() {
             index.advance();
         }
+        let apart = links.iter().flat_map(|path| apart(index, path)).collect();
         if self.options.attrs.has(Attrs::HARD_LINKS) {
             relink(index, links, out);
         }
+        apart
     }
 
     /// Whether entries like `record` are replicated by this set at all.
@@ -280,6 +298,18 @@ fn first_names(index: &Index, seen: &Seen, searched: &mut usize) -> Vec<RelPath>
     }
     let known = index.manifest().iter().filter(|(_, r)| r.stamp.is_some_and(|s| inodes.contains(&(s.dev, s.ino))));
     known.map(|(path, _)| path).filter(|path| !seen.looked.contains(path) && !seen.in_tree(path)).collect()
+}
+
+/// The names of the file at `path`, where the index does not show the same file under all of them.
+fn apart(index: &Index, path: &RelPath) -> Vec<RelPath> {
+    let Some(record) = index.manifest().get(path) else { return Vec::new() };
+    let mut names = index.other_names(path, record);
+    let agrees = |name: &RelPath| index.manifest().get(name).is_some_and(|other| other.is_current(record));
+    if names.iter().all(agrees) {
+        return Vec::new();
+    }
+    names.push(path.clone());
+    names
 }
 
 /// Names the leader of each hard-link group anew, since a name of it came, went or changed.
@@ -392,6 +422,22 @@ mod tests {
         }
         let changed = world.refresh(&[("a", Scope::Name)]).changed;
         assert!(changed.contains_key(&path("z")), "{changed:?}");
+    }
+
+    #[test]
+    fn names_of_one_file_that_were_looked_at_before_and_after_a_change_are_looked_at_again() {
+        let world = World::new(|root| {
+            fs::write(root.join("a"), "a").expect("write");
+            fs::hard_link(root.join("a"), root.join("z")).expect("link");
+        });
+        let scanned = look(&world.root, &path("z")).expect("look").expect("there");
+        fs::write(world.dir.path().join("a"), "longer").expect("write");
+        let changed = look(&world.root, &path("a")).expect("look").expect("there");
+        let look = Look { root: &world.root, filter: &world.filter, options: &world.options };
+        let mut index = world.index.lock();
+        let came = vec![(path("z"), scanned), (path("a"), changed)];
+        let apart = look.settle(&mut index, Seen { came, ..Seen::default() }, &mut Refreshed::default());
+        assert_eq!(apart, [path("a"), path("z")].into());
     }
 
     #[test]
