@@ -9,12 +9,13 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bytes::Bytes;
-use syncd::link::{Endpoint, FrameReader, FrameWriter, Link, LinkError};
-use syncd::model::{Attrs, Content, Digest, Entry, Epoch, Generation, Kind, Meta, Node, Op, Put, RelPath, Timestamp};
-use syncd::wire::{self, ChangeSet, FileBegin, Hello, MAX_BODY, Message, Nack, NackCode, Open, Opened, Proof};
+use syncd::link::{Endpoint, LinkError};
+use syncd::model::{Content, Digest, Entry, Epoch, Kind, Meta, Node, Op, Put, RelPath, Timestamp};
+use syncd::wire::{self, ChangeSet, FileBegin, MAX_BODY, Message, Nack, NackCode};
 use syncd_certs::Identity;
 use tokio::runtime::Runtime;
 
+use support::client::{CHANNEL, Client, hello, open};
 use support::node::wait_until;
 use support::pair::{EQUAL_WITHIN, TestPair};
 use support::tree;
@@ -23,7 +24,6 @@ use support::tree;
 const ANSWER_WITHIN: Duration = Duration::from_secs(20);
 /// How much the peer's memory may grow over a whole test, in KiB.
 const GROWTH: u64 = 64 << 10;
-const CHANNEL: u32 = 1;
 
 /// A peer that an honest source has filled, and the key of that source in our hands.
 struct Stand {
@@ -141,45 +141,7 @@ impl Stand {
     }
 }
 
-/// A connection that has the set open.
-struct Client {
-    link: Link,
-    _endpoint: Endpoint,
-    _control: (FrameWriter, FrameReader),
-    newest: Epoch,
-    generation: Generation,
-}
-
 impl Client {
-    async fn connect(identity: &Identity, peer: SocketAddr) -> Self {
-        let endpoint = Endpoint::dialling(identity, Duration::from_secs(30), None).unwrap();
-        let link = endpoint.dial(peer).await.unwrap();
-        let (mut writer, mut reader) = link.open_stream().await.unwrap();
-        writer.write(&hello("hostile")).await.unwrap();
-        writer.write(&open()).await.unwrap();
-        loop {
-            match reader.read_timeout(ANSWER_WITHIN).await.unwrap() {
-                Some(Message::Hello(_)) => {}
-                Some(Message::Opened(Opened { newest, generation, .. })) => {
-                    link.authorised();
-                    return Self { link, _endpoint: endpoint, _control: (writer, reader), newest, generation };
-                }
-                other => panic!("not opened: {other:?}"),
-            }
-        }
-    }
-
-    fn head(&self, epoch: Epoch) -> Message {
-        Message::ChangeSet(ChangeSet {
-            channel: CHANNEL,
-            epoch,
-            number: self.generation.number + 1,
-            deletions_approved: true,
-            users: Vec::new(),
-            groups: Vec::new(),
-        })
-    }
-
     async fn change_set(&self, epoch: Epoch, frames: Vec<Bytes>) -> Fate {
         let head = encode(&self.head(epoch));
         self.stream([vec![head], frames].concat()).await
@@ -209,20 +171,6 @@ impl Client {
             }
         }
     }
-}
-
-fn hello(name: &str) -> Message {
-    Message::Hello(Hello {
-        version: wire::VERSION,
-        features: vec!["zstd".into()],
-        name: name.into(),
-        agent: "test".into(),
-    })
-}
-
-fn open() -> Message {
-    let (set, attrs) = ("data".into(), Attrs::ARCHIVE);
-    Message::Open(Open { channel: CHANNEL, set, proof: Proof::Key, attrs, numeric_ids: true, places: Vec::new() })
 }
 
 /// Where the source keeps its key.

@@ -3,22 +3,21 @@
 mod support;
 
 use std::fs;
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
-use syncd::link::{Endpoint, FrameReader, FrameWriter, Limits, Link, Server};
-use syncd::model::{Attrs, Content, Entry, Epoch, Generation, Meta, Node, Op, Put, RelPath};
-use syncd::wire::{self, ChangeSet, Compare, FileBegin, Hello, Message, NackCode, Open, Opened, Proof};
+use syncd::link::{Endpoint, FrameReader, FrameWriter, Limits, Server};
+use syncd::model::{Content, Entry, Epoch, Generation, Meta, Node, Op, Put, RelPath};
+use syncd::wire::{Compare, FileBegin, Message, NackCode, Opened};
 use syncd_certs::Identity;
 use tokio::runtime::Runtime;
 
+use support::client::{CHANNEL, Client, hello};
 use support::pair::{EQUAL_WITHIN, TestPair};
 use support::skip;
 
 /// How long the other side may take to give up: far longer than it is configured to wait.
 const GIVEN_UP_WITHIN: Duration = Duration::from_secs(60);
-const CHANNEL: u32 = 1;
 /// A stream may be silent for four times as long.
 const IDLE: &str = "idle-timeout=1s";
 
@@ -27,59 +26,17 @@ fn runtime() -> Runtime {
     tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap()
 }
 
-fn hello(name: &str) -> Message {
-    let (version, features) = (wire::VERSION, vec!["zstd".to_owned()]);
-    Message::Hello(Hello { version, features, name: name.into(), agent: "test".into() })
-}
-
 /// A pair without a password: what is written here can speak to either side.
 fn pair() -> support::pair::Builder {
     TestPair::builder().without_password().peer_arg("--trust-first-use").source_arg("--trust-first-use")
 }
 
-/// A source of our own that has the set open.
-struct Client {
-    link: Link,
-    _endpoint: Endpoint,
-    _control: (FrameWriter, FrameReader),
-    newest: Epoch,
-    generation: Generation,
-}
-
 impl Client {
-    async fn connect(identity: &Identity, peer: SocketAddr) -> Self {
-        let endpoint = Endpoint::dialling(identity, Duration::from_secs(30), None).unwrap();
-        let link = endpoint.dial(peer).await.unwrap();
-        let (mut writer, mut reader) = link.open_stream().await.unwrap();
-        writer.write(&hello("silent")).await.unwrap();
-        let (set, attrs) = ("data".into(), Attrs::ARCHIVE);
-        let open = Open { channel: CHANNEL, set, proof: Proof::Key, attrs, numeric_ids: true, places: Vec::new() };
-        writer.write(&Message::Open(open)).await.unwrap();
-        loop {
-            match reader.read_timeout(GIVEN_UP_WITHIN).await.unwrap() {
-                Some(Message::Opened(Opened { newest, generation, .. })) => {
-                    link.authorised();
-                    return Self { link, _endpoint: endpoint, _control: (writer, reader), newest, generation };
-                }
-                Some(Message::Hello(_) | Message::Working) => {}
-                other => panic!("not opened: {other:?}"),
-            }
-        }
-    }
-
     /// Begins a change set of one large file, of which `piece` comes at once.
     async fn begin(&self, size: u64, piece: &[u8]) -> (FrameWriter, FrameReader) {
         let (mut writer, reader) = self.link.open_stream().await.unwrap();
         let epoch = if self.newest == Epoch::NONE { Epoch::NONE.next(self.link.node_key()) } else { self.newest };
-        let head = ChangeSet {
-            channel: CHANNEL,
-            epoch,
-            number: self.generation.number + 1,
-            deletions_approved: false,
-            users: Vec::new(),
-            groups: Vec::new(),
-        };
-        writer.write(&Message::ChangeSet(head)).await.unwrap();
+        writer.write(&self.head(epoch)).await.unwrap();
         let entry = Entry {
             node: Node::File { size, hash: None },
             meta: Meta { mode: 0o644, ..Meta::default() },

@@ -1,3 +1,5 @@
+//! What the command line refuses, and what it tells.
+
 use std::cell::RefCell;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Any order of events ends in the same set of names, within its bounds of time.
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 

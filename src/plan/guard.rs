@@ -65,11 +65,11 @@ struct Size {
 }
 
 impl Size {
-    /// Notes that there are `of` entries; returns the most that there were within the window.
+    /// Notes that there are `of` entries; returns the most that there were within one to two windows.
     fn note(&mut self, now: Instant, of: usize) -> usize {
-        let age = self.since.map_or(WINDOW, |since| now.saturating_duration_since(since));
-        if age >= WINDOW / 2 {
-            let before = if age < WINDOW { self.most } else { 0 };
+        let age = self.since.map_or(2 * WINDOW, |since| now.saturating_duration_since(since));
+        if age >= WINDOW {
+            let before = if age < 2 * WINDOW { self.most } else { 0 };
             *self = Self { since: Some(now), most: 0, most_before: before };
         }
         self.most = self.most.max(of);
@@ -208,7 +208,7 @@ mod tests {
             now += Duration::from_millis(100);
         }
         for left in (100..1500).rev().step_by(100) {
-            now += WINDOW / 4;
+            now += WINDOW / 2;
             guard.handle_step(now, left + 100, 100);
             assert!(left < 600 || guard.halted().is_none(), "{left}");
         }

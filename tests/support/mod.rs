@@ -4,6 +4,7 @@
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses a part of it")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "it is test code outside of #[test] functions")]
 
+pub mod client;
 pub mod node;
 pub mod ops;
 pub mod pair;

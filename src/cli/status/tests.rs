@@ -1,3 +1,5 @@
+//! What `syncd status` prints of each state.
+
 use super::*;
 use crate::control::{LastError, ProblemPath, WatchStatus};
 

@@ -1,3 +1,5 @@
+//! The control socket against clients that are right, wrong, slow and many.
+
 use std::io::{BufRead, BufReader as StdBufReader, Write};
 use std::os::unix::fs::PermissionsExt;
 

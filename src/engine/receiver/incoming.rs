@@ -6,8 +6,9 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
+use super::ServeError;
 use super::connection::Ended;
-use super::set::{ReplicaSet, ServeError, Session};
+use super::set::{ReplicaSet, Session};
 use super::signature;
 use super::touched::Touched;
 use crate::apply::{ApplyError, Staging};

@@ -11,6 +11,7 @@
 mod authorise;
 mod compare;
 mod connection;
+mod error;
 mod incoming;
 mod set;
 mod signature;
@@ -27,7 +28,8 @@ use syncd_certs::throttle::{Limits, Throttle};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-pub use set::{ReplicaSet, ServeError};
+pub use error::ServeError;
+pub use set::ReplicaSet;
 
 use crate::engine::{lock, stopped};
 use crate::link::{Link, Server};

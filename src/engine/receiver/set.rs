@@ -7,16 +7,17 @@ use std::time::Instant;
 
 use tokio::sync::{Notify, mpsc, watch};
 
+use super::ServeError;
 use super::compare::{read_content, take_scan};
 use super::incoming::{IncomingError, nack};
 use super::touched::Touched;
 use super::verify::verify;
-use crate::apply::{Applier, ApplyError, Deletions, Outcome, Policy, Recovered, Staging};
+use crate::apply::{Applier, Deletions, Outcome, Policy, Recovered, Staging};
 use crate::config::{self, DeletePolicy};
 use crate::engine::Found;
 use crate::engine::lock;
 use crate::engine::memory;
-use crate::engine::pool::{Panicked, Pool, PoolError};
+use crate::engine::pool::{Panicked, Pool};
 use crate::engine::upkeep::{Kept, look_after};
 use crate::filter::Filter;
 use crate::fs::{Root, Scan, scan};
@@ -24,7 +25,7 @@ use crate::link::Link;
 use crate::model::{Attrs, Digest, Epoch, Generation, Manifest, NodeKey, Op, Record, RelPath};
 use crate::observe::{Counter, Monitor};
 use crate::session::{self, Opening, SessionId, Verdict};
-use crate::store::{Store, StoreError, Write, Writer};
+use crate::store::{Store, Write, Writer};
 use crate::wire::{ChangeSet, Message, Nack};
 
 /// One tree that this node receives.
@@ -95,53 +96,6 @@ pub struct Counts {
     pub rejected: u64,
     /// The newest local failure.
     pub error: Option<String>,
-}
-
-/// What keeps a set from being served.
-#[derive(Debug, thiserror::Error)]
-pub enum ServeError {
-    /// The tree or its stage.
-    #[error("set {set}: {cause}")]
-    Apply {
-        /// The set.
-        set: String,
-        /// Why.
-        cause: ApplyError,
-    },
-    /// The filter that keeps the stage out.
-    #[error("set {set}: {cause}")]
-    Filter {
-        /// The set.
-        set: String,
-        /// Why.
-        cause: String,
-    },
-    /// The root directory.
-    #[error("set {set}: cannot open {path}: {cause}")]
-    Root {
-        /// The set.
-        set: String,
-        /// The root directory.
-        path: String,
-        /// Why.
-        cause: std::io::Error,
-    },
-    /// Its user.
-    #[error("set {set}: {cause}")]
-    Pool {
-        /// The set.
-        set: String,
-        /// Why.
-        cause: PoolError,
-    },
-    /// The store.
-    #[error("set {set}: {cause}")]
-    Store {
-        /// The set.
-        set: String,
-        /// Why.
-        cause: StoreError,
-    },
 }
 
 impl ReplicaSet {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::Target;
 use crate::model::RelPath;
 use crate::wire::Failed;
 
@@ -16,6 +17,18 @@ pub(crate) struct News {
     pub failed: Vec<(RelPath, String)>,
     /// What failed before and is well.
     pub healed: Vec<RelPath>,
+}
+
+impl News {
+    /// Tells it to the log.
+    pub(crate) fn tell(&self, set: &str, peer: &Target) {
+        for (path, cause) in &self.failed {
+            tracing::warn!(set, %peer, %path, "not applied there: {cause}; every other path goes on");
+        }
+        for path in &self.healed {
+            tracing::info!(set, %peer, %path, "is kept equal there again");
+        }
+    }
 }
 
 impl FailedPaths {

@@ -11,7 +11,6 @@ use tokio::task::JoinHandle;
 use tokio::time::sleep_until;
 
 use super::compare::{self, CompareError};
-use super::failed::News;
 use super::merge::Difference;
 use super::open;
 use super::send::{self, Outcome, SendError, Settled};
@@ -460,7 +459,7 @@ impl Task {
                 set.guard_compare(&differences);
                 let mut channel = target.channel();
                 channel.handle_compared(now, differences);
-                tell_failed(set, target, &target.note_failed(&channel, &[]));
+                target.note_failed(&channel, &[]).tell(&set.config.name, target);
             }
             Err(CompareError::Link(e)) => self.broken(now, set, &e),
             Err(e) => {
@@ -518,7 +517,7 @@ impl Task {
                     tracing::warn!(set = set.config.name, peer = %target, held = ack.deletions_held, "the peer's guard holds deletions back; to release them: syncd approve {}", set.config.name);
                 }
                 channel.handle_ack(now, &ack);
-                tell_failed(set, target, &target.note_failed(&channel, &ack.failed));
+                target.note_failed(&channel, &ack.failed).tell(&set.config.name, target);
             }
             Outcome::Refused(nack) => {
                 tracing::warn!(set = set.config.name, peer = %target, "the peer could not take a change set: {}", nack.cause);
@@ -589,14 +588,5 @@ impl Task {
                 target.channel().handle_link_down(Instant::now(), cause);
             }
         }
-    }
-}
-
-fn tell_failed(set: &SourceSet, target: &Target, news: &News) {
-    for (path, cause) in &news.failed {
-        tracing::warn!(set = set.config.name, peer = %target, %path, "not applied there: {cause}; every other path goes on");
-    }
-    for path in &news.healed {
-        tracing::info!(set = set.config.name, peer = %target, %path, "is kept equal there again");
     }
 }

@@ -1,3 +1,5 @@
+//! The database through restarts, other owners and damage.
+
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;

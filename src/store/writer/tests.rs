@@ -1,3 +1,5 @@
+//! What the writer said is durable is there after a kill.
+
 use std::io::{BufRead, BufReader, Write as _};
 use std::process::{Command, Stdio};
 use std::sync::atomic::Ordering;
