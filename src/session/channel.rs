@@ -303,6 +303,12 @@ impl Channel {
         }
     }
 
+    /// `path` was sent, and what the peer holds there once the change set is live cannot be told: it is
+    /// sent once more.
+    pub fn handle_doubtful(&mut self, path: &RelPath) {
+        self.report(path, Fate::Doubtful);
+    }
+
     /// How often `path`, which is under way, has failed before, one time after the other.
     pub fn failures(&self, path: &RelPath) -> u32 {
         self.flight.as_ref().and_then(|flight| flight.names.get(path)).map_or(0, |flown| flown.name.failures)
@@ -419,7 +425,7 @@ impl Channel {
         let left_out = LeftOut::new(failed, &flight);
         let held: BTreeSet<_> = flight.names.keys().filter(|path| held && flight.removes(path)).cloned().collect();
         for (path, Flown { mut name, fate }) in flight.names {
-            let sent = matches!(fate, Fate::Sent(_));
+            let sent = matches!(fate, Fate::Sent(_) | Fate::Doubtful);
             let cause = left_out.cause(&path, &fate);
             if (sent && cause.is_some()) || (!sent && moved) {
                 name.base = Base::Unknown;
@@ -428,6 +434,10 @@ impl Channel {
                 (Some(cause), _) => {
                     let due = due(&mut self.retry, name.failures);
                     self.fail_name(now, path, name, cause.to_owned(), due);
+                }
+                (None, Fate::Doubtful) => {
+                    name.base = Base::Unknown;
+                    self.names.put_back(path, name, None);
                 }
                 (None, Fate::Sent(entry)) if entry.is_some() || !held.contains(&path) => {
                     self.names.rebase(&path, Base::Known(entry));

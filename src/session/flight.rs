@@ -33,6 +33,8 @@ pub(super) enum Fate {
     Unreported,
     /// The peer holds this once the change set is live.
     Sent(Option<Entry>),
+    /// It was sent, but what the peer holds there once the change set is live cannot be told.
+    Doubtful,
     /// It is left out: it could not be read.
     Unsendable(String),
     /// It is left out: deletions are halted.

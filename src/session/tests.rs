@@ -483,3 +483,17 @@ fn deletions_that_the_source_withholds_are_forgotten_when_it_resumes() {
     rig.channel.resume();
     assert!(rig.channel.is_settled());
 }
+
+#[test]
+fn what_is_in_doubt_once_it_is_live_is_sent_again_whole() {
+    let mut rig = Rig::live();
+    rig.dirty("link", known("old"));
+    rig.dirty("other", known("old"));
+    rig.sending();
+    rig.channel.handle_doubtful(&path("link"));
+    rig.report("other", entry("new"));
+    // It changes meanwhile, by what the index showed to be its base.
+    rig.dirty("link", known("new"));
+    rig.ack();
+    assert_eq!(rig.sent(), one("link", Base::Unknown));
+}

@@ -1,5 +1,6 @@
 //! Turns the steps of a plan into frames: reads content once, hashes it on the way.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::Receiver;
@@ -37,6 +38,9 @@ pub(crate) struct Produced {
     pub sent: Vec<(RelPath, Option<Entry>)>,
     /// What could not be read, and why; it is not part of the change set.
     pub unsendable: Vec<(RelPath, String)>,
+    /// What was sent as a link to a file that was another when it was read: nobody can tell what the
+    /// peer holds there.
+    pub doubtful: Vec<RelPath>,
     /// What reading showed to be other than the index says.
     pub unlike: Vec<Unlike>,
 }
@@ -117,6 +121,7 @@ impl Producer<'_> {
         let mut done = Produced::default();
         let mut small = Vec::new();
         let mut large = Vec::new();
+        let mut links = Vec::new();
         let mut ops = Vec::new();
         let mut filled = 0;
         for step in steps {
@@ -137,7 +142,10 @@ impl Producer<'_> {
                 Step::Put(put) => {
                     let base = put.base_hash();
                     let content = match put.need {
-                        Need::Link(to) => Content::Link(to),
+                        Need::Link(to) => {
+                            links.push((put.path.clone(), to.clone()));
+                            Content::Link(to)
+                        }
                         Need::Keep | Need::Read => Content::Keep,
                     };
                     let after = (put.path.clone(), Some(put.entry.clone()));
@@ -156,11 +164,41 @@ impl Producer<'_> {
         self.frames.send_ops(&mut ops)?;
         self.progress.advance(done.ops);
         self.small_files(&small, &mut done)?;
-        for (number, file) in (0..).zip(large) {
-            self.large_file(number, &file, &mut done)?;
+        for (number, file) in (0..).zip(&large) {
+            self.large_file(number, file, &mut done)?;
             self.progress.advance(1);
         }
+        done.doubtful = self.doubtful(links, small.iter().chain(&large), &done);
         Ok(done)
+    }
+
+    /// Which of `links` may have been made to something else than the plan meant: a file that was read
+    /// and was not any more what it was, or not the same as under its other name.
+    fn doubtful<'p>(
+        &self,
+        links: Vec<(RelPath, RelPath)>,
+        read: impl Iterator<Item = &'p plan::Put>,
+        done: &Produced,
+    ) -> Vec<RelPath> {
+        if links.is_empty() {
+            return Vec::new();
+        }
+        let planned: BTreeMap<&RelPath, &Entry> = read.map(|put| (&put.path, &put.entry)).collect();
+        let sent: BTreeMap<&RelPath, &Entry> =
+            done.sent.iter().filter_map(|(path, entry)| Some((path, entry.as_ref()?))).collect();
+        let unlike: BTreeSet<&RelPath> = done.unlike.iter().map(|unlike| &unlike.path).collect();
+        let index = self.index.lock();
+        let inode = |path: &RelPath| index.manifest().get(path).and_then(|r| r.stamp).map(|s| (s.dev, s.ino));
+        let stands = |link: &RelPath, to: &RelPath| match (planned.get(to), sent.get(to)) {
+            // It did not have to be read: the peer has it as it was planned.
+            (None, _) => true,
+            (Some(planned), Some(sent)) => {
+                let same = planned.meta == sent.meta && is_read(&planned.node, &sent.node);
+                same && !unlike.contains(to) && inode(link) == inode(to)
+            }
+            (Some(_), None) => false,
+        };
+        links.into_iter().filter(|(link, to)| !stands(link, to)).map(|(link, _)| link).collect()
     }
 
     fn small_files(&self, files: &[plan::Put], done: &mut Produced) -> Result<(), Cut> {
@@ -372,6 +410,14 @@ fn opened(opening: io::Result<Opening>) -> Result<Box<Reader>, String> {
     }
 }
 
+/// Whether `read` is what `planned` says, as far as that says it.
+fn is_read(planned: &Node, read: &Node) -> bool {
+    match (planned, read) {
+        (Node::File { size, hash: None }, Node::File { size: read, .. }) => size == read,
+        _ => planned == read,
+    }
+}
+
 fn size_of(entry: &Entry) -> u64 {
     match entry.node {
         Node::File { size, .. } => size,
@@ -391,3 +437,6 @@ fn op_size(op: &Op) -> usize {
         Op::Rename { from, to } => from.as_bytes().len() + to.as_bytes().len() + 16,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -504,6 +504,7 @@ impl Task {
                     }
                     channel.handle_unsendable(now, &path, &cause);
                 }
+                Settled::Doubtful(path) => channel.handle_doubtful(&path),
             }
         }
         match outcome {

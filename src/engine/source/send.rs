@@ -40,6 +40,8 @@ pub(crate) enum Settled {
     Sent(RelPath, Option<Entry>),
     /// It could not be read.
     Unsendable(RelPath, String),
+    /// It was sent, and nobody can tell what the peer holds there once the change set is live.
+    Doubtful(RelPath),
 }
 
 /// Why it did not go at all.
@@ -137,11 +139,16 @@ pub(crate) async fn send(
         };
     };
     set.overtaken(target, produced.unlike).await;
-    let root = if produced.unsendable.is_empty() { set.provable_root(number, &produced.sent) } else { None };
+    let root = if produced.unsendable.is_empty() && produced.doubtful.is_empty() {
+        set.provable_root(number, &produced.sent)
+    } else {
+        None
+    };
     writer.write(&Message::ChangeSetEnd { ops: produced.ops, root }).await?;
     writer.finish()?;
     settled.extend(produced.sent.into_iter().map(|(p, e)| (p.clone(), Settled::Sent(p, e))));
     settled.extend(produced.unsendable.into_iter().map(|(p, c)| (p.clone(), Settled::Unsendable(p, c))));
+    settled.extend(produced.doubtful.into_iter().map(|p| (p.clone(), Settled::Doubtful(p))));
     let settled = settled.into_values().collect();
     match answers.await? {
         Message::Ack(ack) => Ok((Outcome::Acknowledged(ack), settled)),
