@@ -78,11 +78,10 @@ impl Finding {
         self
     }
 
-    /// This at another place of the same file.
+    /// This at a place of `file`.
     #[must_use]
-    pub fn at(mut self, place: Option<Box<Place>>) -> Self {
-        self.place = place;
-        self
+    pub fn at(self, file: &Path, place: Place) -> Self {
+        Self { file: file.to_owned(), place: Some(Box::new(place)), ..self }
     }
 
     /// `file:line:column: severity: message — help`, on one line, for a log.

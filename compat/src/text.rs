@@ -6,15 +6,27 @@ use std::path::{Path, PathBuf};
 use encoding_rs::{Encoding, GB18030, UTF_8};
 
 use crate::diag::{Finding, Place, Severity};
-use crate::span::Span;
+use crate::span::{Span, Spanned};
 
-/// A decoded file. Offsets count bytes of [`SourceText::text`], not of the file.
+/// A decoded file, with the files that it includes in their places. Offsets count bytes of
+/// [`SourceText::text`], not of a file.
 #[derive(Clone, Debug)]
 pub struct SourceText {
-    file: PathBuf,
     text: String,
     /// The offset of each line's first byte.
     lines: Vec<usize>,
+    /// What the text is made of, in order; at least one.
+    pieces: Vec<Piece>,
+}
+
+/// Whole lines of one file.
+#[derive(Clone, Debug)]
+struct Piece {
+    /// Where it begins in the text.
+    start: usize,
+    file: PathBuf,
+    /// The number that its first line has in the file, from 1.
+    line: usize,
     charset: Charset,
 }
 
@@ -34,8 +46,41 @@ impl SourceText {
     #[must_use]
     pub fn decode(file: impl Into<PathBuf>, bytes: &[u8]) -> Self {
         let (text, charset) = decode(bytes);
+        Self::of(text.into_owned(), vec![Piece { start: 0, file: file.into(), line: 1, charset }])
+    }
+
+    fn of(text: String, pieces: Vec<Piece>) -> Self {
         let lines = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
-        Self { file: file.into(), text: text.into_owned(), lines, charset }
+        Self { text, lines, pieces }
+    }
+
+    /// This with the text of `included` right behind the line on which `offset` is; each place stays
+    /// known by its own file. Returns the span of what was put in.
+    pub fn insert_behind(&mut self, offset: usize, included: &Self) -> Span {
+        let number = self.line_number(offset);
+        let at = self.lines.get(number).copied().unwrap_or(self.text.len());
+        let broken = |text: &str| if text.is_empty() || text.ends_with('\n') { "" } else { "\n" };
+        let (before, after) = self.text.split_at_checked(at).unwrap_or((&self.text, ""));
+        let start = before.len() + broken(before).len();
+        let end = start + included.text.len();
+        let rest = end + broken(&included.text).len();
+        let text = [before, broken(before), &included.text, broken(&included.text), after].concat();
+        let of = self.piece(offset);
+        // What follows goes on in the file where the directive stands.
+        let line = of.line + (number - self.line_number(of.start)) + 1;
+        let mut following = vec![Piece { start: rest, line, ..of.clone() }];
+        for piece in self.pieces.iter().filter(|piece| piece.start >= at && piece.start > of.start) {
+            if piece.start == at {
+                following.clear();
+            }
+            following.push(Piece { start: piece.start - at + rest, ..piece.clone() });
+        }
+        let mut pieces: Vec<Piece> =
+            self.pieces.iter().filter(|p| p.start < at || p.start == of.start).cloned().collect();
+        pieces.extend(included.pieces.iter().map(|piece| Piece { start: piece.start + start, ..piece.clone() }));
+        pieces.extend(following);
+        *self = Self::of(text, pieces);
+        Span::new(start, rest)
     }
 
     /// The decoded text, without byte-order mark.
@@ -44,29 +89,47 @@ impl SourceText {
         &self.text
     }
 
-    /// The file that the text came from.
+    /// The file that the text came from, not one that it includes.
     #[must_use]
     pub fn file(&self) -> &Path {
-        &self.file
+        self.pieces.first().map_or(Path::new(""), |piece| &piece.file)
     }
 
-    /// The bytes that `part` of this text has in the file: a path is what the file's bytes say, not
+    /// The file that `offset` is in.
+    #[must_use]
+    pub fn file_at(&self, offset: usize) -> &Path {
+        &self.piece(offset).file
+    }
+
+    fn piece(&self, offset: usize) -> &Piece {
+        let after = self.pieces.partition_point(|piece| piece.start <= offset);
+        &self.pieces[after.saturating_sub(1)]
+    }
+
+    /// The bytes that `part` of this text has in its file: a path is what the file's bytes say, not
     /// what they look like.
     #[must_use]
-    pub fn original_bytes(&self, part: &str) -> Vec<u8> {
-        match self.charset {
-            Charset::Known(encoding) if encoding == GB18030 => encoding.encode(part).0.into_owned(),
-            Charset::Latin1 => encoding_rs::mem::encode_latin1_lossy(part).into_owned(),
-            Charset::Known(_) => part.as_bytes().to_vec(),
+    pub fn original_bytes(&self, part: &Spanned<String>) -> Vec<u8> {
+        match self.piece(part.span.start).charset {
+            Charset::Known(encoding) if encoding == GB18030 => encoding.encode(&part.value).0.into_owned(),
+            Charset::Latin1 => encoding_rs::mem::encode_latin1_lossy(&part.value).into_owned(),
+            Charset::Known(_) => part.value.as_bytes().to_vec(),
         }
     }
 
-    /// Line and column of `offset`, both counted from 1, the column in characters.
+    /// Line and column of `offset` in its file, both counted from 1, the column in characters.
     #[must_use]
     pub fn position(&self, offset: usize) -> (usize, usize) {
-        let line = self.lines.partition_point(|start| *start <= offset);
-        let column = self.line(line).char_indices().take_while(|(at, _)| self.line_start(line) + at < offset).count();
-        (line, column + 1)
+        let number = self.line_number(offset);
+        let start = self.line_start(number);
+        let column = self.line(number).char_indices().take_while(|(at, _)| start + at < offset).count();
+        let piece = self.piece(offset);
+        (piece.line + number - self.line_number(piece.start), column + 1)
+    }
+
+    /// The number of the line of the text, not of a file, that `offset` is on, from 1.
+    fn line_number(&self, offset: usize) -> usize {
+        self.lines.partition_point(|start| *start <= offset)
     }
 
     /// An error at `span`.
@@ -95,7 +158,7 @@ impl SourceText {
             code,
             message,
             help: None,
-            file: self.file.clone(),
+            file: self.file_at(span.start).to_owned(),
             place: Some(Box::new(self.place(span))),
         }
     }
@@ -104,7 +167,7 @@ impl SourceText {
     #[must_use]
     pub fn place(&self, span: Span) -> Place {
         let (line, column) = self.position(span.start);
-        let excerpt = self.line(line).trim_end_matches(['\r', '\n']).to_owned();
+        let excerpt = self.line(self.line_number(span.start)).trim_end_matches(['\r', '\n']).to_owned();
         let marked = self.text.get(span.start..span.end).unwrap_or("").split('\n').next().unwrap_or("");
         Place { line, column, span, excerpt, marked: marked.trim_end().chars().count().max(1) }
     }
@@ -171,10 +234,35 @@ mod tests {
 
     #[test]
     fn a_path_keeps_the_bytes_that_it_had_in_the_file() {
-        let gbk = SourceText::decode("f", b"/data/\xc9\xe8\xd6\xc3");
-        assert_eq!(gbk.original_bytes(gbk.text()), b"/data/\xc9\xe8\xd6\xc3");
-        let latin = SourceText::decode("f", b"/caf\xe9");
-        assert_eq!(latin.original_bytes(latin.text()), b"/caf\xe9");
+        for bytes in [&b"/data/\xc9\xe8\xd6\xc3"[..], b"/caf\xe9", "/设".as_bytes()] {
+            let source = SourceText::decode("f", bytes);
+            let whole = Spanned::new(source.text().to_owned(), Span::new(0, source.text().len()));
+            assert_eq!(source.original_bytes(&whole), bytes);
+        }
+    }
+
+    #[test]
+    fn what_is_included_keeps_its_own_file_line_and_bytes() {
+        let mut outer = SourceText::decode("outer", b"a\n&one\n&two\nz");
+        let mut one = SourceText::decode("one", b"b\n&deep\nc");
+        one.insert_behind(2, &SourceText::decode("deep", b"d\xe9\n"));
+        let at = outer.text().find("&one").expect("there");
+        let span = outer.insert_behind(at, &one);
+        assert_eq!(outer.text().get(span.start..span.end), Some("b\n&deep\nd\u{e9}\nc\n"));
+        let at = outer.text().find("&two").expect("there");
+        outer.insert_behind(at, &SourceText::decode("two", b""));
+        let found: Vec<_> = ["a", "&one", "b", "&deep", "d\u{e9}", "c", "&two", "z"]
+            .iter()
+            .map(|word| {
+                let at = outer.text().find(word).expect("there");
+                (outer.file_at(at).display().to_string(), outer.position(at).0)
+            })
+            .collect();
+        let expected =
+            [("outer", 1), ("outer", 2), ("one", 1), ("one", 2), ("deep", 1), ("one", 3), ("outer", 3), ("outer", 4)];
+        assert_eq!(found, expected.map(|(file, line)| (file.to_owned(), line)));
+        let e = outer.text().find('\u{e9}').expect("there");
+        assert_eq!(outer.original_bytes(&Spanned::new("\u{e9}".to_owned(), Span::new(e, e + 2))), b"\xe9");
     }
 
     proptest! {

@@ -20,7 +20,7 @@ fuzz_target!(|bytes: &[u8]| {
         for local in &sersync.localpath {
             check_span(&source, local.watch.span);
             // A root is what the file's bytes say: turning it back must not fail whatever the charset is.
-            let _ = source.original_bytes(&local.watch.value);
+            let _ = source.original_bytes(&local.watch);
             for remote in &local.remote {
                 check_span(&source, remote.ip.span);
                 check_span(&source, remote.name.span);

@@ -2,8 +2,11 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use syncd_compat::rsyncd::{self, Section};
-use syncd_compat::{Severity, SourceText};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use syncd_compat::rsyncd::{self, Directive, Expanded, Section};
+use syncd_compat::{Finding, Severity, SourceText};
 use syncd_fuzz::{check_finding, check_span};
 
 fn check(source: &SourceText, section: &Section) {
@@ -14,7 +17,7 @@ fn check(source: &SourceText, section: &Section) {
         // Of two with one name the later counts, and an empty value is none.
         if let Some(value) = section.get(parameter.known.name) {
             assert!(!value.value.is_empty());
-            let _ = source.original_bytes(&value.value);
+            let _ = source.original_bytes(value);
         }
         for default in [false, true] {
             if let Err(finding) = section.boolean(source, parameter.known.name, default) {
@@ -25,17 +28,30 @@ fn check(source: &SourceText, section: &Section) {
     }
 }
 
+/// The first part of `bytes` is the file; parts behind a NUL are the files that `&include N` names.
+fn expand(bytes: &[u8], findings: &mut Vec<Finding>) -> Expanded {
+    let parts: Vec<&[u8]> = bytes.split(|b| *b == 0).collect();
+    let mut load = |path: &Path, _: Directive| {
+        let number: usize = path.to_str().and_then(|name| name.parse().ok()).ok_or(io::ErrorKind::NotFound)?;
+        let part = parts.get(number).ok_or(io::ErrorKind::NotFound)?;
+        Ok(vec![(PathBuf::from(format!("part{number}")), part.to_vec())])
+    };
+    rsyncd::expand(SourceText::decode("rsyncd.conf", parts.first().unwrap_or(&bytes)), findings, &mut load)
+}
+
 fuzz_target!(|bytes: &[u8]| {
-    let source = SourceText::decode("rsyncd.conf", bytes);
     let mut findings = Vec::new();
-    let conf = rsyncd::read(&source, &mut findings);
+    let expanded = expand(bytes, &mut findings);
+    let included = findings.len();
+    let conf = rsyncd::read(&expanded, &mut findings);
     let mut again = Vec::new();
-    assert_eq!(rsyncd::read(&source, &mut again), conf, "the same file must mean the same");
-    assert_eq!(again, findings);
-    findings.iter().for_each(|finding| check_finding(&source, finding));
-    check(&source, &conf.global);
+    assert_eq!(rsyncd::read(&expanded, &mut again), conf, "the same file must mean the same");
+    assert_eq!(again, findings[included..]);
+    let source = &expanded.source;
+    findings[included..].iter().for_each(|finding| check_finding(source, finding));
+    check(source, &conf.global);
     for module in &conf.modules {
-        check_span(&source, module.name.span);
-        check(&source, &module.section);
+        check_span(source, module.name.span);
+        check(source, &module.section);
     }
 });

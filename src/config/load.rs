@@ -6,8 +6,9 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use syncd_compat::diag::Place;
-use syncd_compat::{Finding, SourceText, confxml, rsyncd};
+use syncd_compat::{Finding, SourceText, Span, confxml, rsyncd};
 
+use super::include;
 use super::kind::{self, Kind};
 use super::machine::Machine;
 use super::overrides::{Overrides, Side};
@@ -33,18 +34,28 @@ impl Loaded {
     /// # Errors
     /// As [`super::check_local`].
     pub fn check_local(&self) -> Result<(), ConfigError> {
-        let located = |(path, finding): (PathBuf, Finding)| finding.at(self.places.0.get(&path).cloned().map(Box::new));
+        let located = |(path, finding): (PathBuf, Finding)| self.places.locate(&path, finding);
         ConfigError::unless_usable(check::faults(&self.config).into_iter().map(located).collect()).map(|_| ())
     }
 }
 
 /// Where a file names each path that it names.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Places(BTreeMap<PathBuf, Place>);
+pub(super) struct Places(BTreeMap<PathBuf, (PathBuf, Place)>);
 
 impl Places {
-    pub(super) fn add(&mut self, path: &Path, place: Place) {
-        self.0.entry(path.to_owned()).or_insert(place);
+    /// Notes that `source` names `path` at `span`.
+    pub(super) fn add(&mut self, path: &Path, source: &SourceText, span: Span) {
+        let place = || (source.file_at(span.start).to_owned(), source.place(span));
+        self.0.entry(path.to_owned()).or_insert_with(place);
+    }
+
+    /// `finding`, which is about `path`, at the place that names it.
+    fn locate(&self, path: &Path, finding: Finding) -> Finding {
+        match self.0.get(path) {
+            Some((file, place)) => finding.at(file, place.clone()),
+            None => finding,
+        }
     }
 }
 
@@ -84,7 +95,7 @@ fn load(file: &Path, overrides: &[String], side: Side) -> Result<Loaded, ConfigE
 }
 
 /// At most [`MAX_FILE`] bytes, so that a device or a log named by mistake is an error and no flood.
-fn read(file: &Path) -> io::Result<Vec<u8>> {
+pub(super) fn read(file: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     let mut opened = File::open(file)?;
     if opened.metadata()?.is_dir() {
@@ -104,18 +115,28 @@ pub(super) fn translate(
     overrides: &Overrides,
     side: Side,
 ) -> Result<Loaded, ConfigError> {
-    let default_port = overrides.default_port().unwrap_or(DEFAULT_PORT);
-    let mut cx = Context { source, machine, default_port, findings: Vec::new(), places: Places::default() };
-    let config = match (kind::of(source), side) {
-        (Some(Kind::Native), _) => native::read(&mut cx, side),
-        (Some(Kind::ConfXml), Side::Source) => {
-            confxml::read(source, &mut cx.findings).map(|conf| source::translate(&mut cx, &conf))
-        }
+    let mut findings = Vec::new();
+    let kind = kind::of(source);
+    let expanded = match (kind, side) {
         (Some(Kind::Rsyncd), Side::Peer) => {
-            let conf = rsyncd::read(source, &mut cx.findings);
+            let mut load = |path: &Path, directive| include::load(&machine.cwd.join(path), directive);
+            Some(rsyncd::expand(source.clone(), &mut findings, &mut load))
+        }
+        _ => None,
+    };
+    let source = expanded.as_ref().map_or(source, |expanded| &expanded.source);
+    let default_port = overrides.default_port().unwrap_or(DEFAULT_PORT);
+    let mut cx = Context { source, machine, default_port, findings, places: Places::default() };
+    let config = match (kind, side, &expanded) {
+        (_, _, Some(expanded)) => {
+            let conf = rsyncd::read(expanded, &mut cx.findings);
             Ok(peer::translate(&mut cx, &conf))
         }
-        (other, _) => Err(wrong_kind(source.file(), other, side)),
+        (Some(Kind::Native), ..) => native::read(&mut cx, side),
+        (Some(Kind::ConfXml), Side::Source, _) => {
+            confxml::read(source, &mut cx.findings).map(|conf| source::translate(&mut cx, &conf))
+        }
+        (other, ..) => Err(wrong_kind(source.file(), other, side)),
     };
     let config = config.map_err(|finding| cx.findings.push(finding));
     let findings = ConfigError::unless_usable(cx.findings)?;

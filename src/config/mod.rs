@@ -6,13 +6,14 @@
 //! | which kind of file is this, and what does it say? | `load.rs`, `kind.rs` |
 //! | `syncd.toml` | `native.rs` |
 //! | sersync2's `confxml.xml` | `source.rs`, `rsync.rs` |
-//! | `rsyncd.conf` | `peer.rs`, `hosts.rs`, `machine.rs` |
+//! | `rsyncd.conf` | `peer.rs`, `include.rs`, `hosts.rs`, `machine.rs` |
 //! | `--set KEY=VALUE` | `overrides.rs` |
 //! | is all that it names there? | `check.rs` |
 
 mod check;
 mod error;
 mod hosts;
+mod include;
 mod kind;
 mod load;
 mod machine;

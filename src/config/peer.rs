@@ -101,9 +101,9 @@ fn path(cx: &mut Context<'_>, module: &Module) -> Option<PathBuf> {
 
 /// The path that the file's bytes name, known by its place.
 fn named_path(cx: &mut Context<'_>, value: &Spanned<String>) -> PathBuf {
-    let path = cx.machine.cwd.join(OsString::from_vec(cx.source.original_bytes(&value.value)));
+    let path = cx.machine.cwd.join(OsString::from_vec(cx.source.original_bytes(value)));
     let path: PathBuf = path.components().collect();
-    cx.places.add(&path, cx.source.place(value.span));
+    cx.places.add(&path, cx.source, value.span);
     path
 }
 

@@ -184,9 +184,9 @@ fn fail_log(cx: &mut Context<'_>, block: &Sersync, config: &mut Config) {
 /// The path that the file's bytes name, without slashes at its end; a relative one starts from the
 /// working directory, as with sersync2.
 fn path(cx: &mut Context<'_>, written: &Spanned<String>) -> PathBuf {
-    let bytes = cx.source.original_bytes(&written.value);
+    let bytes = cx.source.original_bytes(written);
     let path: PathBuf = cx.machine.cwd.join(OsString::from_vec(bytes)).components().collect();
-    cx.places.add(&path, cx.source.place(written.span));
+    cx.places.add(&path, cx.source, written.span);
     path
 }
 

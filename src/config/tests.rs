@@ -262,3 +262,33 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn an_rsyncd_conf_brings_in_the_files_that_it_includes() {
+    let dir = tempfile::tempdir().expect("temporary directory");
+    let write = |name: &str, text: &str| std::fs::write(dir.path().join(name), text).expect("written");
+    std::fs::create_dir(dir.path().join("d")).expect("made");
+    write("d/b.conf", "[b]\npath = /b\nread only = no\n");
+    write("d/a.conf", "[a]\npath = /a\nread only = no\nmax connections = many\n");
+    write("d/.hidden.conf", "[hidden]\npath = /h\n");
+    write("d/a.conf~", "[backup]\npath = /h\n");
+    let main = dir.path().join("rsyncd.conf");
+    let text = format!("uid = root\n&include {}\n[c]\npath = /c\nread only = no\n", dir.path().join("d").display());
+    std::fs::write(&main, &text).expect("written");
+    let name = main.to_str().expect("text");
+    let error = load_bytes(name, text.as_bytes(), Side::Peer, 0).expect_err("faulty").to_string();
+    assert!(
+        error.starts_with(&format!("{}:4:19: error: `many` is no number", dir.path().join("d/a.conf").display())),
+        "{error}"
+    );
+    write("d/a.conf", "[a]\npath = /a\nread only = no\n");
+    let loaded = load_bytes(name, text.as_bytes(), Side::Peer, 0).expect("usable");
+    let names: Vec<_> = loaded.config.replicas.iter().map(|set| set.name.as_str()).collect();
+    assert_eq!(names, ["a", "b", "c"]);
+    // What such a file names and is not there is told with its own place.
+    let local = loaded.check_local().expect_err("/a is not there").to_string();
+    assert!(
+        local.contains(&format!("{}:2:8: error: the received directory `/a`", dir.path().join("d/a.conf").display())),
+        "{local}"
+    );
+}

@@ -17,6 +17,16 @@ pub(super) enum Line {
     Bare(Spanned<String>),
 }
 
+impl Line {
+    /// Where it begins.
+    pub(super) fn start(&self) -> usize {
+        match self {
+            Self::Section(word) | Self::Unclosed(word) | Self::Include(word) | Self::Bare(word) => word.span.start,
+            Self::Parameter(name, _) => name.span.start,
+        }
+    }
+}
+
 /// The lines of `text` that say something.
 pub(super) fn read(text: &str) -> impl Iterator<Item = Line> {
     let mut rest = text;

@@ -1,5 +1,6 @@
 //! `rsyncd.conf` as rsyncd.conf(5) describes it, as a tree of modules.
 
+mod include;
 mod lines;
 mod table;
 
@@ -8,6 +9,8 @@ use crate::nearest;
 use crate::span::Spanned;
 use crate::text::SourceText;
 
+use include::Nested;
+pub use include::{Directive, Expanded, Loader, expand};
 use lines::Line;
 pub use table::{Known, PARAMETERS, Scope};
 
@@ -76,9 +79,17 @@ impl Section {
 }
 
 /// Reads the file. All is said in `findings`, where an error means that the tree is not to be used.
-pub fn read(source: &SourceText, findings: &mut Vec<Finding>) -> RsyncdConf {
-    let mut reader = Reader { source, findings, conf: RsyncdConf::default(), current: None };
+pub fn read(expanded: &Expanded, findings: &mut Vec<Finding>) -> RsyncdConf {
+    let source = &expanded.source;
+    let mut reader = Reader { source, findings, conf: RsyncdConf::default(), current: None, inside: Vec::new() };
+    let mut nested = expanded.nested.iter().peekable();
     for line in lines::read(source.text()) {
+        let at = line.start();
+        reader.leave(at);
+        while let Some(nested) = nested.next_if(|nested| nested.span.start <= at) {
+            reader.enter(nested);
+        }
+        reader.leave(at);
         reader.line(line);
     }
     reader.conf
@@ -90,16 +101,35 @@ struct Reader<'a> {
     findings: &'a mut Vec<Finding>,
     conf: RsyncdConf,
     current: Option<usize>,
+    /// Where each included file that the line is in ends, and the defaults that count again there.
+    inside: Vec<(usize, Section)>,
 }
 
 impl Reader<'_> {
+    /// A file begins of which `&include` keeps the defaults apart.
+    fn enter(&mut self, nested: &Nested) {
+        if nested.directive == Directive::Include {
+            self.inside.push((nested.span.end, self.conf.global.clone()));
+            self.current = None;
+        }
+    }
+
+    /// Ends the files that end before `at`.
+    fn leave(&mut self, at: usize) {
+        while let Some((_, defaults)) = self.inside.pop_if(|(end, _)| *end <= at) {
+            self.conf.global = defaults;
+            self.current = None;
+        }
+    }
+
     fn line(&mut self, line: Line) {
         match line {
             Line::Section(name) => self.section(name),
             Line::Parameter(name, value) => self.parameter(name, value),
+            Line::Include(word) if include::parse(&word).is_some() => {}
             Line::Include(word) => {
-                let message = format!("`{}` is not supported: what it names would be missed", word.value);
-                let help = "put the included lines here";
+                let message = format!("`{}` is no directive", word.value);
+                let help = "there are `&include PATH` and `&merge PATH`";
                 self.findings.push(self.source.error("rsyncd-include", word.span, message).help(help));
             }
             Line::Unclosed(word) => {
@@ -177,13 +207,17 @@ impl Reader<'_> {
 
 #[cfg(test)]
 mod tests {
+    use std::io;
+    use std::path::{Path, PathBuf};
+
     use proptest::prelude::*;
 
     use super::*;
 
     fn conf(text: &str) -> (RsyncdConf, Vec<String>) {
         let mut findings = Vec::new();
-        let conf = read(&SourceText::decode("r.conf", text.as_bytes()), &mut findings);
+        let expanded = expand(SourceText::decode("r.conf", text.as_bytes()), &mut findings, &mut |_, _| Ok(Vec::new()));
+        let conf = read(&expanded, &mut findings);
         (conf, findings.iter().map(Finding::summary).collect())
     }
 
@@ -211,7 +245,7 @@ mod tests {
     #[test]
     fn nothing_is_passed_over_in_silence() {
         let (conf, findings) = conf(
-            "port 8730\nread only no\nlog file = /l\nfilter = - x\n&include /etc/rsyncd.d\n[m]\npid file = /p\nhost allow = *\n[m\n",
+            "port 8730\nread only no\nlog file = /l\nfilter = - x\n&included /etc/rsyncd.d\n[m]\npid file = /p\nhost allow = *\n[m\n",
         );
         assert_eq!(value(&conf.global, "port"), Some("8730"));
         insta::assert_debug_snapshot!(findings, @r#"
@@ -220,7 +254,7 @@ mod tests {
             "r.conf:2:1: warning: `read only no` has no `=`: ignored, as by rsyncd — write `name = value`, or `#` before a comment",
             "r.conf:3:1: note: `log file`: not honoured: syncd logs to standard error or the journal",
             "r.conf:4:1: warning: `filter`: not honoured yet: leave paths out on the primary",
-            "r.conf:5:1: error: `&include /etc/rsyncd.d` is not supported: what it names would be missed — put the included lines here",
+            "r.conf:5:1: error: `&included /etc/rsyncd.d` is no directive — there are `&include PATH` and `&merge PATH`",
             "r.conf:7:1: warning: `pid file` inside a module is ignored, as by rsyncd — put it above the first `[module]`",
             "r.conf:8:1: warning: `host allow` is unknown and ignored — did you mean `hosts allow`?",
             "r.conf:9:1: error: `[m` has no closing `]` — write `[module]`",
@@ -228,11 +262,80 @@ mod tests {
         "#);
     }
 
+    fn with_files(text: &str, files: &[(&str, &str)]) -> (RsyncdConf, Vec<String>) {
+        let mut findings = Vec::new();
+        let mut load = |path: &Path, directive: Directive| {
+            let name = path.to_string_lossy();
+            let found = files.iter().filter(|(file, _)| {
+                *file == name || (name.ends_with('/') && file.starts_with(&*name) && file.ends_with(directive.suffix()))
+            });
+            let found: Vec<_> = found.map(|(file, text)| (PathBuf::from(file), text.as_bytes().to_vec())).collect();
+            if found.is_empty() { Err(io::ErrorKind::NotFound.into()) } else { Ok(found) }
+        };
+        let expanded = expand(SourceText::decode("r.conf", text.as_bytes()), &mut findings, &mut load);
+        let conf = read(&expanded, &mut findings);
+        (conf, findings.iter().map(Finding::summary).collect())
+    }
+
+    #[test]
+    fn an_included_file_begins_with_the_defaults_and_leaves_them_alone() {
+        let (conf, findings) = with_files(
+            "uid = a\n&include /d/\n gid = g\n[last]\npath = /last\n",
+            &[("/d/1.conf", "uid = b\n[one]\npath = /one\n"), ("/d/2.conf", "[two]\npath = /two"), ("/d/x.inc", "[")],
+        );
+        assert_eq!(findings, Vec::<String>::new());
+        let uids: Vec<_> = conf.modules.iter().map(|m| (m.name.value.as_str(), value(&m.section, "uid"))).collect();
+        assert_eq!(uids, [("one", Some("b")), ("two", Some("a")), ("last", Some("a"))]);
+        assert_eq!(value(&conf.modules[2].section, "gid"), Some("g"));
+        assert_eq!(value(&conf.modules[1].section, "gid"), None);
+    }
+
+    #[test]
+    fn a_merged_file_counts_as_if_it_stood_there() {
+        let (conf, findings) = with_files(
+            "[m]\npath = /m\n&merge more.inc\nlist = no\n",
+            &[("more.inc", "read only = no\n&include deep\n[n]\npath = /n"), ("deep", "[deep]\npath = /deep\n")],
+        );
+        assert_eq!(findings, Vec::<String>::new());
+        let names: Vec<_> = conf.modules.iter().map(|m| m.name.value.as_str()).collect();
+        assert_eq!(names, ["m", "deep", "n"]);
+        assert_eq!(value(&conf.modules[0].section, "read only"), Some("no"));
+        assert_eq!(value(&conf.modules[2].section, "list"), Some("no"));
+    }
+
+    #[test]
+    fn what_is_wrong_in_an_included_file_is_said_of_that_file() {
+        let (_, findings) =
+            with_files("&include a\n&merge gone\n[m]\npaht = /m\n", &[("a", "\n&include a\n[x]\nhosts alow = *\n")]);
+        let circles = findings
+            .iter()
+            .filter(|f| f.starts_with("a:2:10: error: `a` cannot be included: there is too much"))
+            .count();
+        assert_eq!(circles, 1, "{findings:#?}");
+        assert!(
+            findings.iter().any(|f| f.starts_with("r.conf:2:8: error: `gone` cannot be included")),
+            "{findings:#?}"
+        );
+        assert!(findings.iter().any(|f| f.starts_with("a:4:1: warning: `hosts alow`")), "{findings:#?}");
+        assert!(findings.iter().any(|f| f.starts_with("r.conf:4:1: warning: `paht`")), "{findings:#?}");
+    }
+
     proptest! {
+        #[test]
+        fn no_arrangement_of_included_files_panics(
+            lines in prop::collection::vec(prop::sample::select(vec![
+                "&include a", "&merge b", "[m]", "path = /x \\", "uid = u", "&include", "", "port 1",
+            ]), 0..8),
+            a in prop::collection::vec(prop::sample::select(vec!["[a]", "&merge b", "gid = g", "\\"]), 0..4),
+        ) {
+            with_files(&lines.join("\n"), &[("a", &a.join("\n")), ("b", "[b]\nuid = x \\")]);
+        }
+
         #[test]
         fn no_bytes_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
             let mut findings = Vec::new();
-            read(&SourceText::decode("f", &bytes), &mut findings);
+            let expanded = expand(SourceText::decode("f", &bytes), &mut findings, &mut |_, _| Ok(Vec::new()));
+            read(&expanded, &mut findings);
         }
 
         #[test]

@@ -330,7 +330,7 @@ fn group(cx: &mut Context<'_>, said: &Spanned<String>) -> Option<Owner> {
 /// The path without slashes at its end, known by its place.
 fn path(cx: &mut Context<'_>, said: &Spanned<String>) -> PathBuf {
     let path: PathBuf = cx.machine.cwd.join(said.get_ref()).components().collect();
-    cx.places.add(&path, cx.source.place(said.span().into()));
+    cx.places.add(&path, cx.source, said.span().into());
     path
 }
 

@@ -1,0 +1,135 @@
+//! `&include` and `&merge`: the files that a file names, put behind the lines that name them.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::lines::{self, Line};
+use crate::diag::Finding;
+use crate::span::{Span, Spanned};
+use crate::text::SourceText;
+
+/// Files include each other no deeper: most likely they include each other in a circle.
+const MAX_DEPTH: usize = 10;
+
+/// How many files one file may bring in, all together.
+const MAX_FILES: usize = 1000;
+
+/// Which files a directive means.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Directive {
+    /// `&include`: each file begins with the defaults of the including one, and leaves them as they are.
+    Include,
+    /// `&merge`: the file's lines count as if they stood there.
+    Merge,
+}
+
+impl Directive {
+    /// How the names end that are read where the directive names a directory.
+    #[must_use]
+    pub fn suffix(self) -> &'static str {
+        match self {
+            Self::Include => ".conf",
+            Self::Merge => ".inc",
+        }
+    }
+}
+
+/// The files that a path stands for: itself, or of a directory those with the directive's suffix in
+/// the order of their names; each with its bytes.
+pub type Loader<'a> = &'a mut dyn FnMut(&Path, Directive) -> io::Result<Vec<(PathBuf, Vec<u8>)>>;
+
+/// The text of one included file.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) struct Nested {
+    pub(super) span: Span,
+    pub(super) directive: Directive,
+}
+
+/// An `rsyncd.conf` with all that it includes in it.
+#[derive(Clone, Debug)]
+pub struct Expanded {
+    /// The whole text.
+    pub source: SourceText,
+    /// What was included, by where it begins; what is within another comes behind that.
+    pub(super) nested: Vec<Nested>,
+}
+
+/// `source` with the files that it names, which `load` reads.
+///
+/// What cannot be read is an error in `findings`, since rsyncd would not start either.
+pub fn expand(source: SourceText, findings: &mut Vec<Finding>, load: Loader<'_>) -> Expanded {
+    let mut files = 0;
+    let mut expanded = expand_below(source, findings, load, 0, &mut files);
+    // An outer text begins where its first inner one does, if that stands on its first line.
+    expanded.nested.sort_by_key(|nested| (nested.span.start, std::cmp::Reverse(nested.span.end)));
+    expanded
+}
+
+fn expand_below(
+    source: SourceText,
+    findings: &mut Vec<Finding>,
+    load: Loader<'_>,
+    depth: usize,
+    files: &mut usize,
+) -> Expanded {
+    let directives: Vec<_> = lines::read(source.text()).filter_map(directive).collect();
+    let mut expanded = Expanded { source, nested: Vec::new() };
+    // From the last to the first, so that what is put in moves no directive that is still to come.
+    for (directive, path) in directives.into_iter().rev() {
+        let refuse = |why: String, help: &str| {
+            let message = format!("`{}` cannot be included: {why}", path.value);
+            expanded.source.error("rsyncd-include", path.span, message).help(help)
+        };
+        if depth >= MAX_DEPTH || *files >= MAX_FILES {
+            findings.push(refuse("there is too much of it".to_owned(), "do files include each other in a circle?"));
+            continue;
+        }
+        let loaded = match load(Path::new(&path.value), directive) {
+            Ok(loaded) => loaded,
+            Err(cause) => {
+                findings.push(refuse(cause.to_string(), "name a file that can be read, or remove the line"));
+                continue;
+            }
+        };
+        for (file, bytes) in loaded.into_iter().rev() {
+            *files += 1;
+            let inner = expand_below(SourceText::decode(file, &bytes), findings, load, depth + 1, files);
+            expanded.insert(path.span, directive, inner);
+        }
+    }
+    expanded
+}
+
+impl Expanded {
+    fn insert(&mut self, at: Span, directive: Directive, inner: Self) {
+        let before = self.source.text().len();
+        let span = self.source.insert_behind(at.end.saturating_sub(1).max(at.start), &inner.source);
+        let grown = self.source.text().len() - before;
+        for nested in self.nested.iter_mut().filter(|nested| nested.span.start >= at.end) {
+            nested.span = Span::new(nested.span.start + grown, nested.span.end + grown);
+        }
+        let moved = |n: Nested| Nested { span: Span::new(n.span.start + span.start, n.span.end + span.start), ..n };
+        self.nested.push(Nested { span, directive });
+        self.nested.extend(inner.nested.into_iter().map(moved));
+    }
+}
+
+/// The directive that a line is, with the path that it names.
+fn directive(line: Line) -> Option<(Directive, Spanned<String>)> {
+    let Line::Include(word) = line else { return None };
+    parse(&word)
+}
+
+/// What `&word path` says; none where it is neither `&include` nor `&merge`.
+pub(super) fn parse(line: &Spanned<String>) -> Option<(Directive, Spanned<String>)> {
+    let (word, rest) = line.value.split_once(char::is_whitespace)?;
+    let directive = match word.strip_prefix('&')?.to_ascii_lowercase().as_str() {
+        "include" => Directive::Include,
+        "merge" => Directive::Merge,
+        _ => return None,
+    };
+    let path = rest.trim();
+    let start = line.span.start + word.len() + (rest.len() - rest.trim_start().len()) + 1;
+    (!path.is_empty())
+        .then(|| (directive, Spanned::new(path.to_owned(), Span::new(start.min(line.span.end), line.span.end))))
+}
