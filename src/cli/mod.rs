@@ -8,6 +8,7 @@ mod check;
 mod demo;
 mod fault;
 mod find;
+mod pid_file;
 mod render;
 mod replay;
 pub mod run;

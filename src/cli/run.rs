@@ -10,6 +10,7 @@ use syncd_compat::Severity;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
+use super::pid_file::PidFile;
 use super::start::{NodeArgs, Start};
 use super::{Checked, Fault, demo};
 use crate::config::{self, ConfigError, Loaded};
@@ -101,6 +102,7 @@ async fn run(args: &NodeArgs, role: Role, loaded: Loaded, instance: &Instance, c
         node = starting => node?,
         () = signals.end() => return Ok(()),
     };
+    let _pid_file = in_force.node.pid_file.as_deref().map(PidFile::write).transpose()?;
     let _display = console.show(&node.monitor).map_err(Fault::local)?;
     let (calls_tx, calls) = mpsc::channel(CALLS);
     tokio::spawn(server.run(calls_tx));

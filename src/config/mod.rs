@@ -32,7 +32,7 @@ pub use error::ConfigError;
 pub use load::{Loaded, load_peer, load_source};
 pub use model::{
     Coalesce, Compression, Config, DeletePolicy, FailLog, HostPattern, NodeConfig, Owner, ReplicaAuth, ReplicaSet,
-    SetOptions, SourceAuth, SourceSet, Target, Tuning,
+    SetOptions, SourceAuth, SourceSet, Target, Tuning, XferExec,
 };
 pub use overrides::{OVERRIDES, Override};
 

@@ -32,6 +32,8 @@ pub struct NodeConfig {
     pub name: String,
     /// Where it listens, on UDP; none when it receives nothing. Default port 873.
     pub listen: Option<SocketAddr>,
+    /// A file that holds the number of the process while it runs.
+    pub pid_file: Option<PathBuf>,
 }
 
 /// One tree that this node is primary of, and where it goes.
@@ -200,6 +202,17 @@ pub struct ReplicaSet {
     pub privileged: bool,
     /// The guard of the receiver itself against mass deletion.
     pub delete: DeletePolicy,
+    /// Commands around each change set.
+    pub xfer_exec: XferExec,
+}
+
+/// rsyncd's commands around a transfer; each is a line for a shell.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct XferExec {
+    /// `pre-xfer exec`: a change set goes live only if it ends with status 0.
+    pub before: Option<String>,
+    /// `post-xfer exec`: runs when a change set is live.
+    pub after: Option<String>,
 }
 
 /// Who may write a replica set.

@@ -13,7 +13,8 @@ use super::load::Context;
 use super::machine::User;
 use super::value::port;
 use super::{
-    Config, DEFAULT_PORT, DeletePolicy, HostPattern, NodeConfig, Owner, ReplicaAuth, ReplicaSet, Tuning, hosts,
+    Config, DEFAULT_PORT, DeletePolicy, HostPattern, NodeConfig, Owner, ReplicaAuth, ReplicaSet, Tuning, XferExec,
+    hosts,
 };
 
 /// The user that rsyncd takes when root starts it and a module names none.
@@ -31,7 +32,11 @@ pub(super) fn translate(cx: &mut Context<'_>, conf: &RsyncdConf) -> Config {
     }
     Config {
         file: cx.source.file().to_owned(),
-        node: NodeConfig { name: cx.machine.name.clone(), listen: Some(listen(cx, &conf.global)) },
+        node: NodeConfig {
+            name: cx.machine.name.clone(),
+            listen: Some(listen(cx, &conf.global)),
+            pid_file: conf.global.get("pid file").map(|value| named_path(cx, value)),
+        },
         sources: Vec::new(),
         replicas: conf.modules.iter().filter_map(|module| replica(cx, module)).collect(),
         trust_first_use: false,
@@ -81,8 +86,13 @@ fn replica(cx: &mut Context<'_>, module: &Module) -> Option<ReplicaSet> {
         numeric_ids: boolean(cx, section, "numeric ids", chroot),
         privileged: false,
         delete: delete_policy(cx, section),
+        xfer_exec: XferExec { before: command(section, "pre-xfer exec"), after: command(section, "post-xfer exec") },
         path,
     })
+}
+
+fn command(section: &Section, name: &str) -> Option<String> {
+    section.get(name).map(|value| value.value.clone())
 }
 
 fn path(cx: &mut Context<'_>, module: &Module) -> Option<PathBuf> {

@@ -21,7 +21,7 @@ pub(super) fn translate(cx: &mut Context<'_>, conf: &ConfXml) -> Config {
     let exclude_regex = expressions(cx, conf);
     let mut config = Config {
         file: cx.source.file().to_owned(),
-        node: NodeConfig { name: cx.machine.name.clone(), listen: None },
+        node: NodeConfig { name: cx.machine.name.clone(), listen: None, pid_file: None },
         sources: Vec::new(),
         replicas: Vec::new(),
         trust_first_use: false,

@@ -31,13 +31,12 @@ const fn row(scope: Scope, name: &'static str, standing: Standing) -> Known {
 
 const LOGS: Standing = Differs("not honoured: syncd logs to standard error or the journal");
 const PATTERNS: Standing = NotHonoured("not honoured yet: leave paths out on the primary");
-const HOOKS: Standing = NotHonoured("not honoured: syncd runs no command of a legacy file");
 const MODES: Standing = NotHonoured("not honoured yet: modes are those of the primary");
 
 /// All of them, in the order of the man page.
 pub const PARAMETERS: &[Known] = &[
     row(Global, "motd file", Harmless),
-    row(Global, "pid file", Differs("not written: the service manager knows the process")),
+    row(Global, "pid file", Honoured),
     row(Global, "port", Honoured),
     row(Global, "address", Honoured),
     row(Global, "socket options", Harmless),
@@ -89,9 +88,13 @@ pub const PARAMETERS: &[Known] = &[
     row(Module, "refuse options", Honoured),
     row(Module, "dont compress", Harmless),
     row(Module, "temp dir", NotHonoured("not honoured: files are staged in `.syncd` inside the module's path")),
-    row(Module, "early exec", HOOKS),
-    row(Module, "pre-xfer exec", HOOKS),
-    row(Module, "post-xfer exec", HOOKS),
+    row(
+        Module,
+        "early exec",
+        NotHonoured("not honoured: a connection has no transfer to begin; `pre-xfer exec` runs before each change set"),
+    ),
+    row(Module, "pre-xfer exec", Honoured),
+    row(Module, "post-xfer exec", Honoured),
 ];
 
 /// The parameter called `name`, whatever its case and blanks.

@@ -15,7 +15,7 @@ use relay::Relay;
 use super::fault::Fault;
 use crate::config::{
     Coalesce, Config, DeletePolicy, NodeConfig, ReplicaAuth, ReplicaSet, SetOptions, SourceAuth, SourceSet, Target,
-    Tuning,
+    Tuning, XferExec,
 };
 use crate::engine::{self, Node};
 
@@ -218,6 +218,7 @@ fn replica_config(root: &Path) -> Config {
         numeric_ids: true,
         privileged: false,
         delete: DeletePolicy::Guarded,
+        xfer_exec: XferExec::default(),
     };
     Config {
         replicas: vec![set],
@@ -229,7 +230,7 @@ fn replica_config(root: &Path) -> Config {
 fn config(name: &str, listen: Option<SocketAddr>) -> Config {
     Config {
         file: PathBuf::from("demo"),
-        node: NodeConfig { name: name.to_owned(), listen },
+        node: NodeConfig { name: name.to_owned(), listen, pid_file: None },
         sources: Vec::new(),
         replicas: Vec::new(),
         trust_first_use: false,

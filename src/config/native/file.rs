@@ -35,6 +35,8 @@ pub(super) struct Node {
     /// Pin the first key that comes for a set without `auth`.
     #[serde(default)]
     pub(super) trust_first_use: bool,
+    /// Holds the number of the process while it runs.
+    pub(super) pid_file: Option<Text>,
 }
 
 /// Another node.
@@ -96,6 +98,10 @@ pub(super) struct Set {
     pub(super) numeric_ids: Option<bool>,
     /// Replica: let set-user-id, set-group-id and devices through.
     pub(super) privileged: Option<bool>,
+    /// Replica: a line for a shell that says whether a change set may go live.
+    pub(super) pre_xfer_exec: Option<String>,
+    /// Replica: a line for a shell that runs when a change set is live.
+    pub(super) post_xfer_exec: Option<String>,
 }
 
 impl Set {
@@ -110,7 +116,7 @@ impl Set {
     }
 
     /// Keys that only a replica has, and whether they are there.
-    pub(super) fn replica_keys(&self) -> [(&'static str, bool); 8] {
+    pub(super) fn replica_keys(&self) -> [(&'static str, bool); 10] {
         [
             ("read-only", self.read_only.is_some()),
             ("hosts-allow", !self.hosts_allow.is_empty()),
@@ -120,6 +126,8 @@ impl Set {
             ("max-connections", self.max_connections.is_some()),
             ("numeric-ids", self.numeric_ids.is_some()),
             ("privileged", self.privileged.is_some()),
+            ("pre-xfer-exec", self.pre_xfer_exec.is_some()),
+            ("post-xfer-exec", self.post_xfer_exec.is_some()),
         ]
     }
 }

@@ -17,7 +17,7 @@ use super::overrides::{MAX_RETRY_CEILING, Side, positive, within};
 use super::value::{compression, delete_policy, duration, host_port, listen};
 use super::{
     Coalesce, Config, DEFAULT_PORT, HostPattern, NodeConfig, Owner, ReplicaAuth, ReplicaSet, SetOptions, SourceAuth,
-    SourceSet, Target, Tuning,
+    SourceSet, Target, Tuning, XferExec,
 };
 use crate::filter::Filter;
 use crate::model::Attrs;
@@ -53,7 +53,11 @@ fn translate(cx: &mut Context<'_>, file: &File, side: Side) -> Config {
     }
     Config {
         file: cx.source.file().to_owned(),
-        node: NodeConfig { name, listen: (side == Side::Peer).then(|| listen_address(cx, file)) },
+        node: NodeConfig {
+            name,
+            listen: (side == Side::Peer).then(|| listen_address(cx, file)),
+            pid_file: file.node.pid_file.as_ref().map(|said| path(cx, said)),
+        },
         sources,
         replicas,
         trust_first_use: file.node.trust_first_use,
@@ -114,6 +118,7 @@ fn replica(cx: &mut Context<'_>, file: &File, set: &Set) -> Option<ReplicaSet> {
         numeric_ids: set.numeric_ids.unwrap_or(false),
         privileged: set.privileged.unwrap_or(false),
         delete: set.delete.as_ref().and_then(|delete| value(cx, delete, delete_policy)).unwrap_or(defaults.delete),
+        xfer_exec: XferExec { before: set.pre_xfer_exec.clone(), after: set.post_xfer_exec.clone() },
     })
 }
 

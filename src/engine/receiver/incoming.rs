@@ -17,6 +17,7 @@ use crate::engine::pool::Panicked;
 use crate::engine::speak::speak;
 use crate::link::{FrameReader, FrameWriter, LinkError};
 use crate::model::{Content, Digest, Entry, Epoch, Generation, Op, RelPath};
+use crate::process::ProgramError;
 use crate::store::StoreError;
 use crate::wire::{Ack, ChangeSet, Failed, FileBegin, Message, Nack, NackCode};
 
@@ -59,6 +60,9 @@ pub enum IncomingError {
     /// The store cannot keep what has to be kept.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The operator's command does not let it go live.
+    #[error("`pre-xfer exec` refuses it: {0}")]
+    Xfer(ProgramError),
 }
 
 /// Receives the change set that `head` begins and answers it.
@@ -151,6 +155,7 @@ async fn make(
 ) -> Result<Ack, IncomingError> {
     let mut touched = Touched::default();
     let (root, ops) = stage(set, session, staging, &mut touched, reader, say).await?;
+    set.xfer.before(session).await.map_err(IncomingError::Xfer)?;
     set.may_commit(session.id)?;
     let outcome = set.commit(staging, head, ops, touched).await?;
     let root_matches = match root {
@@ -160,6 +165,7 @@ async fn make(
     let generation =
         Generation { epoch: head.epoch, number: head.number, root: root.filter(|_| root_matches == Some(true)) };
     set.live(session.id, generation);
+    set.xfer.after(session);
     let failed = outcome.failed.into_iter().map(|(path, cause)| Failed { path, cause }).collect();
     Ok(Ack { generation, failed, deletions_held: outcome.deletions_held, root_matches })
 }

@@ -7,6 +7,7 @@
 //! | what is a set here? | `set` |
 //! | how is a change set received? | `incoming`, `signature` |
 //! | how is a compare answered? | `compare` |
+//! | what runs around a change set? | `xfer` |
 
 mod authorise;
 mod compare;
@@ -17,6 +18,7 @@ mod set;
 mod signature;
 mod touched;
 mod verify;
+mod xfer;
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;

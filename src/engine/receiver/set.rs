@@ -12,6 +12,7 @@ use super::compare::{read_content, take_scan};
 use super::incoming::{IncomingError, nack};
 use super::touched::Touched;
 use super::verify::verify;
+use super::xfer::Xfer;
 use crate::apply::{Applier, Deletions, Outcome, Policy, Recovered, Staging};
 use crate::config::{self, DeletePolicy};
 use crate::engine::Found;
@@ -52,6 +53,8 @@ pub struct ReplicaSet {
     unsaved: Notify,
     approved: Mutex<bool>,
     counts: Mutex<Counts>,
+    /// Commands around each change set.
+    pub(super) xfer: Arc<Xfer>,
     store: Arc<Store>,
     writer: Arc<Writer>,
     monitor: Monitor,
@@ -125,6 +128,7 @@ impl ReplicaSet {
         let filter =
             Filter::new(&[], &[]).map_err(|e| ServeError::Filter { set: set.clone(), cause: e.to_string() })?;
         let opened = Self {
+            xfer: Arc::new(Xfer::new(&config)),
             config,
             pool: Arc::new(pool),
             sources: Mutex::default(),

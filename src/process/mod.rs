@@ -1,0 +1,183 @@
+//! Runs a program of the operator's within bounds: its own process group, a time limit, the end of
+//! what it said.
+
+use std::ffi::OsString;
+use std::process::{ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process_group};
+use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::process::{Child, Command};
+use tokio::time::timeout;
+
+/// How much of what a program says is kept, in bytes: the end, where the cause stands.
+const KEPT: usize = 2048;
+
+/// How long output is waited for once the program has ended: what it left running may hold the pipe
+/// open for ever.
+const LAST_WORDS: Duration = Duration::from_millis(200);
+
+/// A program to run.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Program {
+    /// The program and its arguments; no shell is involved unless it is the program.
+    pub argv: Vec<OsString>,
+    /// What is added to the environment.
+    pub env: Vec<(&'static str, OsString)>,
+    /// How long it may run.
+    pub limit: Duration,
+}
+
+/// Why a program did not do its work.
+#[derive(Debug, thiserror::Error)]
+pub enum ProgramError {
+    /// It could not be started.
+    #[error("it cannot be started: {0}")]
+    Start(#[from] std::io::Error),
+    /// It said no.
+    #[error("{status}{}", Said(.said))]
+    Failed {
+        /// How it ended.
+        status: ExitStatus,
+        /// The end of what it said.
+        said: String,
+    },
+    /// It did not end and was killed, with all that it had started.
+    #[error("it ran for more than {} s and was killed{}", .limit.as_secs(), Said(.said))]
+    TooLong {
+        /// How long it was let run.
+        limit: Duration,
+        /// The end of what it said.
+        said: String,
+    },
+}
+
+struct Said<'a>(&'a str);
+
+impl std::fmt::Display for Said<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let said = self.0.trim();
+        if said.is_empty() { Ok(()) } else { write!(f, ": {}", said.replace('\n', "; ")) }
+    }
+}
+
+/// Runs `program` from `/` with nothing to read, until it ends or its time is over. It is killed
+/// with its whole process group when the future is dropped before.
+///
+/// # Errors
+/// [`ProgramError`]: it did not end with status 0 in time.
+pub async fn run(program: &Program) -> Result<(), ProgramError> {
+    let mut words = program.argv.iter();
+    let mut command = Command::new(words.next().ok_or_else(|| std::io::Error::other("it has no name"))?);
+    command.args(words).envs(program.env.iter().map(|(name, value)| (name, value)));
+    command.current_dir("/").process_group(0).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut group = Group(command.spawn()?);
+    let said = Arc::new(Mutex::new(Vec::new()));
+    let reading = (listen(group.0.stdout.take(), said.clone()), listen(group.0.stderr.take(), said.clone()));
+    let reading = tokio::spawn(async move { tokio::join!(reading.0, reading.1) });
+    let ended = timeout(program.limit, group.0.wait()).await;
+    if ended.is_err() {
+        group.kill();
+    }
+    let aborted = reading.abort_handle();
+    let _ = timeout(LAST_WORDS, reading).await;
+    aborted.abort();
+    let said = String::from_utf8_lossy(&said.lock().unwrap_or_else(PoisonError::into_inner)).into_owned();
+    match ended {
+        Ok(status) => match status? {
+            status if status.success() => Ok(()),
+            status => Err(ProgramError::Failed { status, said }),
+        },
+        Err(_) => Err(ProgramError::TooLong { limit: program.limit, said }),
+    }
+}
+
+/// A program that leads a process group.
+struct Group(Child);
+
+impl Group {
+    /// Kills all of it, unless it has been waited for: its number may be another's by then.
+    fn kill(&mut self) {
+        let leader = self.0.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
+        if let Some(leader) = leader {
+            // Whoever is gone need not be killed.
+            let _ = kill_process_group(leader, Signal::KILL);
+        }
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// Keeps the end of what comes from `pipe`.
+async fn listen(pipe: Option<impl AsyncRead + Unpin>, said: Arc<Mutex<Vec<u8>>>) {
+    let Some(mut pipe) = pipe else { return };
+    let mut part = [0; 1024];
+    while let Ok(len @ 1..) = pipe.read(&mut part).await {
+        let mut said = said.lock().unwrap_or_else(PoisonError::into_inner);
+        said.extend_from_slice(part.get(..len).unwrap_or(&[]));
+        let excess = said.len().saturating_sub(KEPT);
+        said.drain(..excess);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shell(script: &str, limit: Duration) -> Result<(), ProgramError> {
+        let argv = ["/bin/sh", "-c", script].map(OsString::from).to_vec();
+        let program = Program { argv, env: vec![("WORD", "one; two".into())], limit };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("runtime");
+        runtime.block_on(run(&program))
+    }
+
+    const LONG: Duration = Duration::from_secs(60);
+
+    #[test]
+    fn a_program_has_its_environment_and_its_answer_counts() {
+        shell("test \"$WORD\" = 'one; two'", LONG).expect("well");
+        let error = shell("echo no such; echo directive >&2; exit 3", LONG).expect_err("it fails").to_string();
+        assert!(error.starts_with("exit status: 3: ") && error.contains("directive"), "{error}");
+    }
+
+    #[test]
+    fn only_the_end_of_a_long_answer_is_kept() {
+        let error =
+            shell("i=0; while [ $i -lt 9999 ]; do echo line $i; i=$((i+1)); done; exit 1", LONG).expect_err("it fails");
+        let said = error.to_string();
+        assert!(said.len() < 2 * KEPT && said.contains("line 9998") && !said.contains("line 10;"), "{said}");
+    }
+
+    #[test]
+    fn who_hangs_is_killed_with_all_that_it_started() {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let pid = dir.path().join("pid");
+        let script = format!("sleep 1000 & echo $! > {}; wait", pid.display());
+        let error = shell(&script, Duration::from_secs(1)).expect_err("it hangs");
+        assert!(matches!(error, ProgramError::TooLong { .. }), "{error}");
+        let child: i32 = std::fs::read_to_string(pid).expect("written").trim().parse().expect("a number");
+        let gone = || {
+            // Whoever is killed stays until somebody waits for it.
+            let state = std::fs::read_to_string(format!("/proc/{child}/stat")).unwrap_or_default();
+            state.is_empty() || state.contains(") Z ")
+        };
+        while !gone() {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    #[test]
+    fn what_is_left_running_is_not_waited_for() {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let pid = dir.path().join("pid");
+        shell(&format!("setsid sleep 1000 & echo $! > {}", pid.display()), LONG).expect("well");
+        let child: i32 = std::fs::read_to_string(pid).expect("written").trim().parse().expect("a number");
+        let child = Pid::from_raw(child).expect("a number");
+        rustix::process::kill_process(child, Signal::KILL).expect("it runs");
+    }
+}
