@@ -4,7 +4,12 @@
 //! file; only a fail log is not written where none is named. Unlike sersync2, which uses the first
 //! `<sersync>` and the first `<localpath>`, the tree holds all of them.
 
+mod present;
 mod schema;
+mod table;
+
+pub use present::{Present, present};
+pub use table::{SETTINGS, Setting};
 
 use crate::diag::{Finding, Severity};
 use crate::rsync::{self, RsyncOption};

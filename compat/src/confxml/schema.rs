@@ -6,10 +6,10 @@ use crate::text::SourceText;
 use crate::xml::Element;
 
 /// What may stand in one element.
-struct Rule {
+pub(super) struct Rule {
     /// Path from the root, in lower case.
-    path: &'static str,
-    attributes: &'static [&'static str],
+    pub(super) path: &'static str,
+    pub(super) attributes: &'static [&'static str],
     children: &'static [&'static str],
     /// Children that mean something each time they stand there; of all others the first counts.
     repeated: &'static [&'static str],
@@ -20,7 +20,7 @@ const fn leaf(path: &'static str, attributes: &'static [&'static str]) -> Rule {
 }
 
 /// sersync2's whole vocabulary, in the order of its stock file.
-const RULES: &[Rule] = &[
+pub(super) const RULES: &[Rule] = &[
     Rule {
         path: "head",
         attributes: &["version"],
