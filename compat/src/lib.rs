@@ -8,6 +8,7 @@
 //! | what can a `confxml.xml` say? | [`confxml`] |
 //! | what can `commonParams` say? | [`rsync`] |
 //! | what can an `rsyncd.conf` say? | [`rsyncd`] |
+//! | what can a `keepalived.conf` say? | [`keepalived`] |
 //! | is a known setting honoured? | [`standing`] |
 //!
 //! This crate knows nothing of the engine, opens no file, and never fails on any bytes other than
@@ -18,6 +19,7 @@
 
 pub mod confxml;
 pub mod diag;
+pub mod keepalived;
 mod nearest;
 pub mod rsync;
 pub mod rsyncd;
