@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use syncd_compat::Finding;
 
-use super::{Config, ConfigError, ReplicaAuth, SourceAuth, SourceSet};
+use super::{Config, ConfigError, Reach, ReplicaAuth, SourceAuth, SourceSet, Target, Transport};
 
 /// Read or write for others: rsync's rule for files that hold a password.
 const OTHERS: u32 = 0o006;
@@ -36,7 +36,11 @@ pub(super) fn faults(config: &Config) -> Vec<(PathBuf, Finding)> {
     for set in &config.sources {
         say(&set.path, directory(&set.path, "watched"));
         say(&set.path, targets(set));
-        for file in set.targets.iter().filter_map(|target| password_file(&target.auth)) {
+        for target in &set.targets {
+            say(&config.file, carrier(target, |program| is_installed(program)));
+        }
+        let by_password = set.targets.iter().filter(|target| target.reach == Reach::Daemon);
+        for file in by_password.filter_map(|target| password_file(&target.auth)) {
             say(file, secret(file, "password file", true, is_root));
         }
     }
@@ -59,6 +63,25 @@ fn password_file(auth: &SourceAuth) -> Option<&Path> {
         SourceAuth::Key => None,
         SourceAuth::Password { file, .. } => Some(file),
     }
+}
+
+/// The programs that reach `target`. Where `auto` may do without, that there is none is said when
+/// it is wanted.
+fn carrier(target: &Target, installed: impl Fn(&str) -> bool) -> Option<Fault> {
+    let needed: &[(&str, &str)] = match (target.transport, target.reach) {
+        (Transport::Quic | Transport::Auto, _) => &[],
+        (Transport::Rsync, Reach::Daemon) => &[("rsync", "rsync")],
+        (Transport::Rsync, Reach::Ssh) => &[("rsync", "rsync"), ("ssh", "openssh-client")],
+    };
+    let (program, package) = needed.iter().find(|(program, _)| !installed(program))?;
+    let message =
+        format!("the program `{program}`, which is to carry changes to `{}`, is not installed here", target.host);
+    Some(("program-missing", message, format!("install the package `{package}`")))
+}
+
+fn is_installed(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|dir| dir.join(program).is_file())
 }
 
 fn directory(path: &Path, what: &str) -> Option<Fault> {

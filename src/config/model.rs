@@ -66,6 +66,46 @@ pub struct Target {
     pub set: String,
     /// How this node proves that it may write there.
     pub auth: SourceAuth,
+    /// What carries changes there.
+    pub transport: Transport,
+    /// How rsync gets there, where it carries them.
+    pub reach: Reach,
+}
+
+impl Target {
+    /// A receiver that runs `syncd peer`.
+    #[must_use]
+    pub fn new(host: String, port: u16, set: String, auth: SourceAuth) -> Self {
+        Self { host, port, set, auth, transport: Transport::default(), reach: Reach::default() }
+    }
+
+    /// Whether `other` is the same set on the same host, however it is reached.
+    #[must_use]
+    pub fn is_at(&self, other: &Self) -> bool {
+        (&self.host, self.port, &self.set) == (&other.host, other.port, &other.set)
+    }
+}
+
+/// What carries changes to a receiver.
+#[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
+pub enum Transport {
+    /// QUIC to a `syncd peer`, encrypted. Nothing else starts by itself.
+    #[default]
+    Quic,
+    /// The installed rsync, to a host that runs rsyncd or sshd still.
+    Rsync,
+    /// QUIC; rsync as long as no syncd answers there.
+    Auto,
+}
+
+/// How rsync gets to a receiver.
+#[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
+pub enum Reach {
+    /// To an rsyncd on the target's port, on TCP: not encrypted. The set's name is a module.
+    #[default]
+    Daemon,
+    /// Through ssh. The set's name is a directory there.
+    Ssh,
 }
 
 /// How a source proves its right.

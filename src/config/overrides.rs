@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use syncd_compat::{Finding, nearest};
 
-use super::value::{compression, delete_policy, duration, host, listen, port, switch};
-use super::{Coalesce, Config, ConfigError, SetOptions};
+use super::value::{compression, delete_policy, duration, host, listen, port, switch, transport};
+use super::{Coalesce, Config, ConfigError, Reach, SetOptions, Transport};
 use crate::filter::Filter;
 use crate::model::Attrs;
 
@@ -62,6 +62,13 @@ pub const OVERRIDES: &[Override] = &[
     key("xattrs", "on|off", SOURCE, "keep extended attributes and ACLs, as rsync's -X -A", |config, value| {
         attrs(config, Attrs::XATTRS, switch(value)?)
     }),
+    key(
+        "transport",
+        "quic|rsync|auto",
+        SOURCE,
+        "what carries changes to every remote; rsync travels unencrypted, auto takes it until a syncd answers",
+        |config, value| carried_by(config, transport(value)?),
+    ),
     key("numeric-ids", "on|off", None, "owners are numbers, not names", |config, value| {
         let on = switch(value)?;
         config.replicas.iter_mut().for_each(|set| set.numeric_ids = on);
@@ -214,6 +221,20 @@ fn fault(message: String) -> Finding {
 
 fn options<T: Copy>(config: &mut Config, value: T, set: fn(&mut SetOptions, T)) -> Result<(), String> {
     config.sources.iter_mut().for_each(|source| set(&mut source.options, value));
+    Ok(())
+}
+
+fn carried_by(config: &mut Config, transport: Transport) -> Result<(), String> {
+    for target in config.sources.iter_mut().flat_map(|set| &mut set.targets) {
+        match (transport, target.reach) {
+            (Transport::Auto, Reach::Ssh) => {
+                return Err(format!("`{}` is reached by ssh, where QUIC has no module to name", target.host));
+            }
+            (Transport::Quic, _) => target.reach = Reach::Daemon,
+            _ => {}
+        }
+        target.transport = transport;
+    }
     Ok(())
 }
 

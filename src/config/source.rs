@@ -11,8 +11,10 @@ use syncd_compat::confxml::{Auth, ConfXml, LocalPath, Remote, Sersync, Switch};
 use super::load::Context;
 use super::overrides::MAX_RETRY_CEILING;
 use super::rsync::{self, Meaning};
-use super::value::host;
-use super::{Coalesce, Config, DeletePolicy, FailLog, NodeConfig, SourceAuth, SourceSet, Target, Tuning};
+use super::value::{self, host};
+use super::{
+    Coalesce, Config, DeletePolicy, FailLog, NodeConfig, Reach, SourceAuth, SourceSet, Target, Transport, Tuning,
+};
 use crate::filter::Filter;
 
 /// What `conf` means; what is wrong with it goes to the findings.
@@ -65,7 +67,7 @@ fn sets(cx: &mut Context<'_>, block: &Sersync, meaning: &Meaning, exclude_regex:
             say_served(cx, local.watch.span, "<localpath>");
         }
         let Some(path) = watch(cx, local) else { continue };
-        let targets = targets(cx, local, port, &auth);
+        let targets = targets(cx, local, port, &auth, block.rsync.ssh);
         sets.push(SourceSet {
             name: name(&targets, &path),
             path,
@@ -88,7 +90,7 @@ fn watch(cx: &mut Context<'_>, local: &LocalPath) -> Option<PathBuf> {
     Some(path(cx, &local.watch))
 }
 
-fn targets(cx: &mut Context<'_>, local: &LocalPath, port: u16, auth: &SourceAuth) -> Vec<Target> {
+fn targets(cx: &mut Context<'_>, local: &LocalPath, port: u16, auth: &SourceAuth, ssh: Switch) -> Vec<Target> {
     if local.remote.is_empty() {
         let message = format!("there are no remote servers for `{}`", local.watch.value);
         let help = "write `<remote ip=\"HOST\" name=\"MODULE\"/>` in this `<localpath>`";
@@ -96,12 +98,14 @@ fn targets(cx: &mut Context<'_>, local: &LocalPath, port: u16, auth: &SourceAuth
     }
     let target = |cx: &mut Context<'_>, remote: &Remote| {
         let host = remote_host(cx, remote)?;
-        Some(Target { host, port, set: remote.name.value.clone(), auth: auth.clone() })
+        let (transport, reach) = transport(cx, remote, ssh);
+        let target = Target::new(host, port, remote.name.value.clone(), auth.clone());
+        Some(Target { transport, reach, ..target })
     };
     let mut targets: Vec<Target> = Vec::new();
     for remote in &local.remote {
         match target(cx, remote) {
-            Some(target) if targets.contains(&target) => {
+            Some(target) if targets.iter().any(|known| known.is_at(&target)) => {
                 let message = format!("`{}` stands here twice", remote.ip.value);
                 cx.findings.push(cx.source.warning("xml-repeated", remote.ip.span, message).help("remove one of them"));
             }
@@ -109,6 +113,35 @@ fn targets(cx: &mut Context<'_>, local: &LocalPath, port: u16, auth: &SourceAuth
         }
     }
     targets
+}
+
+/// What carries changes to `remote`: `<ssh>` means rsync over ssh, unless the remote says `quic`.
+fn transport(cx: &mut Context<'_>, remote: &Remote, ssh: Switch) -> (Transport, Reach) {
+    let said = remote.transport.as_ref().and_then(|said| match value::transport(&said.value) {
+        Ok(transport) => Some((transport, said.span)),
+        Err(why) => {
+            let help = "write transport=\"quic\", \"rsync\" or \"auto\"";
+            cx.findings.push(cx.source.error("xml-transport", said.span, why).help(help));
+            None
+        }
+    });
+    let host = &remote.ip.value;
+    if ssh.on {
+        if let Some((Transport::Auto, span)) = said {
+            let message = format!("with `<ssh>`, the name of `{host}` is a directory, where QUIC needs a module");
+            let help = "write transport=\"rsync\", and \"quic\" with the module as name once syncd runs there";
+            cx.findings.push(cx.source.error("xml-transport", span, message).help(help));
+        }
+        let quic = matches!(said, Some((Transport::Quic, _)));
+        return if quic { Default::default() } else { (Transport::Rsync, Reach::Ssh) };
+    }
+    let Some((transport, span)) = said else { return Default::default() };
+    if transport != Transport::Quic {
+        let when = if transport == Transport::Auto { ", as long as no syncd answers there" } else { "" };
+        let message = format!("rsync carries changes to `{host}` without encryption{when}");
+        cx.findings.push(cx.source.note("transport-unencrypted", span, message));
+    }
+    (transport, Reach::Daemon)
 }
 
 fn remote_host(cx: &mut Context<'_>, remote: &Remote) -> Option<String> {
@@ -194,7 +227,7 @@ fn path(cx: &mut Context<'_>, written: &Spanned<String>) -> PathBuf {
 fn name(targets: &[Target], path: &Path) -> String {
     let mut modules = targets.iter().map(|target| &target.set);
     match modules.next() {
-        Some(first) if modules.all(|module| module == first) => first.clone(),
+        Some(first) if modules.all(|module| module == first) && !first.contains('/') => first.clone(),
         _ => path.file_name().map_or_else(|| "root".to_owned(), |name| name.to_string_lossy().into_owned()),
     }
 }
@@ -217,11 +250,8 @@ fn say_served(cx: &mut Context<'_>, span: syncd_compat::Span, element: &str) {
 
 fn say_unsupported(cx: &mut Context<'_>, block: &Sersync) {
     let source = cx.source;
-    if let Switch { on: true, span: Some(span) } = block.rsync.ssh {
-        let message = "`<ssh>` is on, but syncd speaks only to `syncd peer`, over QUIC and encrypted";
-        let help =
-            "switch it off and run `syncd peer --config rsyncd.conf` on the other side, with a module for `name`";
-        cx.findings.push(source.error("setting-refused", span, message).help(help));
+    if block.rsync.ssh.on {
+        say_ssh(cx, block);
     }
     if let Switch { on: true, span: Some(span) } = block.plugin {
         let message = "`<plugin>` is not supported yet: no plugin is run";
@@ -234,6 +264,19 @@ fn say_unsupported(cx: &mut Context<'_>, block: &Sersync) {
     if let Some(timeout) = &block.rsync.timeout {
         let message = "`<timeout>` has no meaning: a silent peer is noticed in seconds and retried for ever";
         cx.findings.push(source.note("setting-differs", timeout.span, message));
+    }
+}
+
+/// Names what has no meaning where ssh leads to the remotes.
+fn say_ssh(cx: &mut Context<'_>, block: &Sersync) {
+    if let Some(port) = &block.rsync.port {
+        let message = "`<userDefinedPort>` has no effect over ssh, here as with sersync2";
+        let help = "write `Port` for the host into ~/.ssh/config";
+        cx.findings.push(cx.source.note("setting-differs", port.span, message).help(help));
+    }
+    if let Some(auth) = &block.rsync.auth {
+        let message = "over ssh `<auth>` names the user alone, whose key ssh uses: no password is read, with which sersync2 failed";
+        cx.findings.push(cx.source.note("setting-differs", auth.span, message));
     }
 }
 

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use super::{Compression, DEFAULT_PORT, DeletePolicy};
+use super::{Compression, DEFAULT_PORT, DeletePolicy, Transport};
 
 /// Units of a duration with their length in microseconds.
 const UNITS: [(&str, u64); 7] = [
@@ -67,6 +67,16 @@ pub(super) fn compression(text: &str) -> Result<Compression, String> {
     }
 }
 
+/// `quic`, `rsync` or `auto`.
+pub(super) fn transport(text: &str) -> Result<Transport, String> {
+    match text {
+        "quic" => Ok(Transport::Quic),
+        "rsync" => Ok(Transport::Rsync),
+        "auto" => Ok(Transport::Auto),
+        _ => Err(format!("`{text}` is no transport: there are quic, rsync and auto")),
+    }
+}
+
 /// A port that can be sent to, thus not 0.
 pub(super) fn port(text: &str) -> Result<u16, String> {
     match text.trim().parse() {
@@ -102,7 +112,9 @@ pub(super) fn host_port(text: &str, default: u16) -> Result<(String, u16), Strin
 pub(super) fn host(text: &str) -> Result<String, String> {
     let bare = text.strip_prefix('[').and_then(|t| t.strip_suffix(']')).unwrap_or(text);
     let name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
-    if bare.parse::<IpAddr>().is_ok() || (!text.is_empty() && text.len() <= 253 && text.chars().all(name)) {
+    // A program that is given the name would take a leading dash for an option.
+    let named = !text.is_empty() && !text.starts_with('-') && text.len() <= 253 && text.chars().all(name);
+    if bare.parse::<IpAddr>().is_ok() || named {
         return Ok(bare.to_owned());
     }
     Err(format!("`{text}` is neither a host name nor an address"))
@@ -130,7 +142,7 @@ mod tests {
         assert_eq!(host_port("web2:1", 873), Ok(("web2".into(), 1)));
         assert_eq!(host_port("[::1]:5", 873), Ok(("::1".into(), 5)));
         assert_eq!(host_port("fe80::1", 873), Ok(("fe80::1".into(), 873)));
-        for wrong in ["", "{host}", "a:0", "a:b:c", "a b", "主机"] {
+        for wrong in ["", "-oProxyCommand", "{host}", "a:0", "a:b:c", "a b", "主机"] {
             assert!(host_port(wrong, 873).is_err(), "{wrong}");
         }
         assert_eq!(listen("::"), Ok("[::]:873".parse().expect("valid")));

@@ -10,6 +10,7 @@ use super::protocol::{
     SourceStatus, Status, TargetState, TargetStatus, VerifyResult, WatchStatus,
 };
 use super::server::{Call, Responder};
+use crate::config::Reach;
 use crate::engine::{Found, Node, ReplicaSet, SourceSet, Target};
 use crate::model::RelPath;
 use crate::session::{Fault, PeerState, Phase};
@@ -121,8 +122,8 @@ fn problems(node: &Node, set: &SourceSet) -> Vec<ProblemPath> {
     here.chain(there).collect()
 }
 
-fn target_status(node: &Node, target: &Target) -> TargetStatus {
-    let peer = node.peers.iter().find(|p| p.host == target.config.host && p.port == target.config.port);
+fn target_status(node: &Node, target: &Arc<Target>) -> TargetStatus {
+    let peer = node.peer_of(target);
     let standing = peer.map(|p| p.standing());
     let channel = target.channel();
     let up = standing.as_ref().is_some_and(|s| s.state == PeerState::Up);
@@ -135,6 +136,11 @@ fn target_status(node: &Node, target: &Target) -> TargetStatus {
         Phase::Live => TargetState::Idle,
     };
     let fault = channel.fault().or(standing.as_ref().and_then(|s| s.fault.as_ref()));
+    let transport = match target.config.reach {
+        _ if !standing.as_ref().is_some_and(|s| s.rsync) => "quic",
+        Reach::Daemon => "rsync",
+        Reach::Ssh => "ssh",
+    };
     TargetStatus {
         peer: target.config.host.clone(),
         address: Some(format!("{}:{}", target.config.host, target.config.port)),
@@ -142,6 +148,7 @@ fn target_status(node: &Node, target: &Target) -> TargetStatus {
         state,
         connected: matches!(state, TargetState::Comparing | TargetState::Sending | TargetState::Idle),
         proof: target.proof(),
+        transport: transport.to_owned(),
         pending: channel.pending() as u64,
         oldest_seconds: channel.oldest().map(|since| since.elapsed().as_secs()),
         acknowledged: (channel.acked().number > 0).then(|| channel.acked().to_string()),

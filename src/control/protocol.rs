@@ -220,8 +220,11 @@ pub struct TargetStatus {
     pub state: TargetState,
     /// Whether the set is open there.
     pub connected: bool,
-    /// What the session rests on: `password and pinned key`, …
+    /// What the session rests on: `password and pinned key`, …, `rsync, not encrypted`.
     pub proof: Option<String>,
+    /// What carries changes there now: `quic`, `rsync` or `ssh`.
+    #[serde(default)]
+    pub transport: String,
     /// Names that it has not acknowledged.
     pub pending: u64,
     /// Age of the oldest of them.

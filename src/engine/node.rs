@@ -16,7 +16,7 @@ use super::memory;
 use super::pool::{Pool, PoolError};
 use super::receiver::{Receiver, ReplicaSet, ServeError};
 use super::source::{Index, Peer, Saved, Shared, SourceSet, Target, Watching, target_id};
-use crate::config::{self, Config};
+use crate::config::{self, Config, Reach, Transport};
 use crate::filter::Filter;
 use crate::fs::Root;
 use crate::link::{Endpoint, Limits, LinkError, Server};
@@ -166,8 +166,15 @@ async fn start_on(
     }))
 }
 
-/// What wakes the task of each peer, by host and port.
-type Wakes = BTreeMap<(String, u16), Arc<Notify>>;
+/// What wakes the task of each peer.
+type Wakes = BTreeMap<Way, Arc<Notify>>;
+
+/// Host, port and carrier: targets that share them share a task.
+type Way = (String, u16, Transport, Reach);
+
+fn way(target: &config::Target) -> Way {
+    (target.host.clone(), target.port, target.transport, target.reach)
+}
 
 /// A node while it starts.
 struct Starting {
@@ -244,7 +251,7 @@ impl Starting {
         let epoch = self.start_epoch(&set)?;
         let mut targets = Vec::new();
         for target in &source.targets {
-            let wake = wakes.entry((target.host.clone(), target.port)).or_default().clone();
+            let wake = wakes.entry(way(target)).or_default().clone();
             let acked = self.store.generation(&target_id(target))?;
             let mut channel = Channel::new(session::Options {
                 full_compare: source.options.full_compare,
@@ -293,13 +300,14 @@ impl Starting {
             fail_log,
         });
         let mut peers = Vec::new();
-        for ((host, port), wake) in wakes {
-            let goes_there = |target: &Target| target.config.host == host && target.config.port == port;
+        for (there, wake) in wakes {
+            let goes_there = |target: &Target| way(&target.config) == there;
             let channels = sources
                 .iter()
                 .flat_map(|set| set.targets.iter().filter(|t| goes_there(t)).map(|t| (set.clone(), t.clone())))
                 .collect();
-            let peer = Arc::new(Peer::new(host.clone(), port, channels, shared.clone(), wake));
+            let (host, port, transport, _) = there;
+            let peer = Arc::new(Peer::new(host, port, transport, channels, shared.clone(), wake));
             self.tasks.spawn(peer.clone().run(self.stop.subscribe()));
             peers.push(peer);
         }
@@ -349,9 +357,13 @@ impl Node {
     /// # Errors
     /// Why it cannot be told, for people.
     pub async fn verify(&self, target: &Arc<Target>) -> Result<Vec<Found>, String> {
-        let goes_there = |p: &&Arc<Peer>| p.channels.iter().any(|(_, t)| Arc::ptr_eq(t, target));
-        let peer = self.peers.iter().find(goes_there).ok_or("it has no peer")?;
-        peer.verify(target).await
+        self.peer_of(target).ok_or("it has no peer")?.verify(target).await
+    }
+
+    /// What drives `target`.
+    #[must_use]
+    pub fn peer_of(&self, target: &Arc<Target>) -> Option<&Arc<Peer>> {
+        self.peers.iter().find(|peer| peer.channels.iter().any(|(_, driven)| Arc::ptr_eq(driven, target)))
     }
 
     /// What was counted since the start, by name.

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::action::{Action, Options, Sending};
 use super::fault::{self, Fault};
 use super::flight::{Fate, Flight, Flown, LeftOut};
-use super::names::{Name, Names};
+use super::names::{Depth, Name, Names};
 use super::retry::Backoff;
 use crate::model::{Base, Entry, Epoch, Generation, RelPath};
 use crate::plan::{Plan, Step};
@@ -169,6 +169,16 @@ impl Channel {
     /// The peer refused the set. It is asked again after a backoff, for ever; other sets of the
     /// same connection go on.
     pub fn handle_refused(&mut self, now: Instant, code: Refusal) {
+        // After a few wrong passwords the peer says for a while no more than that it is busy.
+        let wrong = fault::refusal(Refusal::WrongPassword);
+        let throttled = code == Refusal::Busy && self.fault.as_ref().is_some_and(|f| f.cause == wrong);
+        let cause = if throttled { wrong } else { fault::refusal(code) };
+        self.handle_failed(now, cause);
+    }
+
+    /// The set is not open at the peer, or no longer: what was under way is pending again, and in
+    /// doubt. The peer is asked again after a backoff, as where it refuses.
+    pub fn handle_failed(&mut self, now: Instant, cause: &str) {
         if !self.link_up {
             return;
         }
@@ -177,12 +187,18 @@ impl Channel {
         }
         self.compare_is_due_again();
         self.state = State::Closed;
-        // After a few wrong passwords the peer says for a while no more than that it is busy.
-        let wrong = fault::refusal(Refusal::WrongPassword);
-        let throttled = code == Refusal::Busy && self.fault.as_ref().is_some_and(|f| f.cause == wrong);
-        let cause = if throttled { wrong } else { fault::refusal(code) };
         self.blame(now, cause.to_owned());
         self.retry.fail(now);
+    }
+
+    /// Another carrier takes over: the connection ends, and nobody is to blame. What is at the peer
+    /// is compared, since neither carrier knows what the other left there.
+    pub fn handle_carrier(&mut self, now: Instant) {
+        let fault = self.fault.take();
+        self.handle_link_down(now, "another carrier takes over");
+        self.fault = fault;
+        self.retry.reset();
+        self.request_compare();
     }
 
     /// The source has this epoch now, persisted.
@@ -244,13 +260,23 @@ impl Channel {
     /// The compare is done: these paths differ, each with what the peer holds there. Names that
     /// are not among them are equal, unless they were touched after it began.
     pub fn handle_compared(&mut self, now: Instant, differences: Vec<(RelPath, Option<Entry>)>) {
+        self.end_compare(now, differences, Depth::Content);
+    }
+
+    /// The same, of a compare that looked at sizes and times only. What is pending by an event or
+    /// from the retry log may be unlike in content alone: it stays, in doubt.
+    pub fn handle_glanced(&mut self, now: Instant, differences: Vec<(RelPath, Option<Entry>)>) {
+        self.end_compare(now, differences, Depth::Glance);
+    }
+
+    fn end_compare(&mut self, now: Instant, differences: Vec<(RelPath, Option<Entry>)>, depth: Depth) {
         let State::Comparing { started } = self.state else { return };
         self.state = State::Live;
         self.failing = false;
         if differences.is_empty() {
             self.compare_retry.reset();
         }
-        self.names.compared(now, started, differences.into_iter().collect());
+        self.names.compared(now, started, differences.into_iter().collect(), depth);
     }
 
     /// The compare failed while the connection stayed: again after a backoff.

@@ -23,6 +23,15 @@ pub(super) struct Name {
     pub(super) found: bool,
 }
 
+/// What a compare looked at.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Depth {
+    /// The content of every file, by its hash.
+    Content,
+    /// Sizes, times and attributes.
+    Glance,
+}
+
 /// A name that a peer has not acknowledged, for `replay --list` and the retry log.
 #[derive(Clone, Copy, Debug)]
 pub struct Unacknowledged<'a> {
@@ -198,13 +207,20 @@ impl Names {
     /// A compare that began at `started` found these `differences`, each with what the peer holds:
     /// other names are equal. Those touched since may be so only by what the index was or became
     /// meanwhile: they stay, in doubt.
-    pub(super) fn compared(&mut self, now: Instant, started: u64, differences: BTreeMap<RelPath, Option<Entry>>) {
+    pub(super) fn compared(
+        &mut self,
+        now: Instant,
+        started: u64,
+        differences: BTreeMap<RelPath, Option<Entry>>,
+        depth: Depth,
+    ) {
         let stays = |path: &RelPath, name: &mut Name| {
-            match differences.get(path) {
+            let doubted = depth == Depth::Glance && !name.found;
+            match differences.get(path).filter(|_| !doubted) {
                 Some(entry) => name.base = Base::Known(entry.clone()),
                 None => name.base = Base::Unknown,
             }
-            name.touched > started || differences.contains_key(path)
+            doubted || name.touched > started || differences.contains_key(path)
         };
         self.ready.retain(stays);
         self.waiting.retain(|path, (_, name)| stays(path, name));

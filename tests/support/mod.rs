@@ -9,6 +9,7 @@ pub mod node;
 pub mod ops;
 pub mod pair;
 pub mod proxy;
+pub mod rsyncd;
 pub mod seed;
 pub mod skip;
 pub mod tree;

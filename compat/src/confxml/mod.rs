@@ -102,8 +102,10 @@ pub struct LocalPath {
 pub struct Remote {
     /// Host name or address.
     pub ip: Spanned<String>,
-    /// rsyncd's module.
+    /// rsyncd's module, or with `<ssh>` a directory.
     pub name: Spanned<String>,
+    /// syncd's own attribute, which sersync2 passes over: `quic`, `rsync` or `auto`.
+    pub transport: Option<Spanned<String>>,
 }
 
 /// `<rsync>`.
@@ -270,7 +272,11 @@ fn local_path(element: &Element) -> LocalPath {
         watch: trimmed_or_empty(element, "watch"),
         remote: element
             .all("remote")
-            .map(|remote| Remote { ip: trimmed_or_empty(remote, "ip"), name: trimmed_or_empty(remote, "name") })
+            .map(|remote| Remote {
+                ip: trimmed_or_empty(remote, "ip"),
+                name: trimmed_or_empty(remote, "name"),
+                transport: filled(Some(remote), "transport"),
+            })
             .collect(),
     }
 }

@@ -53,7 +53,8 @@ pub(super) const RULES: &[Rule] = &[
         repeated: &["localpath"],
     },
     Rule { path: "head/sersync/localpath", attributes: &["watch"], children: &["remote"], repeated: &["remote"] },
-    leaf("head/sersync/localpath/remote", &["ip", "name"]),
+    // The last one is syncd's own: sersync2 passes over what it does not know.
+    leaf("head/sersync/localpath/remote", &["ip", "name", "transport"]),
     Rule {
         path: "head/sersync/rsync",
         attributes: &[],

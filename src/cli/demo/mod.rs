@@ -190,8 +190,7 @@ fn listing(root: &Path) -> io::Result<Option<Listing>> {
 }
 
 fn primary_config(root: &Path, peer: SocketAddr) -> Config {
-    let target =
-        Target { host: peer.ip().to_string(), port: peer.port(), set: "site".to_owned(), auth: SourceAuth::Key };
+    let target = Target::new(peer.ip().to_string(), peer.port(), "site".to_owned(), SourceAuth::Key);
     let set = SourceSet {
         name: "site".to_owned(),
         path: root.to_owned(),

@@ -11,6 +11,7 @@ fn idle() -> TargetStatus {
         state: TargetState::Idle,
         connected: true,
         proof: Some("password and pinned key".to_owned()),
+        transport: "quic".to_owned(),
         acknowledged: Some("3.12".to_owned()),
         bytes_sent: 1_300_000,
         ..Default::default()
@@ -21,6 +22,7 @@ fn unreachable() -> TargetStatus {
     TargetStatus {
         peer: "10.193.1.133:873".to_owned(),
         set: "nginx".to_owned(),
+        transport: "rsync".to_owned(),
         pending: 1204,
         oldest_seconds: Some(330),
         deletions_held: 7,

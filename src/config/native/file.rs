@@ -47,6 +47,9 @@ pub(super) struct Peer {
     pub(super) name: Text,
     /// `HOST` or `HOST:PORT`.
     pub(super) address: Text,
+    /// `quic`, the default; `rsync` to an rsyncd, not encrypted; `auto`: rsync until a syncd
+    /// answers; `ssh`: rsync over ssh.
+    pub(super) transport: Option<Text>,
 }
 
 /// A replicated tree.
@@ -61,6 +64,8 @@ pub(super) struct Set {
     pub(super) role: Text,
     /// Names of `[[peer]]`s: where a primary goes to (all by default), who may write a replica.
     pub(super) peers: Option<Vec<Text>>,
+    /// Primary: the set's name at its peers, where that is another: a module, or over ssh a directory.
+    pub(super) remote: Option<Text>,
     /// A password; without it the nodes' keys count.
     pub(super) auth: Option<Spanned<Auth>>,
     /// `guarded`, `always` or `never`.
@@ -106,8 +111,9 @@ pub(super) struct Set {
 
 impl Set {
     /// Keys that only a primary has, and whether they are there.
-    pub(super) fn primary_keys(&self) -> [(&'static str, bool); 4] {
+    pub(super) fn primary_keys(&self) -> [(&'static str, bool); 5] {
         [
+            ("remote", self.remote.is_some()),
             ("exclude", !self.exclude.is_empty()),
             ("exclude-regex", !self.exclude_regex.is_empty()),
             ("options", self.options != Options::default()),

@@ -14,10 +14,10 @@ use file::{Auth, File, Options, Peer, Set, Times, TuningTable};
 use super::hosts;
 use super::load::Context;
 use super::overrides::{MAX_RETRY_CEILING, Side, positive, within};
-use super::value::{compression, delete_policy, duration, host_port, listen};
+use super::value::{compression, delete_policy, duration, host_port, listen, transport};
 use super::{
-    Coalesce, Config, DEFAULT_PORT, HostPattern, NodeConfig, Owner, ReplicaAuth, ReplicaSet, SetOptions, SourceAuth,
-    SourceSet, Target, Tuning, XferExec,
+    Coalesce, Config, DEFAULT_PORT, HostPattern, NodeConfig, Owner, Reach, ReplicaAuth, ReplicaSet, SetOptions,
+    SourceAuth, SourceSet, Target, Transport, Tuning, XferExec,
 };
 use crate::filter::Filter;
 use crate::model::Attrs;
@@ -71,9 +71,12 @@ fn source(cx: &mut Context<'_>, file: &File, set: &Set, own_name: &str) -> Optio
     let auth = set.auth.as_ref().map_or(Some(SourceAuth::Key), |auth| source_auth(cx, auth))?;
     let mut targets = Vec::new();
     let default_port = cx.default_port;
+    let remote = set.remote.as_ref().unwrap_or(&set.name).get_ref();
     for peer in peers(cx, file, set, own_name) {
         if let Some((host, port)) = value(cx, &peer.address, |text| host_port(text, default_port)) {
-            targets.push(Target { host, port, set: set.name.get_ref().clone(), auth: auth.clone() });
+            let (transport, reach) = carrier(cx, peer);
+            let target = Target::new(host, port, remote.clone(), auth.clone());
+            targets.push(Target { transport, reach, ..target });
         }
     }
     let mut options = options(cx, &set.options);
@@ -147,6 +150,18 @@ fn peer<'a>(cx: &mut Context<'_>, file: &'a File, name: &Spanned<String>) -> Opt
         fault(cx, name.span(), "toml-peer", format!("there is no peer `{}`", name.get_ref()), &help);
     }
     found
+}
+
+/// What carries changes to `peer`.
+fn carrier(cx: &mut Context<'_>, peer: &Peer) -> (Transport, Reach) {
+    let Some(said) = &peer.transport else { return (Transport::Quic, Reach::Daemon) };
+    if said.get_ref() == "ssh" {
+        return (Transport::Rsync, Reach::Ssh);
+    }
+    let known = |text: &str| {
+        transport(text).map_err(|_| format!("`{text}` is no transport: there are quic, rsync, auto and ssh"))
+    };
+    (value(cx, said, known).unwrap_or_default(), Reach::Daemon)
 }
 
 /// The addresses of the peers that a replica set names: only they may write it.

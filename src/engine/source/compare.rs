@@ -7,6 +7,7 @@ use tokio::sync::mpsc;
 
 use super::index::Index;
 use super::merge::{self, Difference, Theirs};
+use super::rsync::Failure;
 use super::set::{SharedIndex, SourceSet};
 use crate::engine::differences::{Found, describe};
 use crate::engine::pool::Panicked;
@@ -31,6 +32,9 @@ pub(crate) enum CompareError {
     /// The link broke.
     #[error(transparent)]
     Link(#[from] LinkError),
+    /// rsync, which carries it here, came to nothing.
+    #[error(transparent)]
+    Rsync(#[from] Failure),
     /// A bug.
     #[error(transparent)]
     Panicked(#[from] Panicked),

@@ -11,15 +11,20 @@
 //! | where do two trees differ? | `compare`, `merge` |
 //! | how does a change set travel? | `send`, `content` |
 //! | what could a peer not make? | `failed` |
+//! | what became of what a peer was asked for? | `outcome` |
+//! | who serves a peer that runs no syncd yet? | `fallback`, `rsync` |
 
 mod compare;
 mod content;
 mod failed;
+mod fallback;
 mod index;
 mod merge;
 mod open;
+mod outcome;
 mod peer;
 mod refresh;
+mod rsync;
 mod saved;
 mod send;
 mod set;

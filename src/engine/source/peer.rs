@@ -10,17 +10,19 @@ use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::sleep_until;
 
-use super::compare::{self, CompareError};
-use super::merge::Difference;
+use super::compare;
+use super::fallback::Fallback;
 use super::open;
-use super::send::{self, Outcome, SendError, Settled};
+use super::rsync::Traffic;
+use super::send;
 use super::set::{SourceSet, Target};
 use super::up::{Event, Up, dial, moved, read_control};
+use crate::config::Transport;
 use crate::engine::{Found, lock, stopped};
 use crate::link::{Endpoint, Link, LinkError};
 use crate::model::{Epoch, NodeKey, RelPath};
 use crate::observe::{Counter, FailLog, Failure};
-use crate::session::{self, Action, Fault, PeerAction, PeerState, Sending};
+use crate::session::{self, Action, CloseReason, Fault, PeerAction, PeerState, Sending};
 use crate::store::{Store, Writer};
 use crate::wire::{self, Hello, Message, Refusal};
 
@@ -34,6 +36,10 @@ pub struct Peer {
     pub host: String,
     /// UDP port.
     pub port: u16,
+    /// What carries changes there.
+    pub transport: Transport,
+    /// What rsync carried.
+    pub(crate) traffic: Traffic,
     /// The sets that go there; the position is the channel's number.
     pub channels: Vec<(Arc<SourceSet>, Arc<Target>)>,
     standing: Mutex<Standing>,
@@ -87,6 +93,8 @@ pub struct Standing {
     pub name: Option<String>,
     /// The last failure.
     pub fault: Option<Fault>,
+    /// Whether rsync serves the peer now.
+    pub rsync: bool,
 }
 
 impl Peer {
@@ -95,15 +103,25 @@ impl Peer {
     pub fn new(
         host: String,
         port: u16,
+        transport: Transport,
         channels: Vec<(Arc<SourceSet>, Arc<Target>)>,
         shared: Arc<Shared>,
         wake: Arc<Notify>,
     ) -> Self {
-        let standing = Standing { bytes_sent: 0, bytes_received: 0, state: PeerState::Down, name: None, fault: None };
+        let standing = Standing {
+            bytes_sent: 0,
+            bytes_received: 0,
+            state: PeerState::Down,
+            name: None,
+            fault: None,
+            rsync: false,
+        };
         let (verifications, asked) = mpsc::unbounded_channel();
         Self {
             host,
             port,
+            transport,
+            traffic: Traffic::default(),
             channels,
             standing: Mutex::new(standing),
             shared,
@@ -124,8 +142,18 @@ impl Peer {
         let (tx, mut rx) = mpsc::unbounded_channel();
         let Some(mut asked) = lock(&self.asked).take() else { return };
         let machine = session::Peer::new(self.shared.key, self.shared.ceiling, rand::random());
-        let mut task =
-            Task { peer: self.clone(), machine, link: None, up: None, number: 0, before: (0, 0), dialling: None, tx };
+        let mut task = Task {
+            peer: self.clone(),
+            machine,
+            link: None,
+            up: None,
+            number: 0,
+            before: (0, 0),
+            dialling: None,
+            tx,
+            fallback: Fallback::default(),
+        };
+        task.begin_where_rsync_is_configured();
         loop {
             task.drive().await;
             let due = task.due();
@@ -168,18 +196,18 @@ impl Peer {
         self.wake.notify_one();
     }
 
-    fn monitor_count(&self, counter: Counter, more: u64) {
+    pub(super) fn monitor_count(&self, counter: Counter, more: u64) {
         // All sets of a node count at one place.
         if let Some((set, _)) = self.channels.first() {
             set.monitor.count(counter, more);
         }
     }
 
-    fn complain(&self, target: &Target, cause: &str) {
+    pub(super) fn complain(&self, target: &Target, cause: &str) {
         self.complain_of(target, None, cause);
     }
 
-    fn complain_of(&self, target: &Target, path: Option<&RelPath>, cause: &str) {
+    pub(super) fn complain_of(&self, target: &Target, path: Option<&RelPath>, cause: &str) {
         if let Some(log) = &self.shared.fail_log {
             let failure = Failure { peer: &target.config.host, set: &target.config.set, path, cause };
             lock(log).record(Timestamp::now(), &failure);
@@ -188,17 +216,18 @@ impl Peer {
 }
 
 /// The state of the task.
-struct Task {
-    peer: Arc<Peer>,
-    machine: session::Peer,
+pub(super) struct Task {
+    pub(super) peer: Arc<Peer>,
+    pub(super) machine: session::Peer,
     /// A link whose hello is under way.
     link: Option<Link>,
     up: Option<Up>,
-    number: u64,
+    pub(super) number: u64,
     /// Bytes sent and received on links that are gone.
     before: (u64, u64),
     dialling: Option<JoinHandle<()>>,
-    tx: mpsc::UnboundedSender<Event>,
+    pub(super) tx: mpsc::UnboundedSender<Event>,
+    pub(super) fallback: Fallback,
 }
 
 impl Task {
@@ -208,14 +237,20 @@ impl Task {
         if self.peer.replay.swap(false, Ordering::Relaxed) {
             self.machine.replay_now();
         }
-        while let Some(action) = self.machine.poll_action(now) {
+        let by_quic = self.peer.transport != Transport::Rsync;
+        while by_quic && let Some(action) = self.machine.poll_action(now) {
             match action {
                 PeerAction::Dial => self.dial(),
                 PeerAction::SendHello => self.greet().await,
-                PeerAction::Close(reason) => self.close(&reason.to_string()),
+                PeerAction::Close(reason) => {
+                    self.close(&reason.to_string());
+                    if reason == CloseReason::NoAnswer {
+                        self.unanswered(&reason.to_string());
+                    }
+                }
             }
         }
-        if self.machine.is_up() {
+        if self.machine.is_up() || self.fallback.serves() {
             for channel in 0..self.peer.channels.len() {
                 self.drive_channel(channel).await;
             }
@@ -223,10 +258,17 @@ impl Task {
         self.record(now);
         let mut standing = lock(&self.peer.standing);
         let now = self.up.as_ref().map_or((0, 0), |up| moved(&up.link));
-        (standing.bytes_sent, standing.bytes_received) = (self.before.0 + now.0, self.before.1 + now.1);
+        let rsync = self.peer.traffic.moved();
+        standing.bytes_sent = self.before.0 + now.0 + rsync.0;
+        standing.bytes_received = self.before.1 + now.1 + rsync.1;
         standing.state = self.machine.state();
         standing.fault = self.machine.fault().cloned();
         standing.name = self.machine.hello().map(|h| h.name.clone());
+        standing.rsync = self.fallback.serves();
+        if standing.rsync {
+            standing.state = self.fallback.state();
+            standing.fault = None;
+        }
     }
 
     async fn drive_channel(&mut self, number: usize) {
@@ -239,10 +281,16 @@ impl Task {
             let action = target.channel().poll_action(Instant::now());
             match action {
                 None => return,
+                Some(Action::Open) if self.fallback.serves() => self.rsync_probe(number),
                 Some(Action::Open) => self.open(number, set, target).await,
+                Some(Action::Compare) if self.fallback.serves() => self.rsync_compare(number),
+                Some(Action::Send(sending)) if self.fallback.serves() => self.rsync_send(number, sending),
                 Some(Action::Compare) => self.compare(number, set),
                 Some(Action::Send(sending)) => self.send(number, set, target, sending),
                 Some(Action::TakeEpoch { newest }) => self.take_epoch(set, newest),
+                Some(Action::CloseLink { cause }) if self.fallback.serves() => {
+                    target.channel().handle_failed(Instant::now(), &cause);
+                }
                 Some(Action::CloseLink { cause }) => {
                     self.close(&cause);
                     self.machine.handle_closed(Instant::now(), &cause);
@@ -254,7 +302,7 @@ impl Task {
 
     /// Until one set is open the peer takes only a few frames: sets are asked for one by one.
     fn must_wait(&self, number: usize) -> bool {
-        let authorised = self.up.as_ref().is_some_and(|up| up.link.is_authorised());
+        let authorised = self.fallback.serves() || self.up.as_ref().is_some_and(|up| up.link.is_authorised());
         let opening = |(_, target): &(_, Arc<Target>)| target.channel().phase() == session::Phase::Opening;
         let others = self.peer.channels.iter().enumerate().filter(|(n, _)| *n != number);
         !authorised && others.map(|(_, channel)| channel).any(opening)
@@ -266,7 +314,8 @@ impl Task {
         let channels = self.peer.channels.iter().filter_map(|(_, target)| {
             let channel = target.channel();
             let record = target.record_due(&channel, self.peer.shared.record_after);
-            let send = if self.machine.is_up() { channel.poll_timeout() } else { None };
+            let open = self.machine.is_up() || self.fallback.serves();
+            let send = if open { channel.poll_timeout() } else { None };
             record.into_iter().chain(send).min()
         });
         channels.chain(self.machine.poll_timeout()).fold(latest, Instant::min)
@@ -289,14 +338,23 @@ impl Task {
                 self.link = Some(link);
                 self.machine.handle_dialled(now);
             }
+            Event::Dialled(Err(cause)) if self.peer.transport == Transport::Auto => {
+                self.peer.monitor_count(Counter::ConnectFailures, 1);
+                self.machine.handle_closed(now, &cause);
+                self.unanswered(&cause);
+            }
             Event::Dialled(Err(cause)) => self.down(now, &cause),
-            Event::Control(number, _) | Event::Compared(number, ..) | Event::Sent(number, ..)
+            Event::Control(number, _)
+            | Event::Compared(number, ..)
+            | Event::Sent(number, ..)
+            | Event::Probed(number, ..)
                 if number != self.number => {}
             Event::Control(_, Ok(Some(message))) => self.control(now, message).await,
             Event::Control(_, Ok(None)) => self.down(now, "the peer closed the connection"),
             Event::Control(_, Err(e)) => self.down(now, &e.to_string()),
             Event::Compared(_, channel, result) => self.compared(now, channel, result),
             Event::Sent(_, channel, result) => self.sent(now, channel, result),
+            Event::Probed(_, channel, result) => self.rsync_probed(now, channel, result),
         }
     }
 
@@ -340,6 +398,7 @@ impl Task {
                 tracing::debug!(peer = self.peer.host, name = hello.name, %key, "connected");
                 self.machine.handle_hello(now, key, hello);
                 if self.machine.is_up() {
+                    self.end_rsync(now);
                     self.peer.channels.iter().for_each(|(_, target)| target.channel().handle_link_up());
                 }
             }
@@ -419,10 +478,14 @@ impl Task {
         }
     }
 
-    fn verify(&self, verification: Verification) {
+    fn verify(&mut self, verification: Verification) {
         let Verification { channel: number, reply } = verification;
-        let Some((set, target)) = self.peer.channels.get(number) else { return };
+        let peer = self.peer.clone();
+        let Some((set, target)) = peer.channels.get(number) else { return };
         let open = matches!(target.channel().phase(), session::Phase::Live | session::Phase::Comparing);
+        if open && self.fallback.serves() {
+            return self.rsync_verify(number, reply);
+        }
         let Some(up) = self.up.as_ref().filter(|_| open) else {
             let fault = target.channel().fault().map(|f| f.cause.clone());
             let cause = fault.unwrap_or_else(|| "it is not connected yet".to_owned());
@@ -449,26 +512,6 @@ impl Task {
         });
     }
 
-    fn compared(&mut self, now: Instant, number: usize, result: Result<Vec<Difference>, CompareError>) {
-        let peer = self.peer.clone();
-        let Some((set, target)) = peer.channels.get(number) else { return };
-        match result {
-            Ok(differences) => {
-                let entries = set.index.lock().manifest().len();
-                tracing::info!(set = set.config.name, peer = %target, entries, differ = differences.len(), "compared");
-                set.guard_compare(&differences);
-                let mut channel = target.channel();
-                channel.handle_compared(now, differences);
-                target.note_failed(&channel, &[]).tell(&set.config.name, target);
-            }
-            Err(CompareError::Link(e)) => self.broken(now, set, &e),
-            Err(e) => {
-                tracing::warn!(set = set.config.name, peer = %target, "{e}");
-                target.channel().handle_compare_failed(now, &e.to_string());
-            }
-        }
-    }
-
     fn send(&self, number: usize, set: &Arc<SourceSet>, target: &Arc<Target>, sending: Sending) {
         let Some(up) = &self.up else { return };
         let (link, set, target, tx, on) = (up.link.clone(), set.clone(), target.clone(), self.tx.clone(), self.number);
@@ -477,61 +520,6 @@ impl Task {
             let result = send::send(&set, &target, &link, channel, sending).await;
             let _ = tx.send(Event::Sent(on, number, result));
         });
-    }
-
-    fn sent(&mut self, now: Instant, number: usize, result: Result<(Outcome, Vec<Settled>), SendError>) {
-        let peer = self.peer.clone();
-        let Some((set, target)) = peer.channels.get(number) else { return };
-        let (outcome, settled) = match result {
-            Ok(sent) => sent,
-            Err(SendError::Link(e)) => return self.broken(now, set, &e),
-            Err(e) => return self.down(now, &e.to_string()),
-        };
-        let mut channel = target.channel();
-        let names = settled.len() as u64;
-        for name in settled {
-            match name {
-                Settled::Sent(path, entry) => {
-                    set.monitor.solved(&set.config.name, &path);
-                    channel.handle_sent(&path, entry);
-                }
-                Settled::Unsendable(path, cause) => {
-                    // A temporary file vanishes before it is read, and a log grows meanwhile: what
-                    // fails once is looked at again, and only then worth a word.
-                    if channel.failures(&path) > 0 {
-                        set.monitor.problem(&set.config.name, &path, &format!("not sent: {cause}"));
-                        peer.complain_of(target, Some(&path), &format!("not sent: {cause}"));
-                    }
-                    channel.handle_unsendable(now, &path, &cause);
-                }
-                Settled::Doubtful(path) => channel.handle_doubtful(&path),
-            }
-        }
-        match outcome {
-            Outcome::Acknowledged(ack) => {
-                set.monitor.count(Counter::ChangeSetsSent, 1);
-                set.monitor.count(Counter::EntriesSent, names.saturating_sub(ack.failed.len() as u64));
-                for failed in &ack.failed {
-                    peer.complain_of(target, Some(&failed.path), &failed.cause);
-                }
-                if ack.deletions_held > 0 {
-                    tracing::warn!(set = set.config.name, peer = %target, held = ack.deletions_held, "the peer's guard holds deletions back; to release them: syncd approve {}", set.config.name);
-                }
-                channel.handle_ack(now, &ack);
-                target.note_failed(&channel, &ack.failed).tell(&set.config.name, target);
-            }
-            Outcome::Refused(nack) => {
-                tracing::warn!(set = set.config.name, peer = %target, "the peer could not take a change set: {}", nack.cause);
-                peer.complain(target, &nack.cause);
-                channel.handle_nack(now, &nack);
-            }
-            Outcome::Empty => channel.handle_empty(now),
-        }
-        drop(channel);
-        peer.shared.writer.send(target.acknowledged());
-        // The generation follows with the index.
-        set.index.lock().changed().notify_one();
-        set.guard_settle();
     }
 
     fn take_epoch(&self, set: &SourceSet, newest: Epoch) {
@@ -545,14 +533,8 @@ impl Task {
         }
     }
 
-    /// A stream is at its end before it should be, and the connection with it.
-    fn broken(&mut self, now: Instant, set: &SourceSet, error: &LinkError) {
-        set.monitor.count(Counter::Stalls, u64::from(matches!(error, LinkError::Stalled { .. })));
-        self.down(now, &error.to_string());
-    }
-
     /// The connection is gone, or could not be made.
-    fn down(&mut self, now: Instant, cause: &str) {
+    pub(super) fn down(&mut self, now: Instant, cause: &str) {
         self.peer.monitor_count(Counter::ConnectFailures, 1);
         let new = self.machine.fault().is_none_or(|f| f.cause != cause);
         let had_link = self.up.is_some();

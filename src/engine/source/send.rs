@@ -10,6 +10,7 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use super::content::{Frames, Producer};
+use super::rsync::Failure;
 use super::set::{SourceSet, Target};
 use crate::engine::names::Names;
 use crate::link::{FrameReader, FrameWriter, Link, LinkError};
@@ -53,6 +54,9 @@ pub(crate) enum SendError {
     /// The peer broke the protocol.
     #[error("the peer answered a change set with {0}")]
     Unexpected(&'static str),
+    /// rsync, which carries it here, came to nothing.
+    #[error(transparent)]
+    Rsync(#[from] Failure),
     /// A bug.
     #[error(transparent)]
     Panicked(#[from] crate::engine::pool::Panicked),
@@ -197,10 +201,10 @@ async fn answers(mut reader: FrameReader, signatures: std_mpsc::Sender<Option<By
 }
 
 /// The plan of a change set and what its head says.
-struct Planned {
-    plan: Plan,
+pub(super) struct Planned {
+    pub(super) plan: Plan,
     /// What becomes of each name, as far as that can be said before anything was read.
-    settled: BTreeMap<RelPath, Settled>,
+    pub(super) settled: BTreeMap<RelPath, Settled>,
     users: Vec<(u32, String)>,
     groups: Vec<(u32, String)>,
     /// The generation of the index that it was made from.
@@ -208,7 +212,7 @@ struct Planned {
 }
 
 impl Planned {
-    fn make(set: &SourceSet, sending: Sending) -> Self {
+    pub(super) fn make(set: &SourceSet, sending: Sending) -> Self {
         let index = set.index.lock();
         let number = index.number();
         let changes: BTreeMap<RelPath, Change> = sending

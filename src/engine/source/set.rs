@@ -199,6 +199,13 @@ impl Target {
         (saved != generation).then(|| Write::Generation { set: self.id(), generation })
     }
 
+    /// That the store knows of no acknowledged generation from now on, for the store: until the
+    /// next is saved, nobody could tell after a crash what the target holds.
+    pub(crate) fn unsave_generation(&self) -> Option<Write> {
+        let saved = std::mem::replace(&mut *lock(&self.saved), Generation::NONE);
+        (saved != Generation::NONE).then(|| Write::Generation { set: self.id(), generation: Generation::NONE })
+    }
+
     /// Takes over what the store says it is owed.
     ///
     /// # Errors

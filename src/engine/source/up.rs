@@ -9,6 +9,7 @@ use tokio::task::JoinHandle;
 use super::compare::CompareError;
 use super::merge::Difference;
 use super::peer::Peer;
+use super::rsync::Failure;
 use super::send::{Outcome, SendError, Settled};
 use crate::link::{FrameReader, FrameWriter, Link, LinkError};
 use crate::wire::Message;
@@ -20,6 +21,8 @@ pub(super) enum Event {
     Control(u64, Result<Option<Message>, LinkError>),
     Compared(u64, usize, Result<Vec<Difference>, CompareError>),
     Sent(u64, usize, Result<(Outcome, Vec<Settled>), SendError>),
+    /// Whether rsync may write the set there.
+    Probed(u64, usize, Result<(), Failure>),
 }
 
 /// A link that is up.

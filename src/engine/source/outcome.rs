@@ -1,0 +1,102 @@
+//! What became of a compare or a change set that a peer was asked for.
+
+use std::time::Instant;
+
+use super::compare::CompareError;
+use super::merge::Difference;
+use super::peer::Task;
+use super::send::{Outcome, SendError, Settled};
+use super::set::SourceSet;
+use crate::link::LinkError;
+use crate::observe::Counter;
+
+impl Task {
+    /// A compare has ended.
+    pub(super) fn compared(&mut self, now: Instant, number: usize, result: Result<Vec<Difference>, CompareError>) {
+        let peer = self.peer.clone();
+        let Some((set, target)) = peer.channels.get(number) else { return };
+        match result {
+            Ok(differences) => {
+                let entries = set.index.lock().manifest().len();
+                tracing::info!(set = set.config.name, peer = %target, entries, differ = differences.len(), "compared");
+                set.guard_compare(&differences);
+                let mut channel = target.channel();
+                if self.fallback.serves() {
+                    channel.handle_glanced(now, differences);
+                } else {
+                    channel.handle_compared(now, differences);
+                }
+                target.note_failed(&channel, &[]).tell(&set.config.name, target);
+            }
+            Err(CompareError::Link(e)) => self.broken(now, set, &e),
+            Err(CompareError::Rsync(failure)) => self.rsync_failed(now, number, &failure),
+            Err(e) => {
+                tracing::warn!(set = set.config.name, peer = %target, "{e}");
+                target.channel().handle_compare_failed(now, &e.to_string());
+            }
+        }
+    }
+
+    /// The sending of a change set has ended.
+    pub(super) fn sent(&mut self, now: Instant, number: usize, result: Result<(Outcome, Vec<Settled>), SendError>) {
+        let peer = self.peer.clone();
+        let Some((set, target)) = peer.channels.get(number) else { return };
+        let (outcome, settled) = match result {
+            Ok(sent) => sent,
+            Err(SendError::Link(e)) => return self.broken(now, set, &e),
+            Err(SendError::Rsync(failure)) => return self.rsync_failed(now, number, &failure),
+            Err(e) => return self.down(now, &e.to_string()),
+        };
+        let mut channel = target.channel();
+        let names = settled.len() as u64;
+        for name in settled {
+            match name {
+                Settled::Sent(path, entry) => {
+                    set.monitor.solved(&set.config.name, &path);
+                    channel.handle_sent(&path, entry);
+                }
+                Settled::Unsendable(path, cause) => {
+                    // A temporary file vanishes before it is read, and a log grows meanwhile: what
+                    // fails once is looked at again, and only then worth a word.
+                    if channel.failures(&path) > 0 {
+                        set.monitor.problem(&set.config.name, &path, &format!("not sent: {cause}"));
+                        peer.complain_of(target, Some(&path), &format!("not sent: {cause}"));
+                    }
+                    channel.handle_unsendable(now, &path, &cause);
+                }
+                Settled::Doubtful(path) => channel.handle_doubtful(&path),
+            }
+        }
+        match outcome {
+            Outcome::Acknowledged(ack) => {
+                set.monitor.count(Counter::ChangeSetsSent, 1);
+                set.monitor.count(Counter::EntriesSent, names.saturating_sub(ack.failed.len() as u64));
+                for failed in &ack.failed {
+                    peer.complain_of(target, Some(&failed.path), &failed.cause);
+                }
+                if ack.deletions_held > 0 {
+                    tracing::warn!(set = set.config.name, peer = %target, held = ack.deletions_held, "the peer's guard holds deletions back; to release them: syncd approve {}", set.config.name);
+                }
+                channel.handle_ack(now, &ack);
+                target.note_failed(&channel, &ack.failed).tell(&set.config.name, target);
+            }
+            Outcome::Refused(nack) => {
+                tracing::warn!(set = set.config.name, peer = %target, "the peer could not take a change set: {}", nack.cause);
+                peer.complain(target, &nack.cause);
+                channel.handle_nack(now, &nack);
+            }
+            Outcome::Empty => channel.handle_empty(now),
+        }
+        drop(channel);
+        peer.shared.writer.send(target.acknowledged());
+        // The generation follows with the index.
+        set.index.lock().changed().notify_one();
+        set.guard_settle();
+    }
+
+    /// A stream is at its end before it should be, and the connection with it.
+    fn broken(&mut self, now: Instant, set: &SourceSet, error: &LinkError) {
+        set.monitor.count(Counter::Stalls, u64::from(matches!(error, LinkError::Stalled { .. })));
+        self.down(now, &error.to_string());
+    }
+}

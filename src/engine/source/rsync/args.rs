@@ -1,0 +1,240 @@
+//! What rsync is called with: a fixed list of words, in which no name of the set ever stands.
+
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
+use std::path::Path;
+
+use super::itemize;
+use crate::config::{Compression, Reach, SetOptions, SourceAuth, Target};
+use crate::model::{Attrs, RelPath};
+
+/// How long a connection may take to come up, in seconds.
+const CONNECT_SECONDS: u32 = 10;
+
+/// How long the other side may say nothing, in seconds.
+const SILENT_SECONDS: u32 = 60;
+
+/// The same where both sides read all content first.
+const READING_SECONDS: u32 = 1800;
+
+/// A name that no set has: what asks for it asks for the root directory above it.
+const NO_NAME: &[u8] = b"\x01syncd: no such name\x01";
+
+/// What rsync is to do.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Run {
+    /// Nothing at all: whether the other side would take something shows in how it ends.
+    Probe,
+    /// Say what differs in the whole tree, with what is only there where `deletes`.
+    Compare {
+        /// What is only there counts.
+        deletes: bool,
+        /// How files are compared.
+        by: By,
+    },
+    /// Make the named ones there as they are here.
+    Put {
+        /// How to find out which files need not travel.
+        by: By,
+        /// A directory that has to give way does so with all that is in it.
+        force: bool,
+    },
+    /// Remove the named ones there.
+    Remove {
+        /// A directory goes with all that is in it, else only when it is empty.
+        recursive: bool,
+    },
+}
+
+/// How rsync compares two files that have the same name.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum By {
+    /// By size and time, to the nanosecond.
+    Time,
+    /// By size and time in whole seconds, for an rsync there that is older than 3.1.3.
+    WholeSeconds,
+    /// By content.
+    Content,
+}
+
+/// The arguments for `run` from `source`, an absolute path, to `target`; `dry` changes nothing.
+pub(super) fn args(run: Run, dry: bool, options: &SetOptions, source: &Path, target: &Target) -> Vec<OsString> {
+    let mut words: Vec<OsString> = ["--no-motd", "-8", "--no-human-readable", "--stats"].map(Into::into).into();
+    words.push(format!("--out-format={}", itemize::FORMAT).into());
+    if dry || run == Run::Probe {
+        words.push("--dry-run".into());
+    }
+    let silent = if reads_content(run) { READING_SECONDS } else { SILENT_SECONDS };
+    words.push(format!("--timeout={silent}").into());
+    match run {
+        Run::Probe => words.extend(["--dirs", "--from0", "--files-from=-"].map(Into::into)),
+        Run::Compare { deletes, by } => {
+            words.push("--recursive".into());
+            words.extend(deletes.then(|| "--delete".into()));
+            words.extend(kept(options).into_iter().chain(compared(by)).map(Into::into));
+        }
+        Run::Put { by, force } => {
+            words.extend(["--dirs", "--from0", "--files-from=-", "--ignore-missing-args"].map(Into::into));
+            words.extend(force.then(|| "--force".into()));
+            words.extend(kept(options).into_iter().chain(compared(by)).map(Into::into));
+            words.extend((options.compression != Compression::Off).then(|| "--compress".into()));
+            words.extend(options.whole_file.then(|| "--whole-file".into()));
+        }
+        Run::Remove { recursive } => {
+            let list = ["--dirs", "--from0", "--files-from=-", "--no-implied-dirs", "--delete-missing-args"];
+            words.extend(list.map(Into::into));
+            words.extend(recursive.then(|| "--force".into()));
+        }
+    }
+    words.extend(connection(target));
+    // A slash at its end: what is in it, not the directory under its name.
+    let mut from = source.as_os_str().to_owned();
+    from.push("/");
+    words.extend(["--".into(), from, destination(target)]);
+    words
+}
+
+fn reads_content(run: Run) -> bool {
+    matches!(run, Run::Compare { by: By::Content, .. } | Run::Put { by: By::Content, .. })
+}
+
+/// Types and attributes.
+fn kept(options: &SetOptions) -> Vec<&'static str> {
+    let attrs = options.attrs;
+    let switches = [
+        (options.symlinks, "--links"),
+        (options.devices, "--devices"),
+        (options.specials, "--specials"),
+        (attrs.has(Attrs::MODE), "--perms"),
+        (attrs.has(Attrs::OWNER), "--owner"),
+        (attrs.has(Attrs::GROUP), "--group"),
+        (attrs.has(Attrs::MTIME), "--times"),
+        (attrs.has(Attrs::XATTRS), "--xattrs"),
+        (attrs.has(Attrs::XATTRS), "--acls"),
+        (attrs.has(Attrs::HARD_LINKS), "--hard-links"),
+        (options.numeric_ids, "--numeric-ids"),
+    ];
+    switches.iter().filter(|(on, _)| *on).map(|(_, word)| *word).collect()
+}
+
+fn compared(by: By) -> Option<&'static str> {
+    match by {
+        By::Time => Some("--modify-window=-1"),
+        By::WholeSeconds => None,
+        By::Content => Some("--checksum"),
+    }
+}
+
+/// How to get there. The password stays in its file: rsync reads that itself.
+fn connection(target: &Target) -> Vec<OsString> {
+    match target.reach {
+        Reach::Ssh => {
+            // The directory there is no word of a remote shell, and nobody sits at a terminal.
+            let ssh = format!("--rsh=ssh -o BatchMode=yes -o ConnectTimeout={CONNECT_SECONDS}");
+            vec!["--secluded-args".into(), ssh.into()]
+        }
+        Reach::Daemon => {
+            let mut words =
+                vec![format!("--port={}", target.port).into(), format!("--contimeout={CONNECT_SECONDS}").into()];
+            if let SourceAuth::Password { file, .. } = &target.auth {
+                let mut word = OsString::from("--password-file=");
+                word.push(file);
+                words.push(word);
+            }
+            words
+        }
+    }
+}
+
+fn destination(target: &Target) -> OsString {
+    let user = match &target.auth {
+        SourceAuth::Password { user, .. } => format!("{user}@"),
+        SourceAuth::Key => String::new(),
+    };
+    let host = if target.host.contains(':') { format!("[{}]", target.host) } else { target.host.clone() };
+    let between = match target.reach {
+        Reach::Daemon => "::",
+        Reach::Ssh => ":",
+    };
+    format!("{user}{host}{between}{}/", target.set).into()
+}
+
+/// `paths` as `--files-from` reads them; what stands at a path never looks like a comment or an option.
+pub(super) fn list<'a>(paths: impl IntoIterator<Item = &'a RelPath>) -> Vec<u8> {
+    let mut list = Vec::new();
+    let (mut root, mut others) = (false, false);
+    let mut add = |name: &[u8]| [b"./", name, b"\0"].into_iter().for_each(|part| list.extend_from_slice(part));
+    for path in paths {
+        if path.is_root() {
+            root = true;
+        } else {
+            others = true;
+            add(path.as_bytes());
+        }
+    }
+    // The directory above the first `./` goes along with whatever is named.
+    if root && !others {
+        add(NO_NAME);
+    }
+    list
+}
+
+/// Words as they stand in a log.
+pub(super) fn shown(words: &[OsString]) -> String {
+    let words: Vec<String> =
+        words.iter().map(|word| String::from_utf8_lossy(&word.clone().into_vec()).into_owned()).collect();
+    words.join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Transport;
+
+    fn target(reach: Reach) -> Target {
+        Target {
+            host: "fe80::1".to_owned(),
+            port: 874,
+            set: "web site".to_owned(),
+            auth: SourceAuth::Password { user: "u".to_owned(), file: "/etc/rsync.pass".into() },
+            transport: Transport::Rsync,
+            reach,
+        }
+    }
+
+    fn words(run: Run, dry: bool, reach: Reach) -> String {
+        shown(&args(run, dry, &SetOptions::default(), Path::new("/s"), &target(reach)))
+    }
+
+    #[test]
+    fn every_run_has_its_words() {
+        let runs = [
+            words(Run::Probe, false, Reach::Daemon),
+            words(Run::Compare { deletes: true, by: By::Time }, true, Reach::Daemon),
+            words(Run::Put { by: By::Content, force: true }, false, Reach::Ssh),
+            words(Run::Remove { recursive: false }, false, Reach::Daemon),
+        ];
+        insta::assert_snapshot!(runs.join("\n"));
+    }
+
+    #[test]
+    fn what_is_not_kept_is_not_asked_for() {
+        let options = SetOptions {
+            attrs: Attrs::HARD_LINKS,
+            symlinks: false,
+            specials: false,
+            numeric_ids: true,
+            ..SetOptions::default()
+        };
+        assert_eq!(kept(&options), ["--hard-links", "--numeric-ids"]);
+    }
+
+    #[test]
+    fn a_name_is_neither_a_comment_nor_an_option_nor_two() {
+        let path = |name: &[u8]| RelPath::parse(name).expect("valid");
+        let paths = [path(b"#a"), path(b"-b"), path(b"c\n;d"), RelPath::root()];
+        assert_eq!(list(&paths), b"./#a\0./-b\0./c\n;d\0");
+        assert_eq!(list(&[RelPath::root()]), [b"./", NO_NAME, b"\0"].concat());
+        assert_eq!(list(&[]), b"");
+    }
+}

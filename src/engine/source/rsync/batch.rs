@@ -1,0 +1,211 @@
+//! What a change set becomes for rsync: lists of names, in the order in which they have to go.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::model::{Attrs, Base, Entry, Node, RelPath};
+
+/// The names of a change set, by what is to be done with them.
+#[derive(Debug, Default, Eq, PartialEq)]
+pub(super) struct Batch {
+    /// What goes, each list before the next: what is in a directory before the directory.
+    pub(super) removals: Vec<Vec<RelPath>>,
+    /// Whether a directory goes with all that is in it.
+    pub(super) recursive: bool,
+    /// What size and time show to be unlike where it is.
+    pub(super) quick: Vec<RelPath>,
+    /// What may be unlike in nothing but content.
+    pub(super) by_content: Vec<RelPath>,
+}
+
+/// A name of a change set.
+#[derive(Clone, Debug)]
+pub(super) struct Name {
+    /// What the peer holds there, as far as it is known.
+    pub(super) base: Base,
+    /// What is here.
+    pub(super) now: Option<Entry>,
+}
+
+/// Orders `names`. `protects` says that the filter leaves something alone that may stand on the
+/// peer anywhere: then no directory goes but an empty one. `is_dir` says what of the set is a
+/// directory: those that lose something are put after it, for their times.
+pub(super) fn order(
+    names: &BTreeMap<RelPath, Name>,
+    attrs: Attrs,
+    protects: bool,
+    deletes: bool,
+    is_dir: impl Fn(&RelPath) -> bool,
+) -> Batch {
+    let goes = |name: &Name| deletes && name.now.is_none() && name.base != Base::Known(None);
+    let gone: BTreeSet<&RelPath> = names.iter().filter(|(_, name)| goes(name)).map(|(path, _)| path).collect();
+    let mut batch = Batch { recursive: !protects, ..Batch::default() };
+    batch.removals = if protects { by_height(&gone) } else { tops(&gone, names) };
+    let mut puts = BTreeSet::new();
+    let mut doubtful = BTreeSet::new();
+    for (path, name) in names {
+        let Some(now) = &name.now else { continue };
+        let of =
+            if attrs.has(Attrs::MTIME) && !content_may_differ(&name.base, now) { &mut puts } else { &mut doubtful };
+        of.insert(path.clone());
+        // A link is made to another name that travels with it, and costs nothing where that is equal.
+        of.extend(now.link.clone().filter(|_| attrs.has(Attrs::HARD_LINKS)));
+    }
+    let losing = gone.iter().filter_map(|path| path.parent()).filter(|dir| is_dir(dir));
+    puts.extend(losing.filter(|dir| !names.contains_key(dir)));
+    if attrs.has(Attrs::HARD_LINKS) && !doubtful.is_empty() {
+        // Names of one file must not part.
+        doubtful.append(&mut puts);
+    }
+    puts.retain(|path| !doubtful.contains(path));
+    (batch.quick, batch.by_content) = (puts.into_iter().collect(), doubtful.into_iter().collect());
+    batch
+}
+
+/// Whether content may differ where size and time do not.
+fn content_may_differ(base: &Base, now: &Entry) -> bool {
+    let Node::File { size, hash } = &now.node else { return false };
+    match base {
+        Base::Unknown => true,
+        Base::Known(None) => false,
+        Base::Known(Some(held)) => match &held.node {
+            Node::File { size: before, .. } if before != size => false,
+            _ if held.meta.mtime != now.meta.mtime => false,
+            Node::File { hash: before, .. } => hash.is_none() || before != hash,
+            _ => false,
+        },
+    }
+}
+
+/// What goes at the top, and takes what is below along. What stood below a directory that is a
+/// file now goes when that file comes.
+fn tops(gone: &BTreeSet<&RelPath>, names: &BTreeMap<RelPath, Name>) -> Vec<Vec<RelPath>> {
+    let replaced = |dir: &RelPath| names.get(dir).and_then(|name| name.now.as_ref()).is_some_and(|now| !now.is_dir());
+    let covered = |path: &&&RelPath| path.ancestors().skip(1).any(|dir| gone.contains(&dir) || replaced(&dir));
+    let tops: Vec<RelPath> = gone.iter().filter(|path| !covered(path)).map(|path| (*path).clone()).collect();
+    if tops.is_empty() { Vec::new() } else { vec![tops] }
+}
+
+/// What goes, in lists of equal height: 0 for what holds nothing else that goes.
+fn by_height(gone: &BTreeSet<&RelPath>) -> Vec<Vec<RelPath>> {
+    let mut heights: BTreeMap<RelPath, usize> = gone.iter().map(|path| ((*path).clone(), 0)).collect();
+    for path in gone {
+        for (above, dir) in path.ancestors().skip(1).enumerate() {
+            if let Some(height) = heights.get_mut(&dir) {
+                *height = (*height).max(above + 1);
+            }
+        }
+    }
+    let mut lists: BTreeMap<usize, Vec<RelPath>> = BTreeMap::new();
+    for (path, height) in heights {
+        lists.entry(height).or_default().push(path);
+    }
+    lists.into_values().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::model::{Digest, Meta, Timestamp};
+
+    fn path(s: &str) -> RelPath {
+        if s == "." { RelPath::root() } else { RelPath::parse(s.as_bytes()).expect("valid") }
+    }
+
+    fn entry(node: Node, secs: i64) -> Entry {
+        let meta = Meta { mtime: Timestamp { secs, nanos: 0 }, ..Meta::default() };
+        Entry { node, meta, xattrs: Vec::new(), link: None }
+    }
+
+    fn file(size: u64, hash: Option<u8>, secs: i64) -> Entry {
+        entry(Node::File { size, hash: hash.map(|seed| Digest::of(&[seed])) }, secs)
+    }
+
+    fn batch(names: &[(&str, Base, Option<Entry>)], protects: bool, deletes: bool) -> Batch {
+        let names = names.iter().map(|(p, base, now)| (path(p), Name { base: base.clone(), now: now.clone() }));
+        order(&names.collect(), Attrs::ARCHIVE, protects, deletes, |dir| dir.is_root() || *dir == path("d"))
+    }
+
+    fn texts(paths: &[RelPath]) -> Vec<String> {
+        paths.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn what_is_in_a_directory_goes_before_it_or_with_it() {
+        let held = || Base::Known(Some(file(1, None, 1)));
+        let names = [
+            ("d/gone", Base::Unknown, None),
+            ("d/gone-x", held(), None),
+            ("d/gone/a", held(), None),
+            ("d/gone/s", held(), None),
+            ("d/gone/s/f", held(), None),
+            ("never", Base::Known(None), None),
+        ];
+        let careful = batch(&names, true, true);
+        let lists: Vec<_> = careful.removals.iter().map(|list| texts(list)).collect();
+        assert_eq!(lists, [vec!["d/gone-x", "d/gone/a", "d/gone/s/f"], vec!["d/gone/s"], vec!["d/gone"]]);
+        assert!(!careful.recursive);
+        assert_eq!(texts(&careful.quick), ["d"], "what lost something gets its time back");
+        let whole = batch(&names, false, true);
+        assert_eq!(whole.removals.iter().map(|list| texts(list)).collect::<Vec<_>>(), [["d/gone", "d/gone-x"]]);
+        assert!(whole.recursive);
+        assert_eq!(batch(&names, false, false), Batch { recursive: true, ..Batch::default() });
+    }
+
+    #[test]
+    fn what_a_file_replaces_goes_when_that_comes() {
+        let names = [("d", Base::Unknown, Some(file(1, None, 1))), ("d/x", Base::Unknown, None)];
+        assert_eq!(batch(&names, false, true).removals, Vec::<Vec<RelPath>>::new());
+        assert_eq!(batch(&names, true, true).removals, [[path("d/x")]]);
+    }
+
+    #[test]
+    fn only_where_size_and_time_may_lie_is_content_compared() {
+        let known = |entry| Base::Known(Some(entry));
+        let cases = [
+            (Base::Unknown, file(1, None, 1), true),
+            (Base::Known(None), file(1, None, 1), false),
+            (known(file(1, Some(1), 1)), file(2, None, 1), false),
+            (known(file(1, Some(1), 1)), file(1, None, 2), false),
+            (known(file(1, Some(1), 1)), file(1, None, 1), true),
+            (known(file(1, Some(1), 1)), file(1, Some(1), 1), false),
+            (known(entry(Node::Dir, 1)), file(1, None, 1), false),
+            (Base::Unknown, entry(Node::Dir, 1), false),
+        ];
+        for (base, now, doubtful) in cases {
+            assert_eq!(content_may_differ(&base, &now), doubtful, "{base:?} {now:?}");
+        }
+    }
+
+    #[test]
+    fn names_of_one_file_travel_together() {
+        let linked = Entry { link: Some(path("a")), ..file(1, None, 1) };
+        let names = BTreeMap::from([
+            (path("b"), Name { base: Base::Known(None), now: Some(linked) }),
+            (path("c"), Name { base: Base::Unknown, now: Some(file(1, None, 1)) }),
+        ]);
+        let attrs = Attrs::ARCHIVE.with(Attrs::HARD_LINKS);
+        let batch = order(&names, attrs, false, true, |_| true);
+        assert_eq!((texts(&batch.by_content), batch.quick.len()), (vec!["a".into(), "b".into(), "c".into()], 0));
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_goes_twice_or_after_what_it_is_in(
+            gone in prop::collection::btree_set("[ab]{1,2}(/[ab]{1,2}){0,3}", 1..12)
+        ) {
+            let names: Vec<_> = gone.iter().map(|name| (name.as_str(), Base::Unknown, None)).collect();
+            let removals = batch(&names, true, true).removals;
+            let flat: Vec<&RelPath> = removals.iter().flatten().collect();
+            prop_assert_eq!(flat.len(), gone.len());
+            for (at, list) in removals.iter().enumerate() {
+                let earlier = removals.iter().take(at + 1).flatten();
+                for dir in earlier {
+                    let later = removals.iter().skip(at + 1).flatten().chain(list);
+                    prop_assert!(!later.into_iter().any(|path| path.is_below(dir) && list.contains(dir)));
+                }
+            }
+        }
+    }
+}

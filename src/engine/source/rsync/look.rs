@@ -1,0 +1,156 @@
+//! Whether a set is served where rsync carries it, and where the tree there differs.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use tokio::time::timeout;
+
+use super::args::{By, Run};
+use super::complaint::{self, Failure};
+use super::itemize::{Change, Item};
+use super::{Route, Said};
+use crate::config::SetOptions;
+use crate::engine::Found;
+use crate::engine::source::Difference;
+use crate::engine::source::set::SourceSet;
+use crate::model::{Attrs, Entry, Kind, Manifest, Meta, Node, RelPath};
+use crate::observe::Unit;
+
+/// How long the answer may take whether a set is served: less than a channel waits for it.
+const PROBE_LIMIT: Duration = Duration::from_secs(18);
+
+/// So many files, all of the same size with another time, are the sign of an rsync that cannot
+/// compare parts of a second.
+const TELLING: usize = 16;
+
+/// Some files were not transferred, or vanished: the rest of what was said holds.
+const PARTIAL: [i32; 2] = [23, 24];
+
+/// Whether the set is served there and may be written.
+///
+/// # Errors
+/// Why not.
+pub(in crate::engine::source) async fn probe(route: &Route<'_>) -> Result<(), Failure> {
+    let run = route.run(Run::Probe, true, Vec::new());
+    let seconds = PROBE_LIMIT.as_secs();
+    let late = || Failure { reached: false, cause: format!("rsync has no answer from there within {seconds} s") };
+    let said = timeout(PROBE_LIMIT, run).await.map_err(|_| late())??;
+    match said.ended.code {
+        Some(0) => Ok(()),
+        code => Err(complaint::failure(code, &said.ended.stderr)),
+    }
+}
+
+/// Every path at which the tree there differs by size, time and attributes.
+///
+/// # Errors
+/// [`Failure`].
+pub(in crate::engine::source) async fn compare(route: &Route<'_>) -> Result<Vec<Difference>, Failure> {
+    let items = look(route, by_time(&route.set.config.options)).await?;
+    let index = route.set.index.lock();
+    let differs = |item: Item| (item.path, (item.change == Change::Deleted).then(|| held(item.is_dir)));
+    Ok(counted(route.set, index.manifest(), items).into_iter().map(differs).collect())
+}
+
+/// Every path at which the tree there differs by content and attributes, and how.
+///
+/// # Errors
+/// [`Failure`].
+pub(in crate::engine::source) async fn verify(route: &Route<'_>) -> Result<Vec<Found>, Failure> {
+    let items = look(route, By::Content).await?;
+    let index = route.set.index.lock();
+    let found = |item: Item| Found { what: item.change.describe(), path: item.path };
+    Ok(counted(route.set, index.manifest(), items).into_iter().map(found).collect())
+}
+
+/// How files are compared where content is not read: time tells nothing where it does not travel.
+pub(super) fn by_time(options: &SetOptions) -> By {
+    if options.attrs.has(Attrs::MTIME) { By::Time } else { By::Content }
+}
+
+async fn look(route: &Route<'_>, by: By) -> Result<Vec<Item>, Failure> {
+    let _progress =
+        route.set.monitor.task(format!("{}: comparing with {}", route.set.config.name, route.target), Unit::Entries);
+    let said = listed(route, by).await?;
+    let files = {
+        let index = route.set.index.lock();
+        index.manifest().iter().filter(|(_, record)| record.entry.kind() == Kind::File).count()
+    };
+    if by != By::Time || !cannot_tell(&said.items, files) {
+        return Ok(said.items);
+    }
+    tracing::warn!(
+        set = route.set.config.name, peer = %route.target,
+        "the rsync there seems to be older than 3.1.3: times are compared in whole seconds"
+    );
+    Ok(listed(route, By::WholeSeconds).await?.items)
+}
+
+async fn listed(route: &Route<'_>, by: By) -> Result<Said, Failure> {
+    let deletes = route.set.deletes();
+    let said = route.run(Run::Compare { deletes, by }, true, Vec::new()).await?;
+    match said.ended.code {
+        Some(0) => Ok(said),
+        Some(code) if PARTIAL.contains(&code) => {
+            let failure = complaint::failure(Some(code), &said.ended.stderr);
+            tracing::warn!(set = route.set.config.name, peer = %route.target, "not all could be compared: {failure}");
+            Ok(said)
+        }
+        code => Err(complaint::failure(code, &said.ended.stderr)),
+    }
+}
+
+/// Whether every one of so many `files` that is there too seems to have another time and no other size.
+fn cannot_tell(items: &[Item], files: usize) -> bool {
+    let time_alone = items.iter().filter(|item| item.change.is_time_alone()).count();
+    let created = items.iter().filter(|item| item.change == Change::Created && !item.is_dir).count();
+    time_alone >= TELLING && time_alone + created >= files
+}
+
+/// The items that count: not what the filter leaves alone, nor directories that hold such; nor what
+/// came or went here since the last look, of which an event tells.
+fn counted(set: &SourceSet, manifest: &Manifest, items: Vec<Item>) -> Vec<Item> {
+    let excluded = |item: &Item| set.filter.excludes(&item.path, item.is_dir);
+    let sheltering: BTreeSet<RelPath> = items
+        .iter()
+        .filter(|item| item.change == Change::Deleted && excluded(item))
+        .flat_map(|item| item.path.ancestors().skip(1))
+        .collect();
+    let counts = |item: &Item| {
+        let here = manifest.get(&item.path).is_some();
+        let deleted = item.change == Change::Deleted;
+        !excluded(item) && here != deleted && !(deleted && sheltering.contains(&item.path))
+    };
+    items.into_iter().filter(counts).collect()
+}
+
+/// What stands for a thing of which no more is known than that it is there.
+fn held(is_dir: bool) -> Entry {
+    let node = if is_dir { Node::Dir } else { Node::File { size: 0, hash: None } };
+    Entry { node, meta: Meta::default(), xattrs: Vec::new(), link: None }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn item(name: &str, change: Change) -> Item {
+        Item { path: RelPath::parse(name.as_bytes()).expect("valid"), is_dir: false, change }
+    }
+
+    fn unlike(columns: &[u8]) -> Change {
+        Change::Unlike { file: true, columns: columns.to_vec() }
+    }
+
+    #[test]
+    fn times_that_all_differ_at_equal_sizes_are_not_believed() {
+        let mut items: Vec<Item> = (0..20).map(|n| item(&format!("f{n}"), unlike(b"t"))).collect();
+        assert!(cannot_tell(&items, 20));
+        assert!(!cannot_tell(&items, 21), "one is equal, so that times can be compared");
+        assert!(!cannot_tell(items.get(..10).unwrap_or_default(), 10), "too few to tell");
+        items.push(item("new", Change::Created));
+        assert!(cannot_tell(&items, 21));
+        items.iter_mut().for_each(|item| item.change = unlike(b"st"));
+        assert!(!cannot_tell(&items, 21));
+    }
+}

@@ -1,0 +1,168 @@
+//! One change set by rsync: removals, then what is put, then a look at what did not come about.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::Arc;
+
+use super::args::{By, Run, list};
+use super::batch::{self, Batch, Name};
+use super::complaint::{self, Complaints, Failure};
+use super::look::by_time;
+use super::{Route, Said};
+use crate::engine::source::send::{Outcome, Planned, SendError, Settled};
+use crate::engine::source::set::SourceSet;
+use crate::model::{Base, Entry, Generation, RelPath};
+use crate::session::Sending;
+use crate::store::Writer;
+use crate::wire::{Ack, Failed};
+
+/// Sends what `sending` names.
+///
+/// What travels is the tree as it is by then, which may be newer than the index: whatever changed
+/// meanwhile is dirty, and goes again.
+///
+/// # Errors
+/// [`SendError`]: nothing is known about what became of the change set then.
+pub(in crate::engine::source) async fn send(
+    set: &Arc<SourceSet>,
+    route: &Route<'_>,
+    writer: &Arc<Writer>,
+    sending: Sending,
+) -> Result<(Outcome, Vec<Settled>), SendError> {
+    let generation = Generation { epoch: sending.epoch, number: sending.number, root: None };
+    let (planned, batch) = {
+        let set = set.clone();
+        set.pool.clone().run(move || planned(&set, sending)).await?
+    };
+    route.target.channel().handle_planned(&planned.plan);
+    let mut settled = planned.settled;
+    if planned.plan.steps.is_empty() {
+        return Ok((Outcome::Empty, settled.into_values().collect()));
+    }
+    unsave(route, writer).await;
+    let mut failed = BTreeMap::new();
+    for names in &batch.removals {
+        remove(route, names, batch.recursive, &mut failed).await?;
+    }
+    let force = batch.recursive;
+    let mut unread = BTreeMap::new();
+    let by = by_time(&set.config.options);
+    put(route, &batch.quick, Run::Put { by, force }, &mut failed, &mut unread).await?;
+    put(route, &batch.by_content, Run::Put { by: By::Content, force }, &mut failed, &mut unread).await?;
+    settled.extend(unread.into_iter().map(|(path, cause)| (path.clone(), Settled::Unsendable(path, cause))));
+    let failed = failed.into_iter().map(|(path, cause)| Failed { path, cause }).collect();
+    let ack = Ack { generation, failed, deletions_held: 0, root_matches: None };
+    Ok((Outcome::Acknowledged(ack), settled.into_values().collect()))
+}
+
+/// The plan, in which nothing is renamed: rsync knows no renames, and needs no base.
+fn planned(set: &SourceSet, mut sending: Sending) -> (Planned, Batch) {
+    let mut names: BTreeMap<RelPath, Name> = {
+        let index = set.index.lock();
+        let now = |path: &RelPath| index.manifest().entry(path).cloned();
+        sending.names.iter().map(|(p, base)| (p.clone(), Name { base: base.clone(), now: now(p) })).collect()
+    };
+    sending.moves.clear();
+    sending.names.values_mut().filter(|base| **base != Base::Known(None)).for_each(|base| *base = Base::Unknown);
+    let planned = Planned::make(set, sending);
+    // What became of names that are withheld is said nowhere: they wait.
+    names.retain(|path, _| planned.settled.contains_key(path));
+    let (deletes, attrs) = (set.deletes(), set.config.options.attrs);
+    let index = set.index.lock();
+    let is_dir = |path: &RelPath| index.manifest().entry(path).is_some_and(Entry::is_dir);
+    let batch = batch::order(&names, attrs, set.filter.has_excludes(), deletes, is_dir);
+    drop(index);
+    (planned, batch)
+}
+
+/// From now on the peer holds what no generation in the store speaks of: after a crash both trees
+/// are compared, since rsync cannot say what was live last.
+async fn unsave(route: &Route<'_>, writer: &Arc<Writer>) {
+    let Some(write) = route.target.unsave_generation() else { return };
+    writer.send([write]);
+    let writer = writer.clone();
+    // That it cannot be written is in status, and a restart then compares anyway.
+    let _ = tokio::task::spawn_blocking(move || writer.flush()).await;
+}
+
+/// Removes `names` there, of which none is in another unless all go `recursive`ly. What is asked
+/// for is an empty directory with those names missing: nothing can come instead of going.
+async fn remove(
+    route: &Route<'_>,
+    names: &[RelPath],
+    recursive: bool,
+    failed: &mut BTreeMap<RelPath, String>,
+) -> Result<(), SendError> {
+    let empty = tempfile::tempdir().map_err(|e| Failure::here(format!("cannot make an empty directory: {e}")))?;
+    let run = Run::Remove { recursive };
+    let said = route.run_from(empty.path(), run, false, list(names)).await?;
+    // That the directories above them are missing here, too, is no news.
+    if matches!(said.ended.code, Some(0 | 24)) {
+        return Ok(());
+    }
+    let complaints = partial(&said, empty.path(), names, recursive)?;
+    let left = route.run_from(empty.path(), run, true, list(names)).await?;
+    let still: BTreeSet<RelPath> = left.items.into_iter().map(|item| item.path).collect();
+    for path in names.iter().filter(|path| still.iter().any(|left| left.is_within(path))) {
+        failed.insert(path.clone(), cause_for(&complaints, path));
+    }
+    Ok(())
+}
+
+/// Makes `names` there as they are here.
+async fn put(
+    route: &Route<'_>,
+    names: &[RelPath],
+    run: Run,
+    failed: &mut BTreeMap<RelPath, String>,
+    unread: &mut BTreeMap<RelPath, String>,
+) -> Result<(), SendError> {
+    if names.is_empty() {
+        return Ok(());
+    }
+    let said = route.run(run, false, list(names)).await?;
+    if said.ended.code == Some(0) {
+        return Ok(());
+    }
+    let source = &route.set.config.path;
+    let mut complaints = partial(&said, source, names, false)?;
+    let left = route.run(run, true, list(names)).await?;
+    let listed: BTreeSet<&RelPath> = names.iter().collect();
+    for path in left.items.into_iter().map(|item| item.path).filter(|path| listed.contains(path)) {
+        match complaints.here.remove(&path) {
+            Some(cause) => _ = unread.insert(path, cause),
+            None => _ = failed.insert(path.clone(), cause_for(&complaints, &path)),
+        }
+    }
+    Ok(())
+}
+
+/// What a run complains of that did a part of its work.
+///
+/// # Errors
+/// It did none of it, or nobody knows which.
+fn partial(said: &Said, source: &Path, names: &[RelPath], below: bool) -> Result<Complaints, Failure> {
+    match said.ended.code {
+        Some(0 | 23 | 24) => {
+            let known: BTreeSet<&RelPath> = names.iter().collect();
+            let is_known =
+                |path: &RelPath| known.contains(path) || (below && path.ancestors().any(|p| known.contains(&p)));
+            let mut complaints = complaint::of_names(&said.ended.stderr, source, is_known);
+            for path in &said.not_empty {
+                complaints.there.entry(path.clone()).or_insert_with(|| "the directory is not empty there".to_owned());
+            }
+            Ok(complaints)
+        }
+        code => Err(complaint::failure(code, &said.ended.stderr)),
+    }
+}
+
+/// What is known of why `path` did not come about: a complaint of itself, of what is in it or above
+/// it, or else any.
+fn cause_for(complaints: &Complaints, path: &RelPath) -> String {
+    let there = &complaints.there;
+    let near = || there.iter().find(|(other, _)| other.is_below(path) || path.is_below(other)).map(|(_, cause)| cause);
+    let any = || complaints.other.as_ref().or_else(|| there.values().next());
+    let cause = there.get(path).or_else(near).or_else(any).cloned();
+    cause.unwrap_or_else(|| "rsync did not transfer it, and did not say why".to_owned())
+}
