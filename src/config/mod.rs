@@ -30,8 +30,8 @@ pub use check::check_local;
 pub use error::ConfigError;
 pub use load::{Loaded, load_peer, load_source};
 pub use model::{
-    Coalesce, Compression, Config, DeletePolicy, FailLog, HostPattern, NodeConfig, Owner, ReplicaAuth, ReplicaSet,
-    SetOptions, SourceAuth, SourceSet, Target, Tuning,
+    Coalesce, Compare, Compression, Config, DeletePolicy, Events, FailLog, HostPattern, NodeConfig, Owner, ReplicaAuth,
+    ReplicaSet, SetOptions, SourceAuth, SourceSet, Target, Tuning,
 };
 pub use overrides::{OVERRIDES, Override};
 

@@ -443,6 +443,7 @@ impl Task {
         let (link, set, tx, on) = (up.link.clone(), set.clone(), self.tx.clone(), self.number);
         let channel = u32::try_from(number).unwrap_or(u32::MAX);
         tokio::spawn(async move {
+            set.look_before_compare().await;
             let epoch = set.epoch();
             let result = compare::compare(&set, &link, channel, epoch).await;
             let _ = tx.send(Event::Compared(on, number, result));
@@ -455,10 +456,20 @@ impl Task {
         match result {
             Ok(differences) => {
                 let entries = set.index.lock().manifest().len();
-                tracing::info!(set = set.config.name, peer = %target, entries, differ = differences.len(), "compared");
+                let left = |(path, theirs): &Difference| set.compare_leaves(path, theirs.as_ref());
+                let (left, mut differences): (Vec<_>, Vec<_>) = differences.into_iter().partition(left);
+                // What an event told of travels all the same.
+                let (owed, left): (Vec<_>, Vec<_>) = {
+                    let channel = target.channel();
+                    left.into_iter().partition(|(path, _)| channel.owes(path))
+                };
+                differences.extend(owed);
+                let (differ, alone) = (differences.len(), left.len());
+                tracing::info!(set = set.config.name, peer = %target, entries, differ, alone, "compared");
                 set.guard_compare(&differences);
                 let mut channel = target.channel();
                 channel.handle_compared(now, differences);
+                channel.leave_alone(left.into_iter().map(|(path, _)| path));
                 target.note_failed(&channel, &[]).tell(&set.config.name, target);
             }
             Err(CompareError::Link(e)) => self.broken(now, set, &e),
