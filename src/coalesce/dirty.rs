@@ -9,8 +9,10 @@ use crate::model::RelPath;
 pub enum What {
     /// A directory was made, or a regular file that its maker may still write to.
     Created,
-    /// It is there and need not be closed by anybody: a link, a special file, or seen by a scan.
+    /// It is there and need not be closed by anybody: it was seen by a scan, or came with its content.
     Found,
+    /// A link or a special file was made, which nobody writes.
+    Linked,
     /// Content was written or cut.
     Modified,
     /// A file that was open for writing was closed.
@@ -35,7 +37,7 @@ impl What {
     /// Whether the name may have been free before and is taken afterwards.
     #[must_use]
     pub fn is_arrival(self) -> bool {
-        matches!(self, Self::Created | Self::Found | Self::MovedTo)
+        matches!(self, Self::Created | Self::Found | Self::Linked | Self::MovedTo)
     }
 }
 

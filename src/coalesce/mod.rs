@@ -16,6 +16,7 @@
 //!
 //! and nothing longer than `bound` from its first event.
 
+mod admission;
 mod dirty;
 mod pending;
 
@@ -23,6 +24,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Bound;
 use std::time::Instant;
 
+pub use admission::Admission;
 pub use dirty::{Batch, Dirty, Scope, What};
 use pending::Pending;
 

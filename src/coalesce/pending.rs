@@ -89,7 +89,7 @@ impl Pending {
             // An unlinked file that is still open goes on raising events under its dead name, and
             // chmod(2) does not end a write.
             (What::Modified | What::Closed | What::Attrib, Some(p)) if p.state == State::Gone => (p.state, p.due),
-            (What::Attrib | What::Found, Some(p)) if p.state == State::Open => (p.state, p.due),
+            (What::Attrib | What::Found | What::Linked, Some(p)) if p.state == State::Open => (p.state, p.due),
             (What::Removed, _) => (State::Gone, now + rules.gone),
             (What::MovedFrom, _) => (State::Gone, now + if event.is_dir { rules.settle } else { rules.gone }),
             (What::Modified, _) => (State::Open, now + rules.open_quiet),
@@ -97,7 +97,7 @@ impl Pending {
             // Made anew: what it held is being put back.
             (What::Created, _) if was == Some(State::Gone) => (State::Whole, now + rules.gone),
             // Were it open, an event of its writing would follow at once.
-            (What::Found, _) if !event.is_dir => (State::Whole, settled.max(now + 2 * rules.settle)),
+            (What::Found | What::Linked, _) if !event.is_dir => (State::Whole, settled.max(now + 2 * rules.settle)),
             _ => (State::Whole, settled.max(now)),
         }
     }

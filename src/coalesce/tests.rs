@@ -304,6 +304,7 @@ fn step() -> impl Strategy<Value = Step> {
     let what = prop::sample::select(vec![
         What::Created,
         What::Found,
+        What::Linked,
         What::Modified,
         What::Closed,
         What::Attrib,

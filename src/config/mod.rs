@@ -31,8 +31,8 @@ pub use check::check_local;
 pub use error::ConfigError;
 pub use load::{Loaded, load_peer, load_source};
 pub use model::{
-    Coalesce, Compression, Config, DeletePolicy, FailLog, HostPattern, NodeConfig, Owner, Reach, ReplicaAuth,
-    ReplicaSet, SetOptions, SourceAuth, SourceSet, Target, Transport, Tuning, XferExec,
+    Coalesce, Compare, Compression, Config, DeletePolicy, Events, FailLog, HostPattern, NodeConfig, Owner, Reach,
+    ReplicaAuth, ReplicaSet, SetOptions, SourceAuth, SourceSet, Target, Transport, Tuning, XferExec,
 };
 pub use overrides::{OVERRIDES, Override};
 

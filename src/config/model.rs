@@ -47,6 +47,10 @@ pub struct SourceSet {
     pub options: SetOptions,
     /// When changes are sent.
     pub coalesce: Coalesce,
+    /// Which events are changes that are sent.
+    pub events: Events,
+    /// Full compares by the clock, and what compares leave alone.
+    pub compare: Compare,
     /// Paths that match are neither sent nor removed: regular expressions in sersync's dialect.
     pub exclude_regex: Vec<String>,
     /// The same as globs over the path below the root.
@@ -213,6 +217,48 @@ impl Default for Coalesce {
             bound: Duration::from_secs(2),
         }
     }
+}
+
+/// Which kinds of events mark a name dirty: sersync2's `<inotify>`. What is left out travels with
+/// the next full compare. Changes of attributes, links, special files and removals always do.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Events {
+    /// A file was made.
+    pub create_file: bool,
+    /// A directory was made.
+    pub create_folder: bool,
+    /// A file was closed by its writer.
+    pub close_write: bool,
+    /// A file was written, and may still be open.
+    pub modify: bool,
+    /// A name was moved away.
+    pub move_from: bool,
+    /// A name was moved here.
+    pub move_to: bool,
+}
+
+impl Default for Events {
+    fn default() -> Self {
+        Self { create_file: true, create_folder: true, close_write: true, modify: true, move_from: true, move_to: true }
+    }
+}
+
+impl Events {
+    /// Whether there are changes that no event makes travel. Where a file's close counts, its
+    /// creation and its writing add nothing.
+    #[must_use]
+    pub fn leave_something_out(&self) -> bool {
+        !(self.close_write && self.create_folder && self.move_from && self.move_to)
+    }
+}
+
+/// Full compares with every target: sersync2's `crontab`.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Compare {
+    /// How often, counted from the start of the process; none for only when a peer connects.
+    pub every: Option<Duration>,
+    /// rsync's globs: what no compare sends or removes; an event does all the same.
+    pub exclude: Vec<String>,
 }
 
 /// One tree that this node receives.

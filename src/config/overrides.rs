@@ -87,6 +87,22 @@ pub const OVERRIDES: &[Override] = &[
         config.replicas.iter_mut().for_each(|set| set.delete = policy);
         options(config, policy, |options, policy| options.delete = policy)
     }),
+    key("compare.every", "DURATION", SOURCE, "compare the whole tree with every target so often", |config, value| {
+        let every = positive(duration(value)?)?;
+        config.sources.iter_mut().for_each(|set| set.compare.every = Some(every));
+        Ok(())
+    }),
+    key(
+        "compare.exclude",
+        "GLOB",
+        SOURCE,
+        "leave these paths to events; may be given several times",
+        |config, value| {
+            Filter::new(&[], &[value.to_owned()]).map_err(|error| error.to_string())?;
+            config.sources.iter_mut().for_each(|set| set.compare.exclude.push(value.to_owned()));
+            Ok(())
+        },
+    ),
     key("coalesce.quiet", "DURATION", SOURCE, "wait for so long a silence before sending", |config, value| {
         coalesce(config, duration(value)?, |coalesce, time| coalesce.quiet = time)
     }),

@@ -6,16 +6,20 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use syncd_compat::Spanned;
-use syncd_compat::confxml::{Auth, ConfXml, LocalPath, Remote, Sersync, Switch};
+use syncd_compat::confxml::{Auth, ConfXml, Crontab, Inotify, LocalPath, Remote, Sersync, Switch};
 
 use super::load::Context;
 use super::overrides::MAX_RETRY_CEILING;
 use super::rsync::{self, Meaning};
 use super::value::{self, host};
 use super::{
-    Coalesce, Config, DeletePolicy, FailLog, NodeConfig, Reach, SourceAuth, SourceSet, Target, Transport, Tuning,
+    Coalesce, Compare, Config, DeletePolicy, Events, FailLog, NodeConfig, Reach, SourceAuth, SourceSet, Target,
+    Transport, Tuning,
 };
 use crate::filter::Filter;
+
+/// Minutes between full compares where `<crontab>` says nothing that can be read.
+const STOCK_SCHEDULE: u64 = 600;
 
 /// What `conf` means; what is wrong with it goes to the findings.
 pub(super) fn translate(cx: &mut Context<'_>, conf: &ConfXml) -> Config {
@@ -44,15 +48,26 @@ pub(super) fn translate(cx: &mut Context<'_>, conf: &ConfXml) -> Config {
         }
         say_unsupported(cx, block);
         let meaning = rsync::translate(cx, &block.rsync.options, delete);
-        config.sources.extend(sets(cx, block, &meaning, &exclude_regex));
+        let compare = crontab(cx, &block.crontab, !exclude_regex.is_empty());
+        let common = Common { meaning, exclude_regex: &exclude_regex, events: events(&conf.inotify), compare };
+        config.sources.extend(sets(cx, block, &common));
         fail_log(cx, block, &mut config);
     }
     make_unique(&mut config.sources);
     config
 }
 
+/// What all sets of one `<sersync>` share.
+struct Common<'a> {
+    meaning: Meaning,
+    exclude_regex: &'a [String],
+    events: Events,
+    compare: Compare,
+}
+
 /// The sets of one `<sersync>`: one for each `<localpath>`.
-fn sets(cx: &mut Context<'_>, block: &Sersync, meaning: &Meaning, exclude_regex: &[String]) -> Vec<SourceSet> {
+fn sets(cx: &mut Context<'_>, block: &Sersync, common: &Common<'_>) -> Vec<SourceSet> {
+    let meaning = &common.meaning;
     if block.localpath.is_empty() {
         let message = "this `<sersync>` has no `<localpath>`, thus nothing to mirror";
         let help = "write `<localpath watch=\"/DIR\"><remote ip=\"HOST\" name=\"MODULE\"/></localpath>` in it";
@@ -73,7 +88,9 @@ fn sets(cx: &mut Context<'_>, block: &Sersync, meaning: &Meaning, exclude_regex:
             path,
             options: meaning.options.clone(),
             coalesce: Coalesce::default(),
-            exclude_regex: exclude_regex.to_vec(),
+            events: common.events,
+            compare: common.compare.clone(),
+            exclude_regex: common.exclude_regex.to_vec(),
             exclude_glob: meaning.exclude.clone(),
             targets,
         });
@@ -257,10 +274,6 @@ fn say_unsupported(cx: &mut Context<'_>, block: &Sersync) {
         let message = "`<plugin>` is not supported yet: no plugin is run";
         cx.findings.push(source.warning("setting-not-honoured", span, message));
     }
-    if let Switch { on: true, span: Some(span) } = block.crontab.start {
-        let message = "`<crontab>` is not supported yet; the whole tree is compared at each connect, and scanned every 10 minutes";
-        cx.findings.push(source.warning("setting-not-honoured", span, message));
-    }
     if let Some(timeout) = &block.rsync.timeout {
         let message = "`<timeout>` has no meaning: a silent peer is noticed in seconds and retried for ever";
         cx.findings.push(source.note("setting-differs", timeout.span, message));
@@ -280,19 +293,84 @@ fn say_ssh(cx: &mut Context<'_>, block: &Sersync) {
     }
 }
 
-/// Names what an event that is switched off would have kept from being mirrored.
+fn events(inotify: &Inotify) -> Events {
+    Events {
+        create_file: inotify.create_file.on,
+        create_folder: inotify.create_folder.on,
+        close_write: inotify.close_write.on,
+        modify: inotify.modify.on,
+        move_from: inotify.move_from.on,
+        move_to: inotify.move_to.on,
+    }
+}
+
+/// `<crontab>` with its filter, where it is on.
+fn crontab(cx: &mut Context<'_>, crontab: &Crontab, filtered: bool) -> Compare {
+    if !crontab.start.on {
+        return Compare::default();
+    }
+    let filter = &crontab.filter;
+    let mut exclude = Vec::new();
+    for glob in filter.exclude.iter().filter(|_| filter.start.on) {
+        match Filter::new(&[], std::slice::from_ref(&glob.value)) {
+            Ok(_) => {
+                if glob.value.starts_with('^') || glob.value.contains("(.*)") {
+                    let message = format!("`{}` looks like a regular expression, but is a glob of rsync", glob.value);
+                    let help = "write `*.log` for `(.*)\\.log`, and `/dir/` for `^dir/`";
+                    cx.findings.push(cx.source.warning("filter", glob.span, message).help(help));
+                }
+                exclude.push(glob.value.clone());
+            }
+            Err(why) => {
+                let help = "correct or remove it: dropped, compares would send and remove what it names";
+                cx.findings.push(cx.source.error("filter", glob.span, why.to_string()).help(help));
+            }
+        }
+    }
+    if filtered
+        && exclude.is_empty()
+        && let Some(span) = crontab.start.span
+    {
+        let message = "`<crontab>` is on though `<crontabfilter>` excludes nothing: what `<filter>` excludes is left \
+            alone by compares too; sersync2 switched it off";
+        cx.findings.push(cx.source.note("setting-differs", span, message));
+    }
+    Compare { every: Some(schedule(cx, crontab.schedule.as_ref())), exclude }
+}
+
+/// Minutes; what is none counts as 600, as with sersync2.
+fn schedule(cx: &mut Context<'_>, schedule: Option<&Spanned<String>>) -> Duration {
+    let minutes = match schedule.map(|said| (said, said.value.parse::<u64>())) {
+        None => STOCK_SCHEDULE,
+        Some((_, Ok(minutes @ 1..))) => minutes,
+        Some((said, _)) => {
+            let message =
+                format!("`{}` is no number of minutes: taken as {STOCK_SCHEDULE}, as by sersync2", said.value);
+            cx.findings.push(cx.source.warning("xml-number", said.span, message).help("write schedule=\"600\""));
+            STOCK_SCHEDULE
+        }
+    };
+    Duration::from_secs(minutes.saturating_mul(60))
+}
+
+/// Says what the events that are switched off leave to compares.
 fn say_switches(cx: &mut Context<'_>, conf: &ConfXml) {
     let inotify = &conf.inotify;
+    let content = match (inotify.create_file.on, inotify.modify.on) {
+        (_, true) => "a written file travels once it is left alone, closed or not",
+        (true, false) => "a new file travels once it is closed; what is written into it later waits for a full compare",
+        (false, false) => "what is written into files waits for a full compare",
+    };
     let off = [
-        (inotify.create_folder, "createFolder", "new directories are mirrored"),
-        (inotify.close_write, "closeWrite", "written files are mirrored"),
-        (inotify.move_from, "moveFrom", "what is moved away goes on the replicas too"),
-        (inotify.move_to, "moveTo", "what is moved in is mirrored"),
+        (inotify.create_folder, "createFolder", "a new directory and what is in it wait for a full compare"),
+        (inotify.close_write, "closeWrite", content),
+        (inotify.move_from, "moveFrom", "what is moved away stays on the replicas until a full compare"),
+        (inotify.move_to, "moveTo", "what is moved in waits for a full compare"),
     ];
     for (switch, name, effect) in off {
         if let Switch { on: false, span: Some(span) } = switch {
-            let message = format!("`<{name} start=\"false\">` is not honoured yet: {effect}");
-            cx.findings.push(cx.source.warning("setting-not-honoured", span, message));
+            let message = format!("`<{name} start=\"false\">`: {effect}, at the next connection or by `<crontab>`");
+            cx.findings.push(cx.source.note("setting-differs", span, message));
         }
     }
     if let Switch { on: false, span: Some(span) } = inotify.attrib {

@@ -20,6 +20,7 @@ mod source;
 mod speak;
 mod upkeep;
 
+use node::process_start;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 pub use differences::Found;

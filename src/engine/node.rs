@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use syncd_certs::{Identity, IdentityError};
@@ -113,6 +113,12 @@ pub enum StartError {
     },
 }
 
+/// When this process started a node first.
+pub(super) fn process_start() -> Instant {
+    static START: OnceLock<Instant> = OnceLock::new();
+    *START.get_or_init(Instant::now)
+}
+
 /// Starts a node: its state and its key in `dir`. Returns once every source set is
 /// watched and known, and the receiving side listens.
 ///
@@ -120,6 +126,7 @@ pub enum StartError {
 /// [`StartError`].
 pub async fn start(config: Config, dir: &Path) -> Result<Arc<Node>, StartError> {
     memory::bound();
+    process_start();
     let identity = Identity::load_or_create(dir)?;
     let store = Arc::new(Store::open(dir)?);
     let writer = Arc::new(Writer::start(store.clone(), COMMIT_WINDOW)?);
@@ -245,6 +252,8 @@ impl Starting {
         })?;
         let filter = Filter::new(&source.exclude_regex, &source.exclude_glob)
             .map_err(|e| StartError::Filter { set: set.clone(), cause: e.to_string() })?;
+        let uncompared = Filter::new(&[], &source.compare.exclude)
+            .map_err(|e| StartError::Filter { set: set.clone(), cause: e.to_string() })?;
         let pool = Arc::new(Pool::new(&format!("set-{set}"), self.config.tuning.threads)?);
         let known = self.store.load_index(&set)?;
         let resumed = !known.is_empty();
@@ -260,7 +269,7 @@ impl Starting {
                 acked,
                 seed: rand::random(),
             });
-            if !resumed || acked.number == 0 {
+            if !resumed || acked.number == 0 || uncompared.has_excludes() {
                 // What it holds was never known, or nobody remembers: no retry log can tell.
                 channel.request_compare();
             }
@@ -271,7 +280,16 @@ impl Starting {
         // Generations go on where the peers saw them end.
         let number = targets.iter().map(|t| t.channel().acked()).filter(|acked| acked.epoch == epoch);
         let index = Index::new(known, number.map(|acked| acked.number).max().unwrap_or_default());
-        let opened = SourceSet::new(source.clone(), root, filter, pool, targets, epoch, index, self.monitor.clone());
+        let opened = SourceSet::new(
+            source.clone(),
+            root,
+            (filter, uncompared),
+            pool,
+            targets,
+            epoch,
+            index,
+            self.monitor.clone(),
+        );
         Ok((opened, resumed))
     }
 

@@ -231,6 +231,18 @@ impl Channel {
         self.names.touch(path, Name::new(now, self.events, base));
     }
 
+    /// Compares leave these paths alone, at which the peer differs: until an event tells of one, or
+    /// of something below it, what the peer holds there is nobody's business.
+    pub fn leave_alone(&mut self, paths: impl IntoIterator<Item = RelPath>) {
+        self.names.leave_alone(paths);
+    }
+
+    /// Whether the peer is owed `path`.
+    #[must_use]
+    pub fn owes(&self, path: &RelPath) -> bool {
+        self.names.contains(path) || self.flight.as_ref().is_some_and(|flight| flight.names.contains_key(path))
+    }
+
     /// A hint: what was at `from` was seen at `to`.
     pub fn handle_moved(&mut self, from: RelPath, to: RelPath) {
         if self.moves.len() < MAX_MOVES {

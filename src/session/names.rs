@@ -78,6 +78,8 @@ pub(super) struct Names {
     held: BTreeMap<RelPath, Name>,
     /// No later than the first time in `waiting`.
     wake: Option<Instant>,
+    /// Owed to nobody, though the peer differs there: compares leave them alone.
+    left_alone: BTreeSet<RelPath>,
 }
 
 impl Names {
@@ -110,7 +112,24 @@ impl Names {
 
     /// `path` differs, to be sent at once. The base of a name that is here already stays, unless
     /// it has come into doubt.
+    ///
+    /// What was left alone at or above `path` is owed from now on: what the peer holds there is not
+    /// what the index held.
     pub(super) fn touch(&mut self, path: RelPath, name: Name) {
+        if !self.left_alone.is_empty() {
+            for dir in path.ancestors().filter(|dir| self.left_alone.remove(dir)).collect::<Vec<_>>() {
+                self.put_touched(dir, Name { base: Base::Unknown, ..name.clone() });
+            }
+        }
+        self.put_touched(path, name);
+    }
+
+    /// Nothing is owed at these paths.
+    pub(super) fn leave_alone(&mut self, paths: impl IntoIterator<Item = RelPath>) {
+        self.left_alone.extend(paths);
+    }
+
+    fn put_touched(&mut self, path: RelPath, name: Name) {
         if let Some(old) = self.ready.get_mut(&path) {
             old.touch(name);
         } else if let Some(mut old) = self.remove(&path) {
@@ -225,6 +244,7 @@ impl Names {
         self.ready.retain(stays);
         self.waiting.retain(|path, (_, name)| stays(path, name));
         self.held.retain(stays);
+        self.left_alone.clear();
         for (path, entry) in differences {
             if !self.contains(&path) {
                 self.ready.insert(path, Name { found: true, ..Name::new(now, started, Base::Known(entry)) });

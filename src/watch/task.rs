@@ -252,7 +252,7 @@ impl Task {
                 let below = self.watched.tree.remove_child(wd, name);
                 self.watched.drop_watches(&below);
             }
-            What::Found | What::Modified | What::Closed | What::Attrib => {}
+            What::Found | What::Linked | What::Modified | What::Closed | What::Attrib => {}
         }
     }
 
@@ -275,10 +275,14 @@ impl Task {
             return What::Created;
         }
         match look(&self.root, path) {
-            Ok(Some(now)) if now.stamp.is_some_and(|stamp| stamp.nlink > 1) => What::Found,
+            Ok(Some(now)) if now.stamp.is_some_and(|stamp| stamp.nlink > 1) => What::Linked,
             // With content but without a write under this name, it was linked from elsewhere; a
             // write that raced with the look follows as an event.
-            Ok(Some(now)) if !matches!(now.entry.node, Node::File { size: 0, .. }) => What::Found,
+            Ok(Some(now)) => match now.entry.node {
+                Node::File { size: 0, .. } => What::Created,
+                Node::File { .. } => What::Found,
+                _ => What::Linked,
+            },
             _ => What::Created,
         }
     }

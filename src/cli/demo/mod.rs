@@ -14,8 +14,8 @@ use relay::Relay;
 
 use super::fault::Fault;
 use crate::config::{
-    Coalesce, Config, DeletePolicy, NodeConfig, ReplicaAuth, ReplicaSet, SetOptions, SourceAuth, SourceSet, Target,
-    Tuning, XferExec,
+    Coalesce, Compare, Config, DeletePolicy, Events, NodeConfig, ReplicaAuth, ReplicaSet, SetOptions, SourceAuth,
+    SourceSet, Target, Tuning, XferExec,
 };
 use crate::engine::{self, Node};
 
@@ -196,6 +196,8 @@ fn primary_config(root: &Path, peer: SocketAddr) -> Config {
         path: root.to_owned(),
         options: SetOptions::default(),
         coalesce: Coalesce::default(),
+        events: Events::default(),
+        compare: Compare::default(),
         exclude_regex: Vec::new(),
         exclude_glob: Vec::new(),
         targets: vec![target],

@@ -84,6 +84,12 @@ pub(super) struct Set {
     /// Primary: when changes are sent.
     #[serde(default)]
     pub(super) coalesce: Times,
+    /// Primary: which events are changes that are sent.
+    #[serde(default)]
+    pub(super) events: EventTable,
+    /// Primary: full compares by the clock.
+    #[serde(default)]
+    pub(super) compare: CompareTable,
     /// Replica: refuse every write.
     pub(super) read_only: Option<bool>,
     /// Replica: addresses and networks that may write.
@@ -111,13 +117,15 @@ pub(super) struct Set {
 
 impl Set {
     /// Keys that only a primary has, and whether they are there.
-    pub(super) fn primary_keys(&self) -> [(&'static str, bool); 5] {
+    pub(super) fn primary_keys(&self) -> [(&'static str, bool); 7] {
         [
             ("remote", self.remote.is_some()),
             ("exclude", !self.exclude.is_empty()),
             ("exclude-regex", !self.exclude_regex.is_empty()),
             ("options", self.options != Options::default()),
             ("coalesce", self.coalesce != Times::default()),
+            ("events", self.events != EventTable::default()),
+            ("compare", self.compare != CompareTable::default()),
         ]
     }
 
@@ -185,6 +193,27 @@ pub(super) struct Times {
     pub(super) open_quiet: Option<Text>,
     pub(super) linger: Option<Text>,
     pub(super) bound: Option<Text>,
+}
+
+/// Which events are changes that are sent: see [`super::Events`].
+#[derive(Debug, Default, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct EventTable {
+    pub(super) create_file: Option<bool>,
+    pub(super) create_folder: Option<bool>,
+    pub(super) close_write: Option<bool>,
+    pub(super) modify: Option<bool>,
+    pub(super) move_from: Option<bool>,
+    pub(super) move_to: Option<bool>,
+}
+
+/// Full compares by the clock: see [`super::Compare`].
+#[derive(Debug, Default, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct CompareTable {
+    pub(super) every: Option<Text>,
+    #[serde(default)]
+    pub(super) exclude: Vec<Text>,
 }
 
 /// What hardly anybody changes: see [`super::Tuning`].

@@ -9,15 +9,15 @@ use std::path::PathBuf;
 use syncd_compat::{Finding, Span};
 use toml::Spanned;
 
-use file::{Auth, File, Options, Peer, Set, Times, TuningTable};
+use file::{Auth, CompareTable, EventTable, File, Options, Peer, Set, Times, TuningTable};
 
 use super::hosts;
 use super::load::Context;
 use super::overrides::{MAX_RETRY_CEILING, Side, positive, within};
 use super::value::{compression, delete_policy, duration, host_port, listen, transport};
 use super::{
-    Coalesce, Config, DEFAULT_PORT, HostPattern, NodeConfig, Owner, Reach, ReplicaAuth, ReplicaSet, SetOptions,
-    SourceAuth, SourceSet, Target, Transport, Tuning, XferExec,
+    Coalesce, Compare, Config, DEFAULT_PORT, Events, HostPattern, NodeConfig, Owner, Reach, ReplicaAuth, ReplicaSet,
+    SetOptions, SourceAuth, SourceSet, Target, Transport, Tuning, XferExec,
 };
 use crate::filter::Filter;
 use crate::model::Attrs;
@@ -94,6 +94,8 @@ fn source(cx: &mut Context<'_>, file: &File, set: &Set, own_name: &str) -> Optio
         path: path(cx, &set.path),
         options,
         coalesce: coalesce(cx, &set.coalesce),
+        events: events(&set.events),
+        compare: compare(cx, &set.compare),
         exclude_regex: set.exclude_regex.iter().map(|s| s.get_ref().clone()).collect(),
         exclude_glob: set.exclude.iter().map(|s| s.get_ref().clone()).collect(),
         targets,
@@ -305,6 +307,30 @@ fn coalesce(cx: &mut Context<'_>, table: &Times) -> Coalesce {
     set_time(cx, &table.linger, &mut coalesce.linger);
     set_time(cx, &table.bound, &mut coalesce.bound);
     coalesce
+}
+
+fn events(table: &EventTable) -> Events {
+    let mut events = Events::default();
+    let switches = [
+        (table.create_file, &mut events.create_file),
+        (table.create_folder, &mut events.create_folder),
+        (table.close_write, &mut events.close_write),
+        (table.modify, &mut events.modify),
+        (table.move_from, &mut events.move_from),
+        (table.move_to, &mut events.move_to),
+    ];
+    for (said, switch) in switches {
+        *switch = said.unwrap_or(*switch);
+    }
+    events
+}
+
+fn compare(cx: &mut Context<'_>, table: &CompareTable) -> Compare {
+    for pattern in &table.exclude {
+        value(cx, pattern, |glob| Filter::new(&[], &[glob.to_owned()]).map_err(|why| why.to_string()));
+    }
+    let every = table.every.as_ref().and_then(|said| value(cx, said, |text| positive(duration(text)?)));
+    Compare { every, exclude: table.exclude.iter().map(|s| s.get_ref().clone()).collect() }
 }
 
 fn tuning(cx: &mut Context<'_>, table: &TuningTable) -> Tuning {

@@ -18,7 +18,16 @@ impl Task {
         match result {
             Ok(differences) => {
                 let entries = set.index.lock().manifest().len();
-                tracing::info!(set = set.config.name, peer = %target, entries, differ = differences.len(), "compared");
+                let left = |(path, theirs): &Difference| set.compare_leaves(path, theirs.as_ref());
+                let (left, mut differences): (Vec<_>, Vec<_>) = differences.into_iter().partition(left);
+                // What an event told of travels all the same.
+                let (owed, left): (Vec<_>, Vec<_>) = {
+                    let channel = target.channel();
+                    left.into_iter().partition(|(path, _)| channel.owes(path))
+                };
+                differences.extend(owed);
+                let (differ, alone) = (differences.len(), left.len());
+                tracing::info!(set = set.config.name, peer = %target, entries, differ, alone, "compared");
                 set.guard_compare(&differences);
                 let mut channel = target.channel();
                 if self.fallback.serves() {
@@ -26,6 +35,7 @@ impl Task {
                 } else {
                     channel.handle_compared(now, differences);
                 }
+                channel.leave_alone(left.into_iter().map(|(path, _)| path));
                 target.note_failed(&channel, &[]).tell(&set.config.name, target);
             }
             Err(CompareError::Link(e)) => self.broken(now, set, &e),

@@ -506,6 +506,7 @@ impl Task {
         let (link, set, tx, on) = (up.link.clone(), set.clone(), self.tx.clone(), self.number);
         let channel = u32::try_from(number).unwrap_or(u32::MAX);
         tokio::spawn(async move {
+            set.look_before_compare().await;
             let epoch = set.epoch();
             let result = compare::compare(&set, &link, channel, epoch).await;
             let _ = tx.send(Event::Compared(on, number, result));

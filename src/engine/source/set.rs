@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, mpsc, oneshot};
 
 use super::content::Unlike;
 use super::failed::{FailedPaths, News};
@@ -64,6 +64,9 @@ pub struct SourceSet {
     pub monitor: Monitor,
     watch: Mutex<WatchState>,
     gauge: OnceLock<Gauge>,
+    looks: OnceLock<mpsc::UnboundedSender<oneshot::Sender<()>>>,
+    /// What compares leave alone.
+    uncompared: Filter,
     root: RwLock<Arc<Root>>,
 }
 
@@ -252,7 +255,7 @@ impl SourceSet {
     pub fn new(
         config: config::SourceSet,
         root: Root,
-        filter: Filter,
+        (filter, uncompared): (Filter, Filter),
         pool: Arc<Pool>,
         targets: Vec<Arc<Target>>,
         epoch: Epoch,
@@ -271,6 +274,8 @@ impl SourceSet {
             monitor,
             watch: Mutex::default(),
             gauge: OnceLock::new(),
+            looks: OnceLock::new(),
+            uncompared,
             turn: tokio::sync::Mutex::new(()),
             root: RwLock::new(Arc::new(root)),
         }
@@ -315,6 +320,36 @@ impl SourceSet {
     pub fn set_gauge(&self, gauge: Gauge) {
         // There is one watcher for the life of a set.
         let _ = self.gauge.set(gauge);
+    }
+
+    /// Takes questions for a look at the whole tree, as [`Self::look_before_compare`] asks them.
+    pub(crate) fn take_looks(&self) -> mpsc::UnboundedReceiver<oneshot::Sender<()>> {
+        let (ask, asked) = mpsc::unbounded_channel();
+        // There is one task for the life of a set.
+        let _ = self.looks.set(ask);
+        asked
+    }
+
+    /// Brings the index up to what is on disk where it may be behind on purpose: some changes wait
+    /// for a compare, or the clock asked for one.
+    pub(crate) async fn look_before_compare(&self) {
+        if !self.config.events.leave_something_out() && self.config.compare.every.is_none() {
+            return;
+        }
+        let (done, is_done) = oneshot::channel();
+        if self.looks.get().is_some_and(|looks| looks.send(done).is_ok()) {
+            // A task that has ended looks no more.
+            let _ = is_done.await;
+        }
+    }
+
+    /// Whether a compare leaves `path` alone, which is unlike at a peer.
+    pub(crate) fn compare_leaves(&self, path: &RelPath, theirs: Option<&Entry>) -> bool {
+        if !self.uncompared.has_excludes() {
+            return false;
+        }
+        let here = self.index.lock().manifest().entry(path).map(Entry::is_dir);
+        self.uncompared.excludes(path, here.or(theirs.map(Entry::is_dir)).unwrap_or(false))
     }
 
     /// Notes how the watcher fares.
@@ -433,7 +468,8 @@ impl SourceSet {
     /// the peer may hold nothing else.
     pub fn provable_root(&self, number: u64, sent: &[(RelPath, Option<Entry>)]) -> Option<Digest> {
         let options = &self.config.options;
-        if !self.deletes() || self.filter.has_excludes() || !(options.symlinks && options.specials) {
+        let excludes = self.filter.has_excludes() || self.uncompared.has_excludes();
+        if !self.deletes() || excludes || !(options.symlinks && options.specials) {
             return None;
         }
         let mut index = self.index.lock();
