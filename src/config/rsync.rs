@@ -83,7 +83,7 @@ fn apply(meaning: &mut Meaning, option: &RsyncOption) -> Result<(), (Span, Strin
             let value = option.value.as_deref().unwrap_or("");
             meaning.port = Some(port(value).map_err(|why| (option.span, why))?);
         }
-        Effect::Recursive | Effect::Delete | Effect::Compress | Effect::CompressLevel | Effect::Is(_) => {}
+        Effect::Recursive | Effect::Delete | Effect::Compress | Effect::CompressLevel | Effect::Nothing => {}
     }
     Ok(())
 }

@@ -5,7 +5,6 @@ mod table;
 use crate::diag::Finding;
 use crate::nearest;
 use crate::span::{Span, Spanned};
-use crate::standing::Standing;
 use crate::text::SourceText;
 
 pub use table::{Effect, OPTIONS, Spec};
@@ -101,12 +100,10 @@ impl Parser<'_> {
             self.findings.push(self.source.error("rsync-argument", span, message).help(format!("write {name}=VALUE")));
             return;
         }
-        let standing = match spec.effect {
-            Effect::Is(standing) if on => standing,
-            Effect::Is(_) => Standing::Harmless,
-            _ => Standing::Honoured,
-        };
-        self.findings.extend(standing.finding(self.source, span, name));
+        // What is switched off asks for nothing.
+        if on {
+            self.findings.extend(spec.standing.finding(self.source, span, name));
+        }
         self.options.push(RsyncOption { spec, on, value, span });
     }
 
