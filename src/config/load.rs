@@ -84,7 +84,7 @@ fn load(file: &Path, overrides: &[String], side: Side) -> Result<Loaded, ConfigE
 }
 
 /// At most [`MAX_FILE`] bytes, so that a device or a log named by mistake is an error and no flood.
-fn read(file: &Path) -> io::Result<Vec<u8>> {
+pub(super) fn read(file: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     let mut opened = File::open(file)?;
     if opened.metadata()?.is_dir() {

@@ -5,15 +5,16 @@ use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use syncd_compat::Spanned;
 use syncd_compat::confxml::{Auth, ConfXml, LocalPath, Remote, Sersync, Switch};
+use syncd_compat::{Finding, Spanned};
 
 use super::load::Context;
 use super::overrides::MAX_RETRY_CEILING;
 use super::rsync::{self, Meaning};
+use super::rules::Gathering;
 use super::value::host;
 use super::{Coalesce, Config, DeletePolicy, FailLog, NodeConfig, SourceAuth, SourceSet, Target, Tuning};
-use crate::filter::Filter;
+use crate::filter::{Filter, Rule, excludes_parents};
 
 /// What `conf` means; what is wrong with it goes to the findings.
 pub(super) fn translate(cx: &mut Context<'_>, conf: &ConfXml) -> Config {
@@ -66,13 +67,14 @@ fn sets(cx: &mut Context<'_>, block: &Sersync, meaning: &Meaning, exclude_regex:
         }
         let Some(path) = watch(cx, local) else { continue };
         let targets = targets(cx, local, port, &auth);
+        let filter = rules(cx, block, &path);
         sets.push(SourceSet {
             name: name(&targets, &path),
             path,
             options: meaning.options.clone(),
             coalesce: Coalesce::default(),
             exclude_regex: exclude_regex.to_vec(),
-            exclude_glob: meaning.exclude.clone(),
+            filter,
             targets,
         });
     }
@@ -146,7 +148,15 @@ fn expressions(cx: &mut Context<'_>, conf: &ConfXml) -> Vec<String> {
     let mut usable = Vec::new();
     for expression in conf.filter.exclude.iter().filter(|_| conf.filter.start.on) {
         match Filter::new(std::slice::from_ref(&expression.value), &[]) {
-            Ok(_) => usable.push(expression.value.clone()),
+            Ok(_) => {
+                if excludes_parents(&expression.value) {
+                    let message = "this also excludes the directories above what it means to keep, and below an excluded directory nothing is mirrored";
+                    let help =
+                        "exclude by name what is to stay away, or use `--include` and `--exclude` in `commonParams`";
+                    cx.findings.push(cx.source.warning("filter-excludes-parents", expression.span, message).help(help));
+                }
+                usable.push(expression.value.clone());
+            }
             Err(why) => {
                 let help = "correct or remove it: dropped, what it names would be mirrored";
                 cx.findings.push(cx.source.error("filter", expression.span, why.to_string()).help(help));
@@ -154,6 +164,17 @@ fn expressions(cx: &mut Context<'_>, conf: &ConfXml) -> Vec<String> {
         }
     }
     usable
+}
+
+/// The filter rules of `commonParams`, for a tree below `root`, where rsync was started.
+fn rules(cx: &mut Context<'_>, block: &Sersync, root: &Path) -> Vec<Rule> {
+    let mut gathering = Gathering::new(root);
+    gathering.options(cx.source, &block.rsync.options);
+    // Several trees share one line.
+    let known = |finding: &Finding| cx.findings.contains(finding);
+    let new: Vec<Finding> = gathering.findings.into_iter().filter(|finding| !known(finding)).collect();
+    cx.findings.extend(new);
+    gathering.rules
 }
 
 fn fail_log(cx: &mut Context<'_>, block: &Sersync, config: &mut Config) {

@@ -236,7 +236,7 @@ impl Starting {
             path: source.path.display().to_string(),
             cause,
         })?;
-        let filter = Filter::new(&source.exclude_regex, &source.exclude_glob)
+        let filter = Filter::new(&source.exclude_regex, &source.filter)
             .map_err(|e| StartError::Filter { set: set.clone(), cause: e.to_string() })?;
         let pool = Arc::new(Pool::new(&format!("set-{set}"), self.config.tuning.threads)?);
         let known = self.store.load_index(&set)?;

@@ -198,7 +198,7 @@ fn primary_config(root: &Path, peer: SocketAddr) -> Config {
         options: SetOptions::default(),
         coalesce: Coalesce::default(),
         exclude_regex: Vec::new(),
-        exclude_glob: Vec::new(),
+        filter: Vec::new(),
         targets: vec![target],
     };
     Config { sources: vec![set], ..config("primary", None) }

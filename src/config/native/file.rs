@@ -71,6 +71,9 @@ pub(super) struct Set {
     /// Primary: the same as regular expressions in sersync2's dialect.
     #[serde(default)]
     pub(super) exclude_regex: Vec<Text>,
+    /// Primary: rsync's filter rules, behind `exclude`; the first that matches decides.
+    #[serde(default)]
+    pub(super) filter: Vec<Text>,
     /// Primary: what is kept equal, and how.
     #[serde(default)]
     pub(super) options: Options,
@@ -100,9 +103,10 @@ pub(super) struct Set {
 
 impl Set {
     /// Keys that only a primary has, and whether they are there.
-    pub(super) fn primary_keys(&self) -> [(&'static str, bool); 4] {
+    pub(super) fn primary_keys(&self) -> [(&'static str, bool); 5] {
         [
             ("exclude", !self.exclude.is_empty()),
+            ("filter", !self.filter.is_empty()),
             ("exclude-regex", !self.exclude_regex.is_empty()),
             ("options", self.options != Options::default()),
             ("coalesce", self.coalesce != Times::default()),
