@@ -110,10 +110,16 @@ impl SourceText {
     /// what they look like.
     #[must_use]
     pub fn original_bytes(&self, part: &Spanned<String>) -> Vec<u8> {
-        match self.piece(part.span.start).charset {
-            Charset::Known(encoding) if encoding == GB18030 => encoding.encode(&part.value).0.into_owned(),
-            Charset::Latin1 => encoding_rs::mem::encode_latin1_lossy(&part.value).into_owned(),
-            Charset::Known(_) => part.value.as_bytes().to_vec(),
+        self.bytes_at(part.span.start, &part.value)
+    }
+
+    /// The bytes that `part` has in the file that `offset` is in.
+    #[must_use]
+    pub fn bytes_at(&self, offset: usize, part: &str) -> Vec<u8> {
+        match self.piece(offset).charset {
+            Charset::Known(encoding) if encoding == GB18030 => encoding.encode(part).0.into_owned(),
+            Charset::Latin1 => encoding_rs::mem::encode_latin1_lossy(part).into_owned(),
+            Charset::Known(_) => part.as_bytes().to_vec(),
         }
     }
 

@@ -6,6 +6,7 @@
 //! | which kind of file is this, and what does it say? | `load.rs`, `kind.rs` |
 //! | `syncd.toml` | `native.rs` |
 //! | sersync2's `confxml.xml` | `source.rs`, `rsync.rs` |
+//! | rules of what is left out, in any of them | `rules.rs` |
 //! | `rsyncd.conf` | `peer.rs`, `include.rs`, `hosts.rs`, `machine.rs` |
 //! | `--set KEY=VALUE` | `overrides.rs` |
 //! | is all that it names there? | `check.rs` |
@@ -22,6 +23,7 @@ mod native;
 mod overrides;
 mod peer;
 mod rsync;
+mod rules;
 mod source;
 #[cfg(test)]
 mod tests;

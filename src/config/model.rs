@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::filter::Rule;
 use crate::model::Attrs;
 
 /// Everything that one running syncd does.
@@ -53,8 +54,8 @@ pub struct SourceSet {
     pub compare: Compare,
     /// Paths that match are neither sent nor removed: regular expressions in sersync's dialect.
     pub exclude_regex: Vec<String>,
-    /// The same as globs over the path below the root.
-    pub exclude_glob: Vec<String>,
+    /// Rules of what is included and excluded, as rsync's; the first that matches decides.
+    pub filter: Vec<Rule>,
     /// The receivers.
     pub targets: Vec<Target>,
 }

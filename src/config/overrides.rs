@@ -7,7 +7,7 @@ use syncd_compat::{Finding, nearest};
 
 use super::value::{compression, delete_policy, duration, host, listen, port, switch, transport};
 use super::{Coalesce, Config, ConfigError, Reach, SetOptions, Transport};
-use crate::filter::Filter;
+use crate::filter::Rule;
 use crate::model::Attrs;
 
 /// Which side of a set a process is.
@@ -78,8 +78,10 @@ pub const OVERRIDES: &[Override] = &[
         options(config, compression(value)?, |options, compression| options.compression = compression)
     }),
     key("exclude", "GLOB", SOURCE, "leave these paths alone; may be given several times", |config, value| {
-        Filter::new(&[], &[value.to_owned()]).map_err(|error| error.to_string())?;
-        config.sources.iter_mut().for_each(|set| set.exclude_glob.push(value.to_owned()));
+        let rule = Rule::exclude(value);
+        rule.check().map_err(|error| error.to_string())?;
+        // Before what the file may include.
+        config.sources.iter_mut().for_each(|set| set.filter.insert(0, rule.clone()));
         Ok(())
     }),
     key("delete", "guarded|always|never", None, "what happens to what is gone on the primary", |config, value| {
@@ -98,7 +100,7 @@ pub const OVERRIDES: &[Override] = &[
         SOURCE,
         "leave these paths to events; may be given several times",
         |config, value| {
-            Filter::new(&[], &[value.to_owned()]).map_err(|error| error.to_string())?;
+            Rule::exclude(value).check().map_err(|error| error.to_string())?;
             config.sources.iter_mut().for_each(|set| set.compare.exclude.push(value.to_owned()));
             Ok(())
         },

@@ -6,7 +6,6 @@ use syncd_compat::{Span, Spanned};
 use super::load::Context;
 use super::value::port;
 use super::{Compression, DeletePolicy, SetOptions};
-use crate::filter::Filter;
 use crate::model::Attrs;
 
 /// What `-z` means: a level of zstd that costs about as much as it saves on a fast link.
@@ -16,8 +15,6 @@ const DEFAULT_LEVEL: i32 = 3;
 #[derive(Debug)]
 pub(super) struct Meaning {
     pub(super) options: SetOptions,
-    /// `--exclude`.
-    pub(super) exclude: Vec<String>,
     /// `--port`.
     pub(super) port: Option<u16>,
 }
@@ -32,7 +29,7 @@ pub(super) fn translate(cx: &mut Context<'_>, params: &[RsyncOption], delete: De
         delete,
         ..SetOptions::default()
     };
-    let mut meaning = Meaning { options: nothing, exclude: Vec::new(), port: None };
+    let mut meaning = Meaning { options: nothing, port: None };
     let mut recursive = false;
     for option in params {
         recursive |= option.on && matches!(option.spec.effect, Effect::Archive | Effect::Recursive);
@@ -78,20 +75,22 @@ fn apply(meaning: &mut Meaning, option: &RsyncOption) -> Result<(), (Span, Strin
         }
         Effect::NumericIds => options.numeric_ids = on,
         Effect::WholeFile => options.whole_file = on,
-        Effect::Exclude => meaning.exclude.extend(glob(option)?),
         Effect::Port => {
             let value = option.value.as_deref().unwrap_or("");
             meaning.port = Some(port(value).map_err(|why| (option.span, why))?);
         }
-        Effect::Recursive | Effect::Delete | Effect::Compress | Effect::CompressLevel | Effect::Nothing => {}
+        // What they mean depends on their order, or on the tree: see `rules` and `compression`.
+        Effect::Filter
+        | Effect::Exclude
+        | Effect::ExcludeFrom
+        | Effect::Include
+        | Effect::IncludeFrom
+        | Effect::CvsExclude
+        | Effect::Compress
+        | Effect::CompressLevel => {}
+        Effect::Recursive | Effect::Delete | Effect::Nothing => {}
     }
     Ok(())
-}
-
-fn glob(option: &RsyncOption) -> Result<Option<String>, (Span, String)> {
-    let Some(glob) = option.value.clone() else { return Ok(None) };
-    Filter::new(&[], std::slice::from_ref(&glob)).map_err(|why| (option.span, why.to_string()))?;
-    Ok(Some(glob))
 }
 
 /// `-z`, with the level where it is one of zstd: zlib's levels mean other speeds.

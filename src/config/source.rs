@@ -5,18 +5,19 @@ use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use syncd_compat::Spanned;
 use syncd_compat::confxml::{Auth, ConfXml, Crontab, Inotify, LocalPath, Remote, Sersync, Switch};
+use syncd_compat::{Finding, Spanned};
 
 use super::load::Context;
 use super::overrides::MAX_RETRY_CEILING;
 use super::rsync::{self, Meaning};
+use super::rules::Gathering;
 use super::value::{self, host};
 use super::{
     Coalesce, Compare, Config, DeletePolicy, Events, FailLog, NodeConfig, Reach, SourceAuth, SourceSet, Target,
     Transport, Tuning,
 };
-use crate::filter::Filter;
+use crate::filter::{Filter, Rule, excludes_parents};
 
 /// Minutes between full compares where `<crontab>` says nothing that can be read.
 const STOCK_SCHEDULE: u64 = 600;
@@ -83,6 +84,7 @@ fn sets(cx: &mut Context<'_>, block: &Sersync, common: &Common<'_>) -> Vec<Sourc
         }
         let Some(path) = watch(cx, local) else { continue };
         let targets = targets(cx, local, port, &auth, block.rsync.ssh);
+        let filter = rules(cx, block, &path);
         sets.push(SourceSet {
             name: name(&targets, &path),
             path,
@@ -91,7 +93,7 @@ fn sets(cx: &mut Context<'_>, block: &Sersync, common: &Common<'_>) -> Vec<Sourc
             events: common.events,
             compare: common.compare.clone(),
             exclude_regex: common.exclude_regex.to_vec(),
-            exclude_glob: meaning.exclude.clone(),
+            filter,
             targets,
         });
     }
@@ -196,7 +198,15 @@ fn expressions(cx: &mut Context<'_>, conf: &ConfXml) -> Vec<String> {
     let mut usable = Vec::new();
     for expression in conf.filter.exclude.iter().filter(|_| conf.filter.start.on) {
         match Filter::new(std::slice::from_ref(&expression.value), &[]) {
-            Ok(_) => usable.push(expression.value.clone()),
+            Ok(_) => {
+                if excludes_parents(&expression.value) {
+                    let message = "this also excludes the directories above what it means to keep, and below an excluded directory nothing is mirrored";
+                    let help =
+                        "exclude by name what is to stay away, or use `--include` and `--exclude` in `commonParams`";
+                    cx.findings.push(cx.source.warning("filter-excludes-parents", expression.span, message).help(help));
+                }
+                usable.push(expression.value.clone());
+            }
             Err(why) => {
                 let help = "correct or remove it: dropped, what it names would be mirrored";
                 cx.findings.push(cx.source.error("filter", expression.span, why.to_string()).help(help));
@@ -204,6 +214,17 @@ fn expressions(cx: &mut Context<'_>, conf: &ConfXml) -> Vec<String> {
         }
     }
     usable
+}
+
+/// The filter rules of `commonParams`, for a tree below `root`, where rsync was started.
+fn rules(cx: &mut Context<'_>, block: &Sersync, root: &Path) -> Vec<Rule> {
+    let mut gathering = Gathering::new(root);
+    gathering.options(cx.source, &block.rsync.options);
+    // Several trees share one line.
+    let known = |finding: &Finding| cx.findings.contains(finding);
+    let new: Vec<Finding> = gathering.findings.into_iter().filter(|finding| !known(finding)).collect();
+    cx.findings.extend(new);
+    gathering.rules
 }
 
 fn fail_log(cx: &mut Context<'_>, block: &Sersync, config: &mut Config) {
@@ -312,8 +333,8 @@ fn crontab(cx: &mut Context<'_>, crontab: &Crontab, filtered: bool) -> Compare {
     let filter = &crontab.filter;
     let mut exclude = Vec::new();
     for glob in filter.exclude.iter().filter(|_| filter.start.on) {
-        match Filter::new(&[], std::slice::from_ref(&glob.value)) {
-            Ok(_) => {
+        match Rule::exclude(glob.value.as_bytes()).check() {
+            Ok(()) => {
                 if glob.value.starts_with('^') || glob.value.contains("(.*)") {
                     let message = format!("`{}` looks like a regular expression, but is a glob of rsync", glob.value);
                     let help = "write `*.log` for `(.*)\\.log`, and `/dir/` for `^dir/`";

@@ -130,6 +130,29 @@ fn native_faults_have_their_place_and_the_nearest_right_key() {
     insta::assert_snapshot!(all.join("\n\n"));
 }
 
+/// What is said of a `confxml.xml` with these filters and this `commonParams`, by line and column.
+fn said(filter: &str, params: &str) -> Vec<String> {
+    let text = format!(
+        "<head><filter start=\"true\">{filter}</filter><sersync><localpath watch='/nowhere'><remote ip='h' name='m'/></localpath>\n<rsync><commonParams params=\"{params}\"/></rsync></sersync></head>"
+    );
+    let summaries = |findings: &[Finding]| findings.iter().map(Finding::summary).collect();
+    match load_bytes("c.xml", text.as_bytes(), Side::Source, 0) {
+        Ok(loaded) => summaries(&loaded.findings),
+        Err(error) => summaries(error.findings()),
+    }
+}
+
+#[test]
+fn what_a_filter_cannot_be_is_said_with_its_place() {
+    let found = [
+        said("<exclude expression='^(?!.*?uploads).*$'/>", "-a"),
+        said("", "-a --exclude-from=list -f '. /nowhere/merged' --include-from=/"),
+        said("", "-a -f ': .rsync-filter' -F -f 'P x' --filter='*.bak' -f '-/ /srv'"),
+        said("", "-a --exclude='a[b' -f 'hide x' -C"),
+    ];
+    insta::assert_debug_snapshot!(found);
+}
+
 fn loaded_with(words: &[&str]) -> Result<Config, ConfigError> {
     let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
     let overrides = Overrides::parse(&words, Side::Source)?;
@@ -146,7 +169,7 @@ fn set_changes_what_the_file_could_not_say() {
     let set = &config.sources[0];
     assert!(!set.options.full_compare && set.options.attrs.has(crate::model::Attrs::HARD_LINKS));
     assert_eq!((set.targets[0].port, set.coalesce.open_quiet.as_secs()), (9000, 1));
-    assert_eq!(set.exclude_glob, ["*.a", "/b"]);
+    assert_eq!(set.filter, [crate::filter::Rule::exclude("/b"), crate::filter::Rule::exclude("*.a")]);
 }
 
 #[test]

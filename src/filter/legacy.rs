@@ -1,26 +1,48 @@
 //! sersync2's regular expressions.
 
+use fancy_regex::BytesMode;
 use regex::bytes::{RegexBuilder, RegexSet, RegexSetBuilder};
 
 use super::FilterError;
 
+/// How many steps back an expression with look-around or back-references may take for one name,
+/// some milliseconds.
+const STEPS: usize = 100_000;
+
 /// Expressions that must match the whole of a string.
 #[derive(Clone, Debug)]
-pub(super) struct Expressions(RegexSet);
+pub(super) struct Expressions {
+    plain: RegexSet,
+    /// Those that need look-around or back-references.
+    fancy: Vec<fancy_regex::Regex>,
+}
+
+/// One expression, by what can match it.
+enum Kind {
+    Plain(String),
+    Fancy(fancy_regex::Regex),
+}
 
 impl Expressions {
     pub(super) fn new(patterns: &[String]) -> Result<Self, FilterError> {
-        let whole = patterns.iter().map(|pattern| whole(pattern)).collect::<Result<Vec<_>, _>>()?;
-        let set = RegexSetBuilder::new(whole).unicode(false).dot_matches_new_line(true).build();
-        set.map(Self).map_err(|error| FilterError {
+        let (mut plain, mut fancy) = (Vec::new(), Vec::new());
+        for pattern in patterns {
+            match kind(pattern)? {
+                Kind::Plain(pattern) => plain.push(pattern),
+                Kind::Fancy(regex) => fancy.push(regex),
+            }
+        }
+        let set = RegexSetBuilder::new(plain).unicode(false).dot_matches_new_line(true).build();
+        let plain = set.map_err(|error| FilterError {
             kind: "expressions",
             pattern: patterns.join("` `"),
             cause: error.to_string(),
-        })
+        })?;
+        Ok(Self { plain, fancy })
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.plain.is_empty() && self.fancy.is_empty()
     }
 
     /// Whether one of the strings that sersync2 makes of `path` matches.
@@ -30,29 +52,51 @@ impl Expressions {
         }
         let deeper = path.contains(&b'/');
         let event = if deeper { [b"/", path].concat() } else { path.to_vec() };
-        self.0.is_match(&event) || (is_dir && self.0.is_match(&[path, b"/"].concat()))
+        self.is_match(&event) || (is_dir && self.is_match(&[path, b"/"].concat()))
+    }
+
+    /// A name at which an expression gives up counts as matched, and so is left alone.
+    fn is_match(&self, text: &[u8]) -> bool {
+        self.plain.is_match(text) || self.fancy.iter().any(|regex| regex.is_match(text).unwrap_or(true))
     }
 }
 
+/// Whether the expression says by a negative look-around what to keep, and excludes any other
+/// directory, so that nothing in one is ever reached.
+pub(super) fn excludes_parents(pattern: &str) -> bool {
+    /// Strings as sersync2 makes them of names that nobody has in mind.
+    const PROBES: [&[u8]; 3] = [b"syncd-probe", b"/syncd-probe/syncd-probe", b"syncd-probe/"];
+    let negative = pattern.contains("(?!") || pattern.contains("(?<!");
+    negative
+        && Expressions::new(&[pattern.to_owned()])
+            .is_ok_and(|expressions| PROBES.iter().all(|probe| expressions.is_match(probe)))
+}
+
 /// The pattern so that it matches nothing but whole strings.
-fn whole(pattern: &str) -> Result<String, FilterError> {
+fn kind(pattern: &str) -> Result<Kind, FilterError> {
     // On its own first: `a)|(b` would otherwise break out of the group.
     let compile = |unicode: bool, text: &str| {
         RegexBuilder::new(text).unicode(unicode).dot_matches_new_line(true).build().map_err(|e| cause(&e))
     };
     // Without Unicode `.` is a byte, as for sersync2; a class such as `[日月]` needs it.
-    let flags = match compile(false, pattern) {
-        Ok(_) => "-u",
-        Err(cause) => {
-            compile(true, pattern).map_err(|_| FilterError {
-                kind: "expression",
-                pattern: pattern.to_owned(),
-                cause,
-            })?;
-            "u"
-        }
+    let Err(refused) = compile(false, pattern) else {
+        return Ok(Kind::Plain(format!(r"\A(?-u:(?:{pattern}))\z")));
     };
-    Ok(format!(r"\A(?{flags}:(?:{pattern}))\z"))
+    if compile(true, pattern).is_ok() {
+        return Ok(Kind::Plain(format!(r"\A(?u:(?:{pattern}))\z")));
+    }
+    // A placeholder or a glob, which others take literally.
+    let dangling = refused.starts_with("repetition operator missing");
+    let refuse = |cause: String| FilterError { kind: "expression", pattern: pattern.to_owned(), cause };
+    let perl = |text: &str| {
+        let mut builder = fancy_regex::RegexBuilder::new(text);
+        builder.bytes_mode(BytesMode::Ascii).dot_matches_new_line(true).backtrack_limit(STEPS).build()
+    };
+    match perl(pattern).and_then(|_| perl(&format!(r"\A(?:{pattern})\z"))) {
+        Ok(regex) if !dangling => Ok(Kind::Fancy(regex)),
+        Err(error) if refused.ends_with("not supported") => Err(refuse(error.to_string())),
+        _ => Err(refuse(refused)),
+    }
 }
 
 /// The last line of the error, which says what is wrong; those above it draw the pattern.

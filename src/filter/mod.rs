@@ -1,12 +1,15 @@
 //! Which paths of a set are left alone: neither sent, nor removed, nor touched by a peer.
 
-mod glob;
 mod legacy;
+mod rule;
+mod wild;
 
 use crate::model::RelPath;
 
-use glob::Globs;
 use legacy::Expressions;
+use rule::Rules;
+
+pub use rule::Rule;
 
 /// The directory of the receiver's stage at the top of each root. It never travels.
 pub const STAGE: &[u8] = b".syncd";
@@ -15,7 +18,7 @@ pub const STAGE: &[u8] = b".syncd";
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("the {kind} `{pattern}` cannot be used: {cause}")]
 pub struct FilterError {
-    /// `expression` or `glob`.
+    /// `expression` or `pattern`.
     pub kind: &'static str,
     /// The pattern as written.
     pub pattern: String,
@@ -30,24 +33,21 @@ pub struct FilterError {
 #[derive(Clone, Debug)]
 pub struct Filter {
     expressions: Expressions,
-    globs: Globs,
+    rules: Rules,
 }
 
 impl Filter {
-    /// A filter of regular expressions in sersync2's dialect and of rsync's globs.
+    /// A filter of regular expressions in sersync2's dialect, each of which excludes, and of rsync's
+    /// rules, of which the first that matches decides.
     ///
     /// An expression must match the whole of one of three strings, in Perl's syntax and on bytes:
     /// `name` for what stands at the top, `/sub/dir/name` for what stands deeper, and `sub/dir/` for
-    /// every directory.
-    ///
-    /// A glob without `/` means a name anywhere, with a leading `/` a path from the root, with a `/`
-    /// elsewhere the end of a path; a `/` at its end means directories only. `*`, `?` and `[…]` stop
-    /// at `/`; `**` as a whole component does not.
+    /// every directory. One that takes too many steps back for a name counts as matching it.
     ///
     /// # Errors
     /// The first pattern that cannot be used.
-    pub fn new(regex: &[String], globs: &[String]) -> Result<Self, FilterError> {
-        Ok(Self { expressions: Expressions::new(regex)?, globs: Globs::new(globs)? })
+    pub fn new(regex: &[String], rules: &[Rule]) -> Result<Self, FilterError> {
+        Ok(Self { expressions: Expressions::new(regex)?, rules: Rules::new(rules)? })
     }
 
     /// Whether `path` or a directory above it is excluded. The root never is.
@@ -56,7 +56,7 @@ impl Filter {
         if is_stage(path) {
             return true;
         }
-        if path.is_root() || (self.expressions.is_empty() && self.globs.is_empty()) {
+        if path.is_root() || !self.has_excludes() {
             return false;
         }
         let bytes = path.as_bytes();
@@ -67,7 +67,7 @@ impl Filter {
     /// Whether anything but syncd's own directory can be excluded.
     #[must_use]
     pub fn has_excludes(&self) -> bool {
-        !self.expressions.is_empty() || !self.globs.is_empty()
+        !self.expressions.is_empty() || self.rules.exclude_some()
     }
 
     /// Whether `path` itself is excluded, for a caller who knows that nothing above it is.
@@ -77,8 +77,15 @@ impl Filter {
     }
 
     fn names(&self, path: &[u8], is_dir: bool) -> bool {
-        self.expressions.matches(path, is_dir) || self.globs.matches(path, is_dir)
+        self.expressions.matches(path, is_dir) || self.rules.exclude(path, is_dir)
     }
+}
+
+/// Whether the expression says by a negative look-around what to keep, such as `^(?!.*uploads).*$`,
+/// and thereby excludes the directories above it, below which nothing is ever reached.
+#[must_use]
+pub fn excludes_parents(expression: &str) -> bool {
+    legacy::excludes_parents(expression)
 }
 
 fn is_stage(path: &RelPath) -> bool {
@@ -95,9 +102,17 @@ mod tests {
         RelPath::parse(s.as_bytes()).expect("valid")
     }
 
-    fn filter(regex: &[&str], globs: &[&str]) -> Filter {
-        let owned = |list: &[&str]| list.iter().map(|s| (*s).to_owned()).collect::<Vec<_>>();
-        Filter::new(&owned(regex), &owned(globs)).expect("usable")
+    fn new(regex: &[&str], rules: &[&str]) -> Result<Filter, FilterError> {
+        let regex: Vec<String> = regex.iter().map(|s| (*s).to_owned()).collect();
+        let rule = |text: &&str| match text.strip_prefix("+ ") {
+            Some(pattern) => Rule::include(pattern),
+            None => Rule::exclude(*text),
+        };
+        Filter::new(&regex, &rules.iter().map(rule).collect::<Vec<_>>())
+    }
+
+    fn filter(regex: &[&str], rules: &[&str]) -> Filter {
+        new(regex, rules).expect("usable")
     }
 
     #[test]
@@ -119,6 +134,16 @@ mod tests {
             ("a|b", "ab", false, false),
             ("(.*)日志", "d/日志", false, true),
             ("[日月]", "月", false, true),
+            ("^(?!.*?uploads).*$", "x", true, true),
+            ("^(?!.*?uploads).*$", "uploads", true, false),
+            ("^(?!.*?uploads).*$", "uploads/a", false, false),
+            ("^(?!.*?uploads).*$", "x/uploads", true, true),
+            (r"(.)\1", "aa", false, true),
+            (r"(.)\1", "ab", false, false),
+            ("(?=..)日(?!志).", "日", false, false),
+            ("(?=..)日(?!志).", "日x", false, true),
+            (r"(?!\d)\w+(?<!a)", "dab", false, true),
+            ("a++b", "aab", false, true),
         ];
         for (expression, name, is_dir, excluded) in cases {
             assert_eq!(filter(&[expression], &[]).excludes(&path(name), is_dir), excluded, "{expression} {name}");
@@ -156,6 +181,9 @@ mod tests {
         assert!(filter(&[r"(.*)\.bak"], &[]).excludes(&name, false));
         assert!(filter(&[], &["*.bak"]).excludes(&name, false));
         assert!(filter(&["a(.*)b"], &[]).excludes(&path("a\nb"), false));
+        assert!(filter(&[r"(?!x)..\.bak"], &[]).excludes(&name, false));
+        assert!(!filter(&[r"(?!x).\.bak"], &[]).excludes(&name, false));
+        assert!(!filter(&[r"(?!x)\w\w\.bak"], &[]).excludes(&name, false));
     }
 
     #[test]
@@ -168,14 +196,50 @@ mod tests {
     }
 
     #[test]
+    fn the_first_rule_that_matches_decides() {
+        let some = filter(&[], &["+ *.conf", "+ /keep/***", "+ /a/", "*"]);
+        let cases = [
+            ("x.conf", false, false),
+            ("x.bak", false, true),
+            ("a/x.conf", false, false),
+            ("a/x.bak", false, true),
+            ("b/x.conf", false, true),
+            ("keep", true, false),
+            ("keep/b/c", false, false),
+        ];
+        for (name, is_dir, excluded) in cases {
+            assert_eq!(some.excludes(&path(name), is_dir), excluded, "{name}");
+        }
+        assert!(!filter(&[], &["+ *"]).has_excludes());
+    }
+
+    #[test]
+    fn an_expression_that_takes_too_long_for_a_name_leaves_it_alone() {
+        let slow = filter(&[r"(?!x)(?:(a+)(a+)\1?)+b"], &[]);
+        assert!(slow.excludes(&path(&"a".repeat(200)), false));
+        assert!(!slow.excludes(&path("c"), false));
+    }
+
+    #[test]
+    fn an_expression_that_also_excludes_what_lies_above_is_found() {
+        for (expression, found) in [
+            ("^(?!.*?uploads).*$", true),
+            (r"^(?!.*\.conf$).*", true),
+            (r"^(?!.*\.conf$).*\..*", false),
+            (r"(.*)(?<!\.conf)", true),
+            ("^(?!uploads/).*/$", false),
+            ("(.*)", false),
+        ] {
+            assert_eq!(excludes_parents(expression), found, "{expression}");
+        }
+    }
+
+    #[test]
     fn a_pattern_that_cannot_be_used_is_named_with_its_cause() {
-        let one = |regex: &[&str], globs: &[&str]| {
-            let owned = |list: &[&str]| list.iter().map(|s| (*s).to_owned()).collect::<Vec<_>>();
-            Filter::new(&owned(regex), &owned(globs)).expect_err("unusable").to_string()
-        };
+        let one = |regex: &[&str], rules: &[&str]| new(regex, rules).expect_err("unusable").to_string();
         let all = [
             one(&["*.php"], &[]),
-            one(&["^(?!up).*$"], &[]),
+            one(&["^(?!up.*$"], &[]),
             one(&["a)|(b"], &[]),
             one(&[], &["a[b"]),
             one(&[], &["/"]),
@@ -194,9 +258,9 @@ mod tests {
     proptest! {
         #[test]
         fn what_lies_below_an_excluded_path_is_excluded(
-            regex in "[a-c.*/|]{0,6}", glob in "[a-c*?/]{1,6}", name in "[a-c]{1,3}(/[a-c]{1,3}){0,3}", below in "[a-c]{1,3}"
+            regex in "[a-c.*/|]{0,6}", rule in "[a-c*?/]{1,6}", name in "[a-c]{1,3}(/[a-c]{1,3}){0,3}", below in "[a-c]{1,3}"
         ) {
-            let Ok(filter) = Filter::new(&[regex], &[glob]) else { return Ok(()) };
+            let Ok(filter) = Filter::new(&[regex], &[Rule::exclude(rule)]) else { return Ok(()) };
             let dir = path(&name);
             let child = dir.join(below.as_bytes()).expect("valid");
             if filter.excludes(&dir, true) {

@@ -8,7 +8,6 @@ use super::place::{Located, Setting};
 use super::table::{Block, Keyword};
 use super::tree::{Auth, AuthKind, Common, Garp, Globals, Instance, Peer, Secret, State, Vmac};
 use super::word::Word;
-use crate::span::Spanned;
 
 /// How many bytes of a password are sent.
 pub(super) const PASSWORD: usize = 8;
@@ -140,7 +139,7 @@ impl Builder {
 
     fn password(&mut self, statement: &Statement, word: &Word) -> Located<Secret> {
         let bytes = match self.sources.get(word.at.file) {
-            Some(source) => source.original_bytes(&Spanned::new(word.text.clone(), word.at.span)),
+            Some(source) => source.bytes_at(word.at.span.start, &word.text),
             None => word.text.clone().into_bytes(),
         };
         if let Some(cut) = statement.cut {

@@ -1,5 +1,6 @@
 //! Options of rsync(1) as `commonParams` holds them.
 
+pub mod rules;
 mod table;
 
 use crate::diag::Finding;
@@ -7,6 +8,7 @@ use crate::nearest;
 use crate::span::{Span, Spanned};
 use crate::text::SourceText;
 
+pub use rules::{CVS_EXCLUDES, Directive, Pattern, Refused};
 pub use table::{Effect, OPTIONS, Spec};
 
 /// One option that rsync knows.

@@ -1,8 +1,9 @@
 //! Every option of rsync(1) 3.4, and what becomes of it.
 
 use Effect::{
-    Acls, Archive, Compress, CompressLevel, Delete, Devices, DevicesAndSpecials, Exclude, Group, HardLinks, Links,
-    Nothing, NumericIds, Owner, Perms, Port, Recursive, Specials, Times, WholeFile, Xattrs,
+    Acls, Archive, Compress, CompressLevel, CvsExclude, Delete, Devices, DevicesAndSpecials, Exclude, ExcludeFrom,
+    Filter, Group, HardLinks, Include, IncludeFrom, Links, Nothing, NumericIds, Owner, Perms, Port, Recursive,
+    Specials, Times, WholeFile, Xattrs,
 };
 
 use crate::standing::Standing;
@@ -36,18 +37,28 @@ pub enum Effect {
     Compress,
     /// `--compress-level`.
     CompressLevel,
+    /// `-C`.
+    CvsExclude,
     /// `--delete` in any of its forms.
     Delete,
     /// `--devices`.
     Devices,
     /// `-D`.
     DevicesAndSpecials,
-    /// `--exclude`, a glob.
+    /// `--exclude`: see [`super::rules::pattern`].
     Exclude,
+    /// `--exclude-from`.
+    ExcludeFrom,
+    /// `--filter`: see [`super::rules::rule`].
+    Filter,
     /// `-g`.
     Group,
     /// `-H`.
     HardLinks,
+    /// `--include`: see [`super::rules::pattern`].
+    Include,
+    /// `--include-from`.
+    IncludeFrom,
     /// `-l`.
     Links,
     /// `--numeric-ids`.
@@ -254,18 +265,45 @@ pub const OPTIONS: &[Spec] = &[
         "zl",
     ),
     with(None, "skip-compress", Nothing, Harmless("what does not shrink travels as it is")),
-    flag(Some('C'), "cvs-exclude", Nothing, NotHonoured("not honoured yet: name what is to be left out by --exclude")),
-    with(Some('f'), "filter", Nothing, NotHonoured("not honoured yet: name what is to be left out by --exclude")),
-    flag(Some('F'), "F", Nothing, NotHonoured("not honoured yet: name what is to be left out by --exclude")),
+    flag(
+        Some('C'),
+        "cvs-exclude",
+        CvsExclude,
+        Differs("rsync's own list of names is left out; no `.cvsignore` is read"),
+    ),
+    with(
+        Some('f'),
+        "filter",
+        Filter,
+        Honoured(
+            "one rule of a list, of which the first that matches decides; `merge` is read at the start and at a reload",
+        ),
+    ),
+    flag(
+        Some('F'),
+        "F",
+        Nothing,
+        Refused("filter files inside the tree are not supported; name their rules by --filter or --exclude"),
+    ),
     with(
         None,
         "exclude",
         Exclude,
         Honoured("what matches neither travels nor is removed on the replica, nor what lies below it"),
     ),
-    with(None, "exclude-from", Nothing, NotHonoured("not honoured yet: name what is to be left out by --exclude")),
-    with(None, "include", Nothing, NotHonoured("not honoured yet: what is excluded stays excluded")),
-    with(None, "include-from", Nothing, NotHonoured("not honoured yet: what is excluded stays excluded")),
+    with(
+        None,
+        "exclude-from",
+        ExcludeFrom,
+        Honoured("patterns that exclude, one on a line, read at the start and at a reload"),
+    ),
+    with(None, "include", Include, Honoured("what matches travels although a later rule excludes it")),
+    with(
+        None,
+        "include-from",
+        IncludeFrom,
+        Honoured("patterns that include, one on a line, read at the start and at a reload"),
+    ),
     with(
         None,
         "files-from",

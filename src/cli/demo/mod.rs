@@ -199,7 +199,7 @@ fn primary_config(root: &Path, peer: SocketAddr) -> Config {
         events: Events::default(),
         compare: Compare::default(),
         exclude_regex: Vec::new(),
-        exclude_glob: Vec::new(),
+        filter: Vec::new(),
         targets: vec![target],
     };
     Config { sources: vec![set], ..config("primary", None) }

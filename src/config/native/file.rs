@@ -78,6 +78,9 @@ pub(super) struct Set {
     /// Primary: the same as regular expressions in sersync2's dialect.
     #[serde(default)]
     pub(super) exclude_regex: Vec<Text>,
+    /// Primary: rsync's filter rules, behind `exclude`; the first that matches decides.
+    #[serde(default)]
+    pub(super) filter: Vec<Text>,
     /// Primary: what is kept equal, and how.
     #[serde(default)]
     pub(super) options: Options,
@@ -117,10 +120,11 @@ pub(super) struct Set {
 
 impl Set {
     /// Keys that only a primary has, and whether they are there.
-    pub(super) fn primary_keys(&self) -> [(&'static str, bool); 7] {
+    pub(super) fn primary_keys(&self) -> [(&'static str, bool); 8] {
         [
             ("remote", self.remote.is_some()),
             ("exclude", !self.exclude.is_empty()),
+            ("filter", !self.filter.is_empty()),
             ("exclude-regex", !self.exclude_regex.is_empty()),
             ("options", self.options != Options::default()),
             ("coalesce", self.coalesce != Times::default()),

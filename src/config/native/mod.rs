@@ -4,7 +4,7 @@ mod error;
 mod file;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use syncd_compat::{Finding, Span};
 use toml::Spanned;
@@ -14,12 +14,13 @@ use file::{Auth, CompareTable, EventTable, File, Options, Peer, Set, Times, Tuni
 use super::hosts;
 use super::load::Context;
 use super::overrides::{MAX_RETRY_CEILING, Side, positive, within};
+use super::rules::{Gathering, RULE};
 use super::value::{compression, delete_policy, duration, host_port, listen, transport};
 use super::{
     Coalesce, Compare, Config, DEFAULT_PORT, Events, HostPattern, NodeConfig, Owner, Reach, ReplicaAuth, ReplicaSet,
     SetOptions, SourceAuth, SourceSet, Target, Transport, Tuning, XferExec,
 };
-use crate::filter::Filter;
+use crate::filter::{Filter, Rule};
 use crate::model::Attrs;
 
 /// Reads the file for one side of its sets.
@@ -83,21 +84,19 @@ fn source(cx: &mut Context<'_>, file: &File, set: &Set, own_name: &str) -> Optio
     if let Some(delete) = &set.delete {
         options.delete = value(cx, delete, delete_policy).unwrap_or(options.delete);
     }
-    for pattern in &set.exclude {
-        value(cx, pattern, |glob| Filter::new(&[], &[glob.to_owned()]).map_err(|why| why.to_string()));
-    }
     for pattern in &set.exclude_regex {
         value(cx, pattern, |regex| Filter::new(&[regex.to_owned()], &[]).map_err(|why| why.to_string()));
     }
+    let root = path(cx, &set.path);
     Some(SourceSet {
         name: set.name.get_ref().clone(),
-        path: path(cx, &set.path),
+        path: root.clone(),
         options,
         coalesce: coalesce(cx, &set.coalesce),
         events: events(&set.events),
         compare: compare(cx, &set.compare),
         exclude_regex: set.exclude_regex.iter().map(|s| s.get_ref().clone()).collect(),
-        exclude_glob: set.exclude.iter().map(|s| s.get_ref().clone()).collect(),
+        filter: rules(cx, set, &root),
         targets,
     })
 }
@@ -125,6 +124,23 @@ fn replica(cx: &mut Context<'_>, file: &File, set: &Set) -> Option<ReplicaSet> {
         delete: set.delete.as_ref().and_then(|delete| value(cx, delete, delete_policy)).unwrap_or(defaults.delete),
         xfer_exec: XferExec { before: set.pre_xfer_exec.clone(), after: set.post_xfer_exec.clone() },
     })
+}
+
+/// `exclude`, and behind it `filter`.
+fn rules(cx: &mut Context<'_>, set: &Set, root: &Path) -> Vec<Rule> {
+    let exclude = |pattern: &Spanned<String>| {
+        value(cx, pattern, |text| {
+            let rule = Rule::exclude(text);
+            rule.check().map(|()| rule).map_err(|why| why.to_string())
+        })
+    };
+    let excluded: Vec<Rule> = set.exclude.iter().filter_map(exclude).collect();
+    let mut gathering = Gathering::new(root);
+    for rule in &set.filter {
+        gathering.value(cx.source, rule.get_ref(), rule.span().into(), RULE);
+    }
+    cx.findings.extend(gathering.findings);
+    excluded.into_iter().chain(gathering.rules).collect()
 }
 
 /// The peers that a primary set goes to: those that it names, else all but the node itself.
@@ -327,7 +343,7 @@ fn events(table: &EventTable) -> Events {
 
 fn compare(cx: &mut Context<'_>, table: &CompareTable) -> Compare {
     for pattern in &table.exclude {
-        value(cx, pattern, |glob| Filter::new(&[], &[glob.to_owned()]).map_err(|why| why.to_string()));
+        value(cx, pattern, |glob| Rule::exclude(glob).check().map_err(|why| why.to_string()));
     }
     let every = table.every.as_ref().and_then(|said| value(cx, said, |text| positive(duration(text)?)));
     Compare { every, exclude: table.exclude.iter().map(|s| s.get_ref().clone()).collect() }

@@ -26,7 +26,12 @@ const fn row(name: &'static str, shape: Shape, default: &'static str, standing: 
 /// All of them.
 pub(super) const GLOBALS: &[Keyword] = &[
     row("router_id", Word, "the host's name", Honoured("as keepalived.conf(5) says")),
-    row("script_user", Words, "keepalived_script where there is such a user, else root", Honoured("as keepalived.conf(5) says")),
+    row(
+        "script_user",
+        Words,
+        "keepalived_script where there is such a user, else root",
+        Honoured("as keepalived.conf(5) says"),
+    ),
     row("enable_script_security", Flag, "no", Honoured("as keepalived.conf(5) says")),
     row("vrrp_version", Number(2, 3), "2; 3 with IPv6", Honoured("as keepalived.conf(5) says")),
     row("vrrp_mcast_group4", Address, "224.0.0.18", Honoured("as keepalived.conf(5) says")),
@@ -35,8 +40,18 @@ pub(super) const GLOBALS: &[Keyword] = &[
     row("vrrp_garp_master_repeat", Number(1, i32::MAX as i64), "5", Honoured("as keepalived.conf(5) says")),
     row("vrrp_garp_master_refresh", Number(0, 86_400), "0: off", Honoured("as keepalived.conf(5) says")),
     row("vrrp_garp_master_refresh_repeat", Number(1, i32::MAX as i64), "1", Honoured("as keepalived.conf(5) says")),
-    row("vrrp_garp_lower_prio_delay", Number(0, 86_400), "vrrp_garp_master_delay", Honoured("as keepalived.conf(5) says")),
-    row("vrrp_garp_lower_prio_repeat", Number(0, i32::MAX as i64), "vrrp_garp_master_repeat", Honoured("as keepalived.conf(5) says")),
+    row(
+        "vrrp_garp_lower_prio_delay",
+        Number(0, 86_400),
+        "vrrp_garp_master_delay",
+        Honoured("as keepalived.conf(5) says"),
+    ),
+    row(
+        "vrrp_garp_lower_prio_repeat",
+        Number(0, i32::MAX as i64),
+        "vrrp_garp_master_repeat",
+        Honoured("as keepalived.conf(5) says"),
+    ),
     row("vrrp_garp_interval", Seconds(0.0, 86_400.0), "0 s", Honoured("as keepalived.conf(5) says")),
     row("vrrp_gna_interval", Seconds(0.0, 86_400.0), "0 s", Honoured("as keepalived.conf(5) says")),
     row("vrrp_garp_extra_if", Any, "no", NotHonoured("gratuitous ARP goes out where the address is")),
