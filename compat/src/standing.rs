@@ -20,6 +20,12 @@ pub enum Standing {
 }
 
 impl Standing {
+    /// Whether it does what it says.
+    #[must_use]
+    pub fn is_honoured(self) -> bool {
+        matches!(self, Self::Honoured(_))
+    }
+
     /// It in one word, for tables.
     #[must_use]
     pub fn word(self) -> &'static str {

@@ -119,6 +119,15 @@ pub enum Command {
         #[arg(required = true, value_name = "FILE")]
         files: Vec<PathBuf>,
     },
+    /// Make one syncd.toml of legacy files; what is not carried over is listed at its end, with the reason
+    Convert {
+        /// confxml.xml, rsyncd.conf, keepalived.conf of one node
+        #[arg(required = true, value_name = "FILE")]
+        files: Vec<PathBuf>,
+        /// Where to write it; nothing that is there is replaced [default: standard output]
+        #[arg(long, short = 'o', value_name = "FILE")]
+        output: Option<PathBuf>,
+    },
     /// Have the running syncd read its configuration again
     Reload,
     /// Release a halted set without the deletions that it was halted for

@@ -5,6 +5,7 @@
 mod args;
 mod certs;
 mod check;
+mod convert;
 mod demo;
 mod fault;
 mod find;
@@ -85,6 +86,7 @@ fn dispatch(args: Args, sersync: bool, wiring: &Wiring, console: &Console, out: 
         Command::Approve { set } => simple::approve(dir, set, out),
         Command::Certs { command } => certs::run(dir, command, out),
         Command::Check { files } => check::run(&files, wiring.check, out),
+        Command::Convert { files, output } => convert::run(&files, output.as_deref(), out),
         Command::Reload => simple::reload(dir, out),
         Command::Replay { list: true } => replay::list(dir, out),
         Command::Replay { list: false } => replay::now(dir, out),

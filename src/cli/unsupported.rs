@@ -15,9 +15,6 @@ pub enum UnsupportedCommand {
     /// Move the virtual addresses.
     #[command(hide = true)]
     Failover(Rest),
-    /// Translate legacy files.
-    #[command(hide = true)]
-    Convert(Rest),
     /// Hold a set back.
     #[command(hide = true)]
     Hold(Rest),
@@ -63,7 +60,6 @@ pub(super) fn command(command: &UnsupportedCommand) -> Fault {
     let (name, reason) = match command {
         U::Vrrp(_) => ("vrrp", VRRP),
         U::Failover(_) => ("failover", VRRP),
-        U::Convert(_) => ("convert", "legacy files are read as they are; `syncd check FILE` says what is made of them"),
         U::Hold(_) => ("hold", "stop the syncd of the set to hold it back; the retry log keeps what changes"),
         U::Release(_) => ("release", "there is no hold yet; `syncd resume SET` releases a set that was halted"),
         U::Init(_) => ("init", PAIRING),

@@ -29,6 +29,20 @@ pub struct Loaded {
 }
 
 impl Loaded {
+    /// This and `other` as one, their configurations by `join`.
+    pub(super) fn and(self, other: Self, join: impl FnOnce(Config, Config) -> Config) -> Self {
+        let (mut findings, mut places) = (self.findings, self.places);
+        findings.extend(other.findings);
+        places.0.extend(other.places.0);
+        Self { config: join(self.config, other.config), findings, places }
+    }
+
+    /// `from FILE:LINE`: where `path` was named.
+    pub(super) fn place_of(&self, path: &Path) -> Option<String> {
+        let (file, place) = self.places.0.get(path)?;
+        Some(format!("from {}:{}", file.display(), place.line))
+    }
+
     /// [`super::check_local`], whose errors here have the line and column that name the path.
     ///
     /// # Errors
@@ -118,10 +132,7 @@ pub(super) fn translate(
     let mut findings = Vec::new();
     let kind = kind::of(source);
     let expanded = match (kind, side) {
-        (Some(Kind::Rsyncd), Side::Peer) => {
-            let mut load = |path: &Path, directive| include::load(&machine.cwd.join(path), directive);
-            Some(rsyncd::expand(source.clone(), &mut findings, &mut load))
-        }
+        (Some(Kind::Rsyncd), Side::Peer) => Some(expand(source, machine, &mut findings)),
         _ => None,
     };
     let source = expanded.as_ref().map_or(source, |expanded| &expanded.source);
@@ -144,6 +155,12 @@ pub(super) fn translate(
     let Ok(mut config) = config else { return Err(ConfigError::Faulty(findings)) };
     overrides.apply(&mut config)?;
     Ok(Loaded { config, findings, places: cx.places })
+}
+
+/// An `rsyncd.conf` with the files that it includes.
+pub(super) fn expand(source: &SourceText, machine: &Machine, findings: &mut Vec<Finding>) -> rsyncd::Expanded {
+    let mut load = |path: &Path, directive| include::load(&machine.cwd.join(path), directive);
+    rsyncd::expand(source.clone(), findings, &mut load)
 }
 
 fn wrong_kind(file: &Path, kind: Option<Kind>, side: Side) -> Finding {

@@ -38,6 +38,11 @@ impl Machine {
         }
     }
 
+    /// This as root sees it.
+    pub(super) fn as_root(self) -> Self {
+        Self { euid: 0, ..self }
+    }
+
     /// A machine made up of the given files.
     #[cfg(test)]
     pub(super) fn made_of(euid: u32, passwd: &str, group: &str) -> Self {

@@ -10,8 +10,10 @@
 //! | `rsyncd.conf` | `peer.rs`, `include.rs`, `hosts.rs`, `machine.rs` |
 //! | `--set KEY=VALUE` | `overrides.rs` |
 //! | is all that it names there? | `check.rs` |
+//! | legacy files as one native file | `convert.rs`, `native/write.rs` |
 
 mod check;
+mod convert;
 mod error;
 mod hosts;
 mod include;
@@ -30,6 +32,7 @@ mod tests;
 mod value;
 
 pub use check::check_local;
+pub use convert::{Converted, convert};
 pub use error::ConfigError;
 pub use load::{Loaded, load_peer, load_source};
 pub use model::{

@@ -271,7 +271,7 @@ fn name(targets: &[Target], path: &Path) -> String {
 }
 
 /// Numbers the second and later sets of one name.
-fn make_unique(sets: &mut [SourceSet]) {
+pub(super) fn make_unique(sets: &mut [SourceSet]) {
     let mut taken: Vec<String> = Vec::new();
     for set in sets {
         let numbered = (2u32..).map(|number| format!("{}-{number}", set.name));

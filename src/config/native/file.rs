@@ -35,6 +35,8 @@ pub(super) struct Node {
     /// Pin the first key that comes for a set without `auth`.
     #[serde(default)]
     pub(super) trust_first_use: bool,
+    /// A line for people for each failure, behind what is in it.
+    pub(super) fail_log: Option<Text>,
     /// Holds the number of the process while it runs.
     pub(super) pid_file: Option<Text>,
 }
@@ -62,7 +64,8 @@ pub(super) struct Set {
     pub(super) path: Text,
     /// `primary` or `replica`.
     pub(super) role: Text,
-    /// Names of `[[peer]]`s: where a primary goes to (all by default), who may write a replica.
+    /// Names of `[[peer]]`s: where a primary goes to (all by default; `PEER::NAME` where the set has
+    /// another name there), who may write a replica.
     pub(super) peers: Option<Vec<Text>>,
     /// Primary: the set's name at its peers, where that is another: a module, or over ssh a directory.
     pub(super) remote: Option<Text>,

@@ -2,6 +2,7 @@
 
 mod error;
 mod file;
+pub(super) mod write;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -17,8 +18,8 @@ use super::overrides::{MAX_RETRY_CEILING, Side, positive, within};
 use super::rules::{Gathering, RULE};
 use super::value::{compression, delete_policy, duration, host_port, listen, transport};
 use super::{
-    Coalesce, Compare, Config, DEFAULT_PORT, Events, HostPattern, NodeConfig, Owner, Reach, ReplicaAuth, ReplicaSet,
-    SetOptions, SourceAuth, SourceSet, Target, Transport, Tuning, XferExec,
+    Coalesce, Compare, Config, DEFAULT_PORT, Events, FailLog, HostPattern, NodeConfig, Owner, Reach, ReplicaAuth,
+    ReplicaSet, SetOptions, SourceAuth, SourceSet, Target, Transport, Tuning, XferExec,
 };
 use crate::filter::{Filter, Rule};
 use crate::model::Attrs;
@@ -62,7 +63,7 @@ fn translate(cx: &mut Context<'_>, file: &File, side: Side) -> Config {
         sources,
         replicas,
         trust_first_use: file.node.trust_first_use,
-        fail_log: None,
+        fail_log: file.node.fail_log.as_ref().map(|said| FailLog { path: path(cx, said) }),
         tuning: tuning(cx, &file.tuning),
     }
 }
@@ -73,10 +74,10 @@ fn source(cx: &mut Context<'_>, file: &File, set: &Set, own_name: &str) -> Optio
     let mut targets = Vec::new();
     let default_port = cx.default_port;
     let remote = set.remote.as_ref().unwrap_or(&set.name).get_ref();
-    for peer in peers(cx, file, set, own_name) {
+    for (peer, module) in peers(cx, file, set, own_name) {
         if let Some((host, port)) = value(cx, &peer.address, |text| host_port(text, default_port)) {
             let (transport, reach) = carrier(cx, peer);
-            let target = Target::new(host, port, remote.clone(), auth.clone());
+            let target = Target::new(host, port, module.unwrap_or_else(|| remote.clone()), auth.clone());
             targets.push(Target { transport, reach, ..target });
         }
     }
@@ -143,11 +144,13 @@ fn rules(cx: &mut Context<'_>, set: &Set, root: &Path) -> Vec<Rule> {
     excluded.into_iter().chain(gathering.rules).collect()
 }
 
-/// The peers that a primary set goes to: those that it names, else all but the node itself.
-fn peers<'a>(cx: &mut Context<'_>, file: &'a File, set: &Set, own_name: &str) -> Vec<&'a Peer> {
-    let peers: Vec<&Peer> = match &set.peers {
-        None => file.peer.iter().filter(|peer| peer.name.get_ref() != own_name).collect(),
-        Some(names) => names.iter().filter_map(|name| peer(cx, file, name)).collect(),
+/// The peers that a primary set goes to, each with the name that the set has there where `PEER::NAME`
+/// says so: those that it names, else all but the node itself.
+fn peers<'a>(cx: &mut Context<'_>, file: &'a File, set: &Set, own_name: &str) -> Vec<(&'a Peer, Option<String>)> {
+    let others = || file.peer.iter().filter(|peer| peer.name.get_ref() != own_name);
+    let peers: Vec<(&Peer, Option<String>)> = match &set.peers {
+        None => others().map(|peer| (peer, None)).collect(),
+        Some(names) => names.iter().filter_map(|name| goes_to(cx, file, name)).collect(),
     };
     if peers.is_empty() {
         let message = format!("the set `{}` has no peer to go to", set.name.get_ref());
@@ -155,6 +158,18 @@ fn peers<'a>(cx: &mut Context<'_>, file: &'a File, set: &Set, own_name: &str) ->
         fault(cx, set.name.span(), "toml-peer", message, help);
     }
     peers
+}
+
+/// `PEER` or `PEER::NAME`, as rsync writes a module.
+fn goes_to<'a>(cx: &mut Context<'_>, file: &'a File, said: &Spanned<String>) -> Option<(&'a Peer, Option<String>)> {
+    let whole = |peer: &Peer| peer.name.get_ref() == said.get_ref();
+    match said.get_ref().rsplit_once("::").filter(|_| !file.peer.iter().any(whole)) {
+        None => Some((peer(cx, file, said)?, None)),
+        Some((name, module)) => {
+            let found = peer(cx, file, &Spanned::new(said.span(), name.to_owned()))?;
+            Some((found, Some(module.to_owned())))
+        }
+    }
 }
 
 fn peer<'a>(cx: &mut Context<'_>, file: &'a File, name: &Spanned<String>) -> Option<&'a Peer> {

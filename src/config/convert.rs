@@ -1,0 +1,246 @@
+//! Legacy files as one `syncd.toml`: all that they say is in it, or listed at its end with the reason.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use syncd_compat::{Finding, Severity, SourceText, Span, confxml, rsync, rsyncd};
+
+use super::kind::{self, Kind};
+use super::load::{self, Loaded};
+use super::machine::Machine;
+use super::native::write;
+use super::overrides::{Overrides, Side};
+use super::source::make_unique;
+use super::{Config, ConfigError};
+
+/// What the files come to.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Converted {
+    /// The text of the native file.
+    pub text: String,
+    /// How many settings are listed as not carried over.
+    pub left: usize,
+}
+
+/// One setting that is not in the native file as it was.
+#[derive(Clone, Debug)]
+struct Left {
+    file: PathBuf,
+    line: usize,
+    column: usize,
+    text: String,
+}
+
+/// Makes one native file of `files`: any number of `confxml.xml`, `rsyncd.conf` and `keepalived.conf`
+/// of one node. Passwords are referred to by the files that hold them.
+///
+/// # Errors
+/// A file that cannot be read or used, is native already, or names what TOML cannot hold.
+pub fn convert(files: &[PathBuf]) -> Result<Converted, ConfigError> {
+    let read = |file: &PathBuf| match load::read(file) {
+        Ok(bytes) => Ok(SourceText::decode(file, &bytes)),
+        Err(cause) => Err(ConfigError::Unreadable { file: file.clone(), cause }),
+    };
+    let sources = files.iter().map(read).collect::<Result<Vec<_>, _>>()?;
+    // Who converts need not be who runs it.
+    of(&sources, &Machine::this().as_root())
+}
+
+fn of(sources: &[SourceText], machine: &Machine) -> Result<Converted, ConfigError> {
+    let mut whole = Whole::default();
+    for source in sources {
+        whole = whole.and(part(source, machine)?);
+    }
+    let files: Vec<PathBuf> = sources.iter().map(|source| source.file().to_owned()).collect();
+    whole.written(&files)
+}
+
+/// What has been read so far.
+#[derive(Debug, Default)]
+struct Whole {
+    config: Option<Loaded>,
+    left: Vec<Left>,
+}
+
+fn part(source: &SourceText, machine: &Machine) -> Result<Whole, ConfigError> {
+    match kind::of(source) {
+        Some(Kind::ConfXml) => {
+            let mut listed = xml_settings(source)?;
+            let loaded = translated(source, machine, Side::Source)?;
+            listed.extend(said(&loaded.findings, &listed));
+            Ok(Whole { config: Some(loaded), left: listed })
+        }
+        Some(Kind::Rsyncd) => {
+            let mut listed = rsyncd_settings(source, machine);
+            let loaded = translated(source, machine, Side::Peer)?;
+            listed.extend(said(&loaded.findings, &listed));
+            Ok(Whole { config: Some(loaded), left: listed })
+        }
+        Some(Kind::Keepalived) => Ok(Whole { config: None, left: keepalived_lines(source) }),
+        Some(Kind::Native) => Err(wrong(source, "this is a syncd.toml already", "name the legacy files alone")),
+        None => Err(wrong(source, "nothing in it is a setting", "name a confxml.xml, rsyncd.conf or keepalived.conf")),
+    }
+}
+
+fn wrong(source: &SourceText, what: &str, help: &str) -> ConfigError {
+    Finding::of_file(source.file(), "config-kind", what).help(help).into()
+}
+
+fn translated(source: &SourceText, machine: &Machine, side: Side) -> Result<Loaded, ConfigError> {
+    load::translate(source, machine, &Overrides::parse(&[], side)?, side)
+}
+
+/// What a finding says of a place that is not listed yet.
+fn said(findings: &[Finding], listed: &[Left]) -> Vec<Left> {
+    let of = |finding: &Finding| {
+        let (line, column) = finding.place.as_ref().map_or((1, 1), |place| (place.line, place.column));
+        Left { file: finding.file.clone(), line, column, text: finding.message.clone() }
+    };
+    let new = |left: &Left| !listed.iter().any(|l| (&l.file, l.line, l.column) == (&left.file, left.line, left.column));
+    findings.iter().filter(|finding| finding.severity != Severity::Error).map(of).filter(new).collect()
+}
+
+impl Left {
+    fn at(source: &SourceText, span: Span, text: String) -> Self {
+        let (line, column) = source.position(span.start);
+        Self { file: source.file_at(span.start).to_owned(), line, column, text }
+    }
+}
+
+/// The settings of a `confxml.xml` that do not come about as they stand there.
+fn xml_settings(source: &SourceText) -> Result<Vec<Left>, ConfigError> {
+    let mut left = Vec::new();
+    for confxml::Present { setting, value } in confxml::present(source)? {
+        let name = format!("{} {}", setting.element, setting.attribute);
+        if !setting.standing.is_honoured() {
+            let text = format!("{}=\"{}\": {}", name.trim(), value.value, setting.standing.sentence());
+            left.push(Left::at(source, value.span, text));
+        }
+        if setting.attribute == "params" {
+            // What is wrong with an option, the translation says.
+            for option in rsync::parse(source, &value, &mut Vec::new()) {
+                if !option.spec.standing.is_honoured() {
+                    let text = format!("--{}: {}", option.spec.long, option.spec.standing.sentence());
+                    left.push(Left::at(source, option.span, text));
+                }
+            }
+        }
+    }
+    Ok(left)
+}
+
+/// The same of an `rsyncd.conf`, with all that it includes.
+fn rsyncd_settings(source: &SourceText, machine: &Machine) -> Vec<Left> {
+    let expanded = load::expand(source, machine, &mut Vec::new());
+    let conf = rsyncd::read(&expanded, &mut Vec::new());
+    let sections = std::iter::once(&conf.global).chain(conf.modules.iter().map(|module| &module.section));
+    let mut left: Vec<Left> = Vec::new();
+    for parameter in sections.flat_map(rsyncd::Section::iter).filter(|p| !p.known.standing.is_honoured()) {
+        let text =
+            format!("{} = {}: {}", parameter.known.name, parameter.value.value, parameter.known.standing.sentence());
+        let new = Left::at(&expanded.source, parameter.name.span, text);
+        // A module has what stands above it, too.
+        if !left.iter().any(|l| (&l.file, l.line) == (&new.file, new.line)) {
+            left.push(new);
+        }
+    }
+    left
+}
+
+/// Every line of a `keepalived.conf`, without the passwords.
+fn keepalived_lines(source: &SourceText) -> Vec<Left> {
+    let why = "syncd has no virtual addresses yet; leave keepalived running with this file";
+    let lines = source.text().lines().enumerate().map(|(at, line)| (at + 1, line.trim()));
+    let said = lines.filter(|(_, line)| !line.is_empty() && !line.starts_with(['#', '!']) && *line != "}");
+    said.map(|(line, text)| {
+        let secret = text.to_ascii_lowercase().find("auth_pass");
+        let shown = secret.and_then(|at| text.get(..at + "auth_pass".len())).unwrap_or(text);
+        Left { file: source.file().to_owned(), line, column: 1, text: format!("{shown}: {why}") }
+    })
+    .collect()
+}
+
+impl Whole {
+    fn and(self, other: Self) -> Self {
+        let mut left = self.left;
+        left.extend(other.left);
+        let config = match (self.config, other.config) {
+            (Some(first), Some(second)) => {
+                left.extend(overruled(&first.config, &second.config));
+                Some(first.and(second, join))
+            }
+            (first, second) => first.or(second),
+        };
+        Self { config, left }
+    }
+
+    fn written(self, files: &[PathBuf]) -> Result<Converted, ConfigError> {
+        let mut text = String::from("# Made by `syncd convert` from\n");
+        for file in files {
+            let _ = writeln!(text, "#   {}", comment(&file.display().to_string()));
+        }
+        text.push_str(
+            "# Sets with the role \"primary\" run by `syncd --config FILE`, those with the role \"replica\" by\n\
+             # `syncd peer --config FILE`. Passwords stay in the files that are named here.\n\n",
+        );
+        if let Some(loaded) = &self.config {
+            let said = |path: &Path| loaded.place_of(path).into_iter().collect();
+            let native = write::write(&loaded.config, &said)
+                .map_err(|why| Finding::of_file(&loaded.config.file, "convert-text", why.to_string()))?;
+            text.push_str(&native);
+        }
+        let mut left = self.left;
+        left.sort_by(|a, b| {
+            let order = |left: &Left| files.iter().position(|file| *file == left.file);
+            (order(a), &a.file, a.line, a.column).cmp(&(order(b), &b.file, b.line, b.column))
+        });
+        if !left.is_empty() {
+            text.push_str("\n# What is not carried over as it stood, and why:\n");
+        }
+        for Left { file, line, column, text: what } in &left {
+            let _ = writeln!(text, "# {}", comment(&format!("{}:{line}:{column}: {what}", file.display())));
+        }
+        Ok(Converted { text, left: left.len() })
+    }
+}
+
+/// What can be said once for a node, of two files: the first counts.
+fn join(first: Config, second: Config) -> Config {
+    let mut joined = first;
+    joined.sources.extend(second.sources);
+    joined.replicas.extend(second.replicas);
+    make_unique(&mut joined.sources);
+    joined.node.listen = joined.node.listen.or(second.node.listen);
+    joined.node.pid_file = joined.node.pid_file.or(second.node.pid_file);
+    joined.fail_log = joined.fail_log.or(second.fail_log);
+    joined.tuning.retry_ceiling = joined.tuning.retry_ceiling.min(second.tuning.retry_ceiling);
+    joined
+}
+
+/// What the second file says in vain.
+fn overruled(first: &Config, second: &Config) -> Vec<Left> {
+    let log = |config: &Config| config.fail_log.as_ref().map(|log| log.path.display().to_string());
+    let pid = |config: &Config| config.node.pid_file.as_ref().map(|file| file.display().to_string());
+    let listen = |config: &Config| config.node.listen.map(|listen| listen.to_string());
+    let said = [
+        ("failLog", log(first), log(second)),
+        ("pid file", pid(first), pid(second)),
+        ("the address to listen on", listen(first), listen(second)),
+    ];
+    said.into_iter()
+        .filter_map(|(what, first, second)| {
+            let (first, second) = (first?, second?);
+            let text = format!("{what} is {second}: a node has one, {first} of the file before");
+            (first != second).then_some(text)
+        })
+        .map(|text| Left { file: second.file.clone(), line: 1, column: 1, text })
+        .collect()
+}
+
+/// Text of a foreign file that stays within its line.
+fn comment(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+#[cfg(test)]
+mod tests;

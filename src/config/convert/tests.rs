@@ -1,0 +1,108 @@
+//! What is converted means the same as what it was made of, and nothing is lost in silence.
+
+use super::*;
+use crate::config::model::{NodeConfig, ReplicaAuth};
+
+fn machine() -> Machine {
+    Machine::made_of(
+        0,
+        "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534::/:/bin/false\nwww:x:33:33::/:/bin/false\n",
+        "root:x:0:\nnogroup:x:65534:\nwww:x:33:\n",
+    )
+}
+
+fn source(name: &str, text: impl AsRef<[u8]>) -> SourceText {
+    SourceText::decode(name, text.as_ref())
+}
+
+/// What a configuration means, without the file that it came from and what is said of it.
+fn meaning(source: &SourceText, side: Side) -> Option<String> {
+    let Config { file: _, node, sources, mut replicas, trust_first_use, fail_log, tuning } =
+        translated(source, &machine(), side).ok()?.config;
+    for set in &mut replicas {
+        // Where nobody may write, it does not matter who.
+        if matches!(&set.auth, ReplicaAuth::Password { users, .. } if users.is_empty()) {
+            set.auth = ReplicaAuth::Key;
+        }
+    }
+    let NodeConfig { name, listen, pid_file } = node;
+    Some(format!(
+        "{name} {listen:?} {pid_file:?} {trust_first_use} {fail_log:#?} {tuning:#?} {sources:#?} {replicas:#?}"
+    ))
+}
+
+/// Converts and reads back; both have to mean the same.
+fn round(legacy: &SourceText, side: Side) -> Option<String> {
+    let before = meaning(legacy, side)?;
+    let text = of(std::slice::from_ref(legacy), &machine()).expect("convertible").text;
+    let native = source("syncd.toml", &text);
+    let after = translated(&native, &machine(), side).unwrap_or_else(|e| panic!("{e}\n{text}"));
+    assert_eq!(after.findings.iter().map(Finding::summary).collect::<Vec<_>>(), Vec::<String>::new(), "{text}");
+    assert_eq!(meaning(&native, side).expect("readable"), before, "{text}");
+    Some(text)
+}
+
+fn legacy_files(below: &str) -> Vec<PathBuf> {
+    let mut dirs = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join(below)];
+    let mut files = Vec::new();
+    while let Some(dir) = dirs.pop() {
+        for entry in std::fs::read_dir(&dir).expect("a directory") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() { dirs.push(path) } else { files.push(path) }
+        }
+    }
+    files.sort();
+    files
+}
+
+#[test]
+fn every_legacy_file_that_can_be_used_means_the_same_once_it_is_converted() {
+    let mut converted = 0;
+    for file in legacy_files("tests/fixtures/legacy") {
+        let source = SourceText::decode(&file, &std::fs::read(&file).expect("readable"));
+        let side = match kind::of(&source) {
+            Some(Kind::ConfXml) => Side::Source,
+            Some(Kind::Rsyncd) => Side::Peer,
+            _ => continue,
+        };
+        // One names a directory in GBK, which TOML cannot hold.
+        let text_only = file.file_name().is_some_and(|name| name != "gbk-watch.xml");
+        converted += usize::from(text_only && round(&source, side).is_some());
+    }
+    assert!(converted >= 5, "{converted}");
+}
+
+#[test]
+fn one_file_is_made_of_both_sides_and_what_is_left_is_listed() {
+    let xml = source(
+        "conf.xml",
+        "<head version=\"2.5\">\n<host hostip=\"localhost\" port=\"8008\"/>\n<inotify><delete start=\"false\"/></inotify>\n<sersync>\n\
+         <localpath watch=\"/srv/www/\"><remote ip=\"10.0.0.2\" name=\"www\"/><remote ip=\"10.0.0.3\" name=\"web\"/></localpath>\n\
+         <rsync><commonParams params=\"-artuz --exclude='*.log'\"/><auth start=\"true\" users=\"u\" passwordfile=\"/etc/rsync.pas\"/>\n\
+         <userDefinedPort start=\"true\" port=\"874\"/></rsync>\n<failLog path=\"/tmp/fail.sh\" timeToExecute=\"60\"/>\n</sersync></head>\n",
+    );
+    let rsyncd = source(
+        "rsyncd.conf",
+        "uid = www\ngid = www\nmotd file = /etc/motd\nport = 874\n[back]\npath = /srv/back\nread only = no\nauth users = u\n\
+         secrets file = /etc/rsyncd.secrets\nhosts allow = 10.0.0.0/8 192.168.1.1\nlock file = /run/rsync.lock\nfoo = bar\n",
+    );
+    let keepalived = source("keepalived.conf", "! c\nvrrp_instance VI_1 {\n  state MASTER\n  auth_pass geheim\n}\n");
+    let Converted { text, left } = of(&[xml, rsyncd, keepalived], &machine()).expect("convertible");
+    assert!(!text.contains("geheim"), "a password was copied");
+    assert_eq!(text.lines().skip_while(|line| !line.contains("not carried over")).count(), left + 1);
+    insta::assert_snapshot!(text);
+    let native = source("syncd.toml", &text);
+    for side in [Side::Source, Side::Peer] {
+        assert!(meaning(&native, side).is_some(), "{text}");
+    }
+}
+
+#[test]
+fn what_cannot_be_converted_is_refused_with_its_reason() {
+    let refused = |source: SourceText| of(&[source], &machine()).expect_err("refused").to_string();
+    assert!(refused(source("a.toml", "[node]\n")).contains("a syncd.toml already"));
+    assert!(refused(source("a", "hello")).contains("nothing in it is a setting"));
+    assert!(refused(source("a.xml", "<head><sersync>")).starts_with("a.xml:1:7: error: "));
+    let gbk = b"<head><sersync><localpath watch=\"/srv/\xc5\xe4\xd6\xc3\"><remote ip=\"h\" name=\"m\"/></localpath></sersync></head>";
+    assert!(refused(source("a.xml", gbk)).contains("is not UTF-8, which TOML cannot hold"));
+}
