@@ -45,7 +45,9 @@ pub fn start(start: Start, console: &Console) -> Result<(), Fault> {
 pub fn check(file: &Path) -> Checked {
     let loaded = match config::load_source(file, &[]) {
         // It is for the other side.
-        Err(e) if e.findings().iter().any(|f| f.code == "config-kind" || f.code == "config-role") => {
+        Err(e)
+            if e.findings().iter().any(|f| ["config-kind", "config-role", "toml-nothing-to-do"].contains(&f.code)) =>
+        {
             config::load_peer(file, &[])
         }
         loaded => loaded,
