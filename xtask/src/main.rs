@@ -1,8 +1,9 @@
-//! The project's own commands: `cargo xtask demo`, `test`, `bench`, `planted`.
+//! The project's own commands: `cargo xtask demo`, `test`, `bench`, `docs`, `planted`.
 
 mod bench;
 mod cargo;
 mod demo;
+mod docs;
 mod fuzz;
 mod planted;
 mod skips;
@@ -29,6 +30,8 @@ enum Task {
     Test(test::Args),
     /// Measure syncd beside others on this machine
     Bench(bench::Args),
+    /// Write the tables of docs/ from those of the program
+    Docs(docs::Args),
     /// Plant each fault of tests/planted/ and require that its test fails
     Planted(planted::Args),
     /// The bench's own minimal mirror, which the others are measured against
@@ -41,6 +44,7 @@ fn main() -> ExitCode {
         Task::Demo(args) => demo::run(&args),
         Task::Test(args) => test::run(&args),
         Task::Bench(args) => bench::run(&args),
+        Task::Docs(args) => docs::run(&args),
         Task::Planted(args) => planted::run(&args),
         Task::Floor(args) => bench::run_floor(&args),
     };
