@@ -33,6 +33,9 @@ pub(in crate::config) fn write(config: &Config, said: &dyn Fn(&Path) -> Vec<Stri
         if let Some(carrier) = carrier(target) {
             out.key("transport", text(carrier));
         }
+        if let Reach::Ssh { user: Some(user) } = &target.reach {
+            out.key("user", text(user));
+        }
     }
     for set in sources {
         out.source(set)?;
@@ -58,9 +61,10 @@ fn peers(sources: &[SourceSet]) -> Vec<&Target> {
 /// The host, with all that two peers on one host may differ in.
 fn peer_name(target: &Target) -> String {
     let place = if target.port == DEFAULT_PORT { target.host.clone() } else { address(target) };
-    match carrier(target) {
-        Some(carrier) => format!("{place} by {carrier}"),
-        None => place,
+    match (carrier(target), &target.reach) {
+        (None, _) => place,
+        (Some(carrier), Reach::Ssh { user: Some(user) }) => format!("{user}@{place} by {carrier}"),
+        (Some(carrier), _) => format!("{place} by {carrier}"),
     }
 }
 
@@ -70,8 +74,8 @@ fn address(target: &Target) -> String {
 }
 
 fn carrier(target: &Target) -> Option<&'static str> {
-    match (target.transport, target.reach) {
-        (_, Reach::Ssh) => Some("ssh"),
+    match (target.transport, &target.reach) {
+        (_, Reach::Ssh { .. }) => Some("ssh"),
         (Transport::Quic, Reach::Daemon) => None,
         (Transport::Rsync, Reach::Daemon) => Some("rsync"),
         (Transport::Auto, Reach::Daemon) => Some("auto"),
