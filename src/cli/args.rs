@@ -44,13 +44,10 @@ pub struct SourceArgs {
     pub full_compare: bool,
     /// Threads for file work [default: one for each core]
     #[arg(short = 'n', value_name = "N")]
-    pub threads: Option<u16>,
+    pub threads: Option<String>,
     /// What both sides take.
     #[command(flatten)]
     pub common: CommonArgs,
-    /// sersync2's: run as a daemon.
-    #[arg(short = 'd', hide = true)]
-    pub daemon: bool,
     /// sersync2's: run a plugin alone.
     #[arg(short = 'm', value_name = "PLUGIN", hide = true)]
     pub plugin: Option<String>,
@@ -71,6 +68,12 @@ pub struct PeerArgs {
 /// What both sides take.
 #[derive(clap::Args, Clone, Debug, Default, Eq, PartialEq)]
 pub struct CommonArgs {
+    /// Run as a daemon: return once it is ready, with its exit code when it is not
+    #[arg(short = 'd')]
+    pub daemon: bool,
+    /// This is the daemon.
+    #[arg(long, hide = true)]
+    pub detached: bool,
     /// Pin the first key that comes for a set without a password, and refuse every other
     #[arg(long)]
     pub trust_first_use: bool,

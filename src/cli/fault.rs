@@ -18,6 +18,8 @@ pub enum Fault {
     Usage(String),
     /// It cannot be run here: exit 3.
     Local(String),
+    /// The daemon ended with this code before it was ready, having said why.
+    Ended(u8),
     /// Whoever read the output has gone: exit 0.
     Unread,
 }
@@ -28,6 +30,7 @@ impl Fault {
     pub fn code(&self) -> u8 {
         match self {
             Self::Unread => 0,
+            Self::Ended(code) => *code,
             Self::False => 1,
             Self::Usage(_) => 2,
             Self::Local(_) => 3,
@@ -53,6 +56,7 @@ impl fmt::Display for Fault {
         match self {
             Self::Usage(message) | Self::Local(message) => f.write_str(message),
             Self::False => f.write_str("it is not so"),
+            Self::Ended(code) => write!(f, "the daemon ended with {code}"),
             Self::Unread => f.write_str("nobody reads the output"),
         }
     }

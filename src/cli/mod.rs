@@ -6,6 +6,7 @@ mod args;
 mod certs;
 mod check;
 mod convert;
+mod daemon;
 mod demo;
 mod fault;
 mod find;
@@ -13,6 +14,7 @@ mod pid_file;
 mod render;
 mod replay;
 pub mod run;
+mod sersync;
 mod simple;
 mod start;
 mod status;
@@ -29,7 +31,7 @@ use clap::{CommandFactory, FromArgMatches};
 pub use args::{Args, CertsCommand, Command};
 pub use check::Checked;
 pub use fault::Fault;
-pub use start::{NodeArgs, Start};
+pub use start::{Ground, NodeArgs, Start};
 
 use crate::observe::{Console, init_log};
 
@@ -58,7 +60,7 @@ pub fn main(argv: impl IntoIterator<Item = OsString>, wiring: &Wiring) -> ExitCo
     if !matches!(args.command, Some(Command::Demo)) || std::env::var_os("SYNCD_LOG").is_some() {
         init_log(&console);
     }
-    match dispatch(args, start::called_sersync(&argv), wiring, &console, &mut std::io::stdout().lock()) {
+    match dispatch(args, &argv, wiring, &console, &mut std::io::stdout()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(fault) => fault.report(console),
     }
@@ -69,19 +71,40 @@ pub fn main(argv: impl IntoIterator<Item = OsString>, wiring: &Wiring) -> ExitCo
 /// # Errors
 /// clap's, which also stands for `--help` and `--version`.
 pub fn parse(argv: &[OsString]) -> Result<Args, clap::Error> {
-    let mut matches = Args::command().try_get_matches_from(argv)?;
+    let mut command = Args::command();
+    command.build();
+    let mut matches = if sersync::called(argv) {
+        let argv = sersync::without_words(argv, &command);
+        command.try_get_matches_from(argv)?
+    } else {
+        command.try_get_matches_from(argv)?
+    };
     Args::from_arg_matches_mut(&mut matches)
 }
 
-fn dispatch(args: Args, sersync: bool, wiring: &Wiring, console: &Console, out: &mut impl Write) -> Result<(), Fault> {
+fn dispatch(
+    args: Args,
+    argv: &[OsString],
+    wiring: &Wiring,
+    console: &Console,
+    out: &mut impl Write,
+) -> Result<(), Fault> {
+    let begin = |start: Start, out: &mut dyn Write| match start.ground() {
+        Ground::Daemon => daemon::start(argv, out),
+        Ground::Foreground => (wiring.start)(start, console),
+        Ground::Detached => {
+            daemon::detach(argv);
+            (wiring.start)(start, console)
+        }
+    };
     let dir: Option<PathBuf> = args.state_dir;
     let Some(command) = args.command else {
-        return (wiring.start)(start::source(args.source, dir, sersync)?, console);
+        return begin(start::source(args.source, dir, sersync::called(argv))?, out);
     };
     start::refuse_before_command(&args.source)?;
     let dir = dir.as_deref();
     match command {
-        Command::Peer(peer) => (wiring.start)(start::peer(peer, dir)?, console),
+        Command::Peer(peer) => begin(start::peer(peer, dir)?, out),
         Command::Demo => (wiring.start)(Start::Demo, console),
         Command::Approve { set } => simple::approve(dir, set, out),
         Command::Certs { command } => certs::run(dir, command, out),

@@ -11,8 +11,8 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
 use super::pid_file::PidFile;
-use super::start::{NodeArgs, Start};
-use super::{Checked, Fault, demo};
+use super::start::{Ground, NodeArgs, Start};
+use super::{Checked, Fault, daemon, demo};
 use crate::config::{self, ConfigError, Loaded};
 use crate::control::{Responder, Response, Server, answers};
 use crate::engine::{self, Node};
@@ -110,8 +110,9 @@ async fn run(args: &NodeArgs, role: Role, loaded: Loaded, instance: &Instance, c
     tokio::spawn(server.run(calls_tx));
     let (reload_tx, mut reloads) = mpsc::channel(1);
     let shared = Arc::new(std::sync::Mutex::new(node.clone()));
-    tokio::spawn(answers::run(shared.clone(), calls, reload_tx));
-    ready()?;
+    let log = (args.ground == Ground::Detached).then(|| daemon::log_of(instance.dir()));
+    tokio::spawn(answers::run(shared.clone(), calls, reload_tx, log));
+    ready(args, instance, console)?;
     loop {
         let reply: Option<Responder> = tokio::select! {
             told = signals.told() => match told {
@@ -167,10 +168,14 @@ fn log_reload(told: &Response) {
 }
 
 /// Tells whoever started it that it watches or listens.
-fn ready() -> Result<(), Fault> {
-    let mut out = std::io::stdout().lock();
-    writeln!(out, "ready")?;
-    out.flush()?;
+fn ready(args: &NodeArgs, instance: &Instance, console: &Console) -> Result<(), Fault> {
+    if args.ground == Ground::Detached {
+        daemon::let_go(console, instance.dir())?;
+    } else {
+        let mut out = std::io::stdout().lock();
+        writeln!(out, "ready")?;
+        out.flush()?;
+    }
     // Not started by systemd: nobody to tell.
     let _ = sd_notify::notify(&[NotifyState::Ready]);
     Ok(())

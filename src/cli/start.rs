@@ -1,6 +1,5 @@
 //! From the command line to a node that runs: the options of both sides, checked.
 
-use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use super::Fault;
@@ -9,9 +8,6 @@ use super::unsupported::refusal;
 
 /// Where `syncd peer` looks when no file is named.
 const PEER_FILES: [&str; 2] = ["/etc/syncd/syncd.toml", "/etc/rsyncd.conf"];
-
-/// The name by which syncd is a drop-in for sersync2.
-const SERSYNC: &str = "sersync2";
 
 /// What is to run.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -37,27 +33,48 @@ pub struct NodeArgs {
     pub settings: Vec<String>,
     /// `-n`; none or 0 takes one for each core.
     pub threads: Option<u16>,
+    /// How it runs.
+    pub ground: Ground,
+}
+
+/// Whether a node runs for whoever started it, or for itself.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Ground {
+    /// It stays in the foreground.
+    #[default]
+    Foreground,
+    /// A daemon is to be started (`-d`).
+    Daemon,
+    /// It is that daemon.
+    Detached,
 }
 
 impl NodeArgs {
     fn new(config: PathBuf, state_dir: Option<PathBuf>, common: CommonArgs) -> Self {
-        let CommonArgs { trust_first_use, settings, .. } = common;
-        Self { config, state_dir, trust_first_use, settings, threads: None }
+        let CommonArgs { trust_first_use, settings, daemon, detached, .. } = common;
+        let ground = match (detached, daemon) {
+            (true, _) => Ground::Detached,
+            (false, true) => Ground::Daemon,
+            (false, false) => Ground::Foreground,
+        };
+        Self { config, state_dir, trust_first_use, settings, threads: None, ground }
     }
 }
 
-/// Whether the program was started by sersync2's name.
-pub(super) fn called_sersync(argv: &[OsString]) -> bool {
-    argv.first().is_some_and(|name| Path::new(name).file_name().is_some_and(|name| name == SERSYNC))
+impl Start {
+    /// How it is to run.
+    #[must_use]
+    pub fn ground(&self) -> Ground {
+        match self {
+            Self::Source(args) | Self::Peer(args) => args.ground,
+            Self::Demo => Ground::Foreground,
+        }
+    }
 }
 
 /// The primary side. sersync2 reads `confxml.xml` where it stands, unless told otherwise.
 pub(super) fn source(args: SourceArgs, state_dir: Option<PathBuf>, sersync: bool) -> Result<Start, Fault> {
     args.common.check()?;
-    if args.daemon {
-        let reason = "syncd runs in the foreground; let systemd start it, or append `&`";
-        return Err(refusal("-d", reason));
-    }
     if let Some(plugin) = args.plugin {
         return Err(refusal(&format!("-m {plugin}"), "sersync2's plugins come with a later release"));
     }
@@ -65,7 +82,7 @@ pub(super) fn source(args: SourceArgs, state_dir: Option<PathBuf>, sersync: bool
     let config = args.config.or(default).ok_or_else(|| {
         Fault::Usage("no configuration was named: `syncd --config confxml.xml`, or `syncd --help`".to_owned())
     })?;
-    let threads = args.threads;
+    let threads = args.threads.as_deref().and_then(threads);
     Ok(Start::Source(NodeArgs { threads, ..NodeArgs::new(config, state_dir, args.common) }))
 }
 
@@ -87,4 +104,13 @@ pub(super) fn refuse_before_command(args: &SourceArgs) -> Result<(), Fault> {
     }
     let hint = "--state-dir alone may stand before a command; write the command's options behind it";
     Err(Fault::Usage(format!("options of the primary side stand before a command: {hint}")))
+}
+
+/// `-n`; as with sersync2 the default holds where it is no number.
+fn threads(text: &str) -> Option<u16> {
+    let number = text.trim().parse::<u64>().ok().map(|number| u16::try_from(number).unwrap_or(u16::MAX));
+    if number.is_none() {
+        tracing::warn!("-n {text}: this is no number: the default holds");
+    }
+    number
 }

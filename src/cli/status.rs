@@ -61,6 +61,9 @@ fn text(status: &Status) -> Result<String, fmt::Error> {
         render::age(status.uptime_seconds)
     )?;
     writeln!(text, "configuration {}", render::plain(&status.config))?;
+    if let Some(log) = &status.log {
+        writeln!(text, "log {}", render::plain(log))?;
+    }
     if let Some(fault) = &status.store_fault {
         writeln!(text, "STORE: {}; replication goes on, a restart compares in full", render::plain(fault))?;
     }

@@ -24,7 +24,7 @@ fn args(words: &str) -> Vec<OsString> {
 fn started(words: &str) -> Result<Start, Fault> {
     let argv = args(words);
     let parsed = parse(&argv).map_err(|e| Fault::Usage(e.to_string()))?;
-    dispatch(parsed, start::called_sersync(&argv), &WIRING, &Console::stderr(), &mut Vec::new())?;
+    dispatch(parsed, &argv, &WIRING, &Console::stderr(), &mut Vec::new())?;
     STARTED.take().ok_or(Fault::Unread)
 }
 
@@ -37,6 +37,7 @@ fn sersync2_is_replaced_by_name() {
     assert_eq!(started("/usr/local/bin/sersync2 -r"), Ok(Start::Source(node("confxml.xml"))));
     let threads = NodeArgs { threads: Some(4), ..node("/etc/confxml.xml") };
     assert_eq!(started("syncd -r -n 4 -o /etc/confxml.xml"), Ok(Start::Source(threads)));
+    assert_eq!(started("sersync2 start -rn many now"), Ok(Start::Source(node("confxml.xml"))));
     assert!(matches!(started("syncd -r"), Err(Fault::Usage(m)) if m.contains("--config")));
 }
 
@@ -61,7 +62,6 @@ fn what_is_wrong_or_not_there_yet_is_exit_2_and_starts_nothing() {
         "syncd --set x --config f",
         "syncd --set =x --config f",
         "syncd --config f status",
-        "syncd -r -d -o confxml.xml",
         "syncd -m refreshCDN -o confxml.xml",
         "syncd --config f --vrrp keepalived.conf",
         "syncd peer --follow",

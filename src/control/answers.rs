@@ -1,5 +1,6 @@
 //! Answers what the control socket is asked, from the running node.
 
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
@@ -24,11 +25,21 @@ pub fn replace(current: &Current, node: Arc<Node>) {
 }
 
 /// Answers calls until nobody can make one any more; reloads go to `reload`.
-pub async fn run(current: Current, mut calls: mpsc::Receiver<Call>, reload: mpsc::Sender<Responder>) {
+///
+/// `log` is where the process logs, where that is a file of its own.
+pub async fn run(
+    current: Current,
+    mut calls: mpsc::Receiver<Call>,
+    reload: mpsc::Sender<Responder>,
+    log: Option<PathBuf>,
+) {
+    let log = log.map(|log| log.display().to_string());
     while let Some(Call { request, reply }) = calls.recv().await {
         let node = current.lock().unwrap_or_else(PoisonError::into_inner).clone();
         match request {
-            Request::Status => reply.finish(Response::Status(Box::new(status(&node)))),
+            Request::Status => {
+                reply.finish(Response::Status(Box::new(Status { log: log.clone(), ..status(&node) })));
+            }
             Request::Verify { set } => {
                 tokio::spawn(async move { verify(&node, set.as_deref(), reply).await });
             }
@@ -75,6 +86,7 @@ pub fn status(node: &Node) -> Status {
         sets: sources.chain(replicas).collect(),
         counters: node.counters(),
         store_fault: node.store_fault(),
+        log: None,
     }
 }
 

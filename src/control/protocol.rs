@@ -112,6 +112,9 @@ pub struct Status {
     pub counters: BTreeMap<String, u64>,
     /// Why the store cannot be written, while it cannot: a restart then compares in full.
     pub store_fault: Option<String>,
+    /// The file that it logs to, of a daemon (`-d`).
+    #[serde(default)]
+    pub log: Option<String>,
 }
 
 impl Status {

@@ -2,13 +2,16 @@
 //! elsewhere.
 
 use std::io::{self, IsTerminal, Write};
+use std::path::Path;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, OnceLock};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use indicatif::{HumanBytes, HumanCount, MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tracing::info;
 
+use super::log_file::LogFile;
 use super::{Monitor, Progress, Unit};
 
 /// How often bars are drawn; a task that ends sooner is never shown.
@@ -22,6 +25,8 @@ const LOG: Duration = Duration::from_secs(10);
 pub struct Console {
     bars: MultiProgress,
     terminal: bool,
+    /// The file that standard error is, of a daemon.
+    file: Arc<OnceLock<LogFile>>,
 }
 
 impl Console {
@@ -30,13 +35,25 @@ impl Console {
     pub fn stderr() -> Self {
         let terminal = io::stderr().is_terminal();
         let target = if terminal { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
-        Self { bars: MultiProgress::with_draw_target(target), terminal }
+        Self { bars: MultiProgress::with_draw_target(target), terminal, file: Arc::default() }
     }
 
     /// Whether it is a terminal.
     #[must_use]
     pub fn is_terminal(&self) -> bool {
         self.terminal
+    }
+
+    /// From now on standard error is the end of the file `path`, which stays small: whoever started
+    /// this process may close what standard error was before.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn log_to(&self, path: &Path) -> io::Result<()> {
+        let file = LogFile::take_stderr(path)?;
+        // There is one log for the life of a process.
+        let _ = self.file.set(file);
+        Ok(())
     }
 
     /// Shows the long work of `monitor` until the result is dropped.
@@ -87,6 +104,9 @@ impl Console {
 impl Write for Console {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         self.bars.suspend(|| io::stderr().write_all(line))?;
+        if let Some(file) = self.file.get() {
+            file.bound();
+        }
         Ok(line.len())
     }
 
@@ -153,7 +173,7 @@ mod tests {
 
     #[test]
     fn bars_follow_the_tasks() {
-        let console = Console { bars: MultiProgress::with_draw_target(ProgressDrawTarget::hidden()), terminal: true };
+        let console = Console { terminal: true, ..Console::stderr() };
         let mut bars = Vec::new();
         console.draw(&mut bars, &[task(Unit::Bytes, Some(3000)), task(Unit::Entries, None)]);
         assert_eq!((bars.len(), bars[0].position(), bars[0].length(), bars[1].length()), (2, 1536, Some(3000), None));

@@ -5,6 +5,7 @@
 mod console;
 mod fail_log;
 mod log;
+mod log_file;
 mod monitor;
 mod problems;
 mod progress;

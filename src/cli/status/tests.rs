@@ -83,6 +83,7 @@ fn replica() -> SetStatus {
 
 fn sample() -> Status {
     Status {
+        log: Some("/var/lib/syncd/source-a/syncd.log".to_owned()),
         node: "web1".to_owned(),
         key: "0707070707070707".to_owned(),
         version: "0.1.0".to_owned(),
