@@ -70,4 +70,10 @@ fn the_pid_file_is_there_while_the_peer_runs() {
     assert_eq!(lines(&file), [pair.peers[0].node.pid().to_string()]);
     pair.peer().stop();
     assert!(!file.exists());
+    // One of a process that runs is left alone, as that of an rsyncd beside it.
+    let own = format!("{}\n", std::process::id());
+    fs::write(&file, &own).unwrap();
+    pair.peer().start();
+    pair.peer().stop();
+    assert_eq!(fs::read_to_string(&file).unwrap(), own);
 }

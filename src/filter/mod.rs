@@ -247,10 +247,10 @@ mod tests {
         insta::assert_debug_snapshot!(all, @r#"
         [
             "the expression `*.php` cannot be used: repetition operator missing expression (`*.x` is a glob; the expression for it is `(.*)\\.x`)",
-            "the expression `^(?!up).*$` cannot be used: look-around, including look-ahead and look-behind, is not supported",
+            "the expression `^(?!up.*$` cannot be used: Parsing error at position 9: Opening parenthesis without closing parenthesis",
             "the expression `a)|(b` cannot be used: unopened group",
-            "the glob `a[b` cannot be used: unclosed character class; missing ']'",
-            "the glob `/` cannot be used: it names nothing below the root",
+            "the pattern `a[b` cannot be used: unclosed character class; missing ']'",
+            "the pattern `/` cannot be used: it names nothing below the root",
         ]
         "#);
     }
