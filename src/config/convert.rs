@@ -46,7 +46,7 @@ pub fn convert(files: &[PathBuf]) -> Result<Converted, ConfigError> {
     of(&sources, &Machine::this().as_root())
 }
 
-fn of(sources: &[SourceText], machine: &Machine) -> Result<Converted, ConfigError> {
+pub(super) fn of(sources: &[SourceText], machine: &Machine) -> Result<Converted, ConfigError> {
     let mut whole = Whole::default();
     for source in sources {
         whole = whole.and(part(source, machine)?);

@@ -14,6 +14,8 @@
 
 mod check;
 mod convert;
+#[cfg(test)]
+mod corpus;
 mod error;
 mod hosts;
 mod include;

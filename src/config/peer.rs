@@ -67,11 +67,13 @@ fn replica(cx: &mut Context<'_>, module: &Module) -> Option<ReplicaSet> {
     let section = &module.section;
     let path = path(cx, module)?;
     let max_connections = max_connections(cx, module)?;
+    let said = cx.findings.len();
     let read_only = boolean(cx, section, "read only", true);
     let chroot = boolean(cx, section, "use chroot", true);
     let (auth, read_only) = auth(cx, module, read_only);
+    let faulty = cx.findings.iter().skip(said).any(|finding| finding.severity == Severity::Error);
     let (uid, gid) = identity(cx, module, &path);
-    if read_only {
+    if read_only && !faulty {
         say_read_only(cx, module);
     }
     Some(ReplicaSet {

@@ -161,7 +161,9 @@ pub struct Crontab {
 pub fn read(source: &SourceText, findings: &mut Vec<Finding>) -> Result<ConfXml, Finding> {
     let top = xml::read(source)?;
     let Some(head) = top.iter().find(|element| element.is("head")) else {
-        return Err(Finding::of_file(source.file(), "xml-no-head", "there is no `<head>` element in it")
+        let at = top.first().map_or(Span::new(0, 1.min(source.text().len())), |element| element.span);
+        return Err(source
+            .error("xml-no-head", at, "there is no `<head>` element in it")
             .help("a confxml.xml of sersync2 has `<head version=\"2.5\">` around everything"));
     };
     for other in top.iter().filter(|element| !std::ptr::eq(*element, head)) {
