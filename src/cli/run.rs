@@ -1,7 +1,6 @@
 //! Runs a node in the foreground: configuration, instance, engine, signals.
 
 use std::io::Write;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,7 +11,7 @@ use tokio::sync::mpsc;
 
 use super::pid_file::PidFile;
 use super::start::{NodeArgs, Start};
-use super::{Checked, Fault, demo};
+use super::{Fault, demo};
 use crate::config::{self, ConfigError, Loaded};
 use crate::control::{Responder, Response, Server, answers};
 use crate::engine::{self, Node};
@@ -38,30 +37,6 @@ pub fn start(start: Start, console: &Console) -> Result<(), Fault> {
     let ended = runtime.block_on(run(&args, role, loaded, &instance, console));
     runtime.shutdown_timeout(Duration::from_secs(1));
     ended
-}
-
-/// Reads `file` as `syncd check` does: for whichever side it is of.
-#[must_use]
-pub fn check(file: &Path) -> Checked {
-    let loaded = match config::load_source(file, &[]) {
-        // It is for the other side.
-        Err(e) if e.findings().iter().any(|f| f.code == "config-kind" || f.code == "config-role") => {
-            config::load_peer(file, &[])
-        }
-        loaded => loaded,
-    };
-    let mut checked = Checked::default();
-    match loaded {
-        Ok(loaded) => {
-            for finding in &loaded.findings {
-                let of = if finding.severity == Severity::Note { &mut checked.notes } else { &mut checked.warnings };
-                of.push(finding.to_string());
-            }
-            checked.errors.extend(loaded.check_local().err().map(|e| e.to_string()));
-        }
-        Err(e) => checked.errors.push(e.to_string()),
-    }
-    checked
 }
 
 fn load(args: &NodeArgs, role: Role) -> Result<Loaded, Fault> {

@@ -10,12 +10,15 @@
 //! | `rsyncd.conf` | `peer.rs`, `include.rs`, `hosts.rs`, `machine.rs` |
 //! | `--set KEY=VALUE` | `overrides.rs` |
 //! | is all that it names there? | `check.rs` |
+//! | what is wrong with files, alone and as a set? | [`lint`], `glob.rs` |
 
 mod check;
 mod error;
+mod glob;
 mod hosts;
 mod include;
 mod kind;
+pub mod lint;
 mod load;
 mod machine;
 mod model;
