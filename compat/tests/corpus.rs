@@ -120,7 +120,9 @@ fn every_keepalived_conf_means_what_its_snapshot_says() {
 fn every_rsyncd_conf_means_what_its_snapshot_says() {
     walk("rsyncd", 20, Shown::Places, |source| {
         let mut findings = Vec::new();
-        let conf = rsyncd::read(source, &mut findings);
+        let mut none = |_: &Path, _| Ok(Vec::new());
+        let expanded = rsyncd::expand(source.clone(), &mut findings, &mut none);
+        let conf = rsyncd::read(&expanded, &mut findings);
         let mut text = String::new();
         for module in &conf.modules {
             writeln!(text, "[{}]", module.name.value).expect("text");

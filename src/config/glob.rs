@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Component, Path, PathBuf};
 
-use globset::GlobBuilder;
+use regex::Regex;
 use syncd_compat::SourceText;
 
 use super::load;
@@ -41,18 +41,40 @@ pub(super) fn load(from: &Path, pattern: &str) -> Result<Vec<SourceText>, String
 
 /// What matches `name` in each of `directories`; a leading dot has to be written.
 fn expand(directories: &[PathBuf], name: &str) -> Result<Vec<PathBuf>, String> {
-    let glob = GlobBuilder::new(name).literal_separator(true).build().map_err(|error| error.to_string())?;
-    let matcher = glob.compile_matcher();
+    let pattern = Regex::new(&expression(name)).map_err(|_| format!("`{name}` is no pattern"))?;
     let mut found = Vec::new();
     for directory in directories {
         let listed = if directory.as_os_str().is_empty() { Path::new(".") } else { directory };
         let entries = fs::read_dir(listed).into_iter().flatten().flatten().map(|entry| entry.file_name());
         let shown = |entry: &std::ffi::OsString| name.starts_with('.') || !entry.to_string_lossy().starts_with('.');
-        let mut names: Vec<_> = entries.filter(|entry| shown(entry) && matcher.is_match(entry)).collect();
+        let mut names: Vec<_> =
+            entries.filter(|entry| shown(entry) && pattern.is_match(&entry.to_string_lossy())).collect();
         names.sort();
         found.extend(names.into_iter().map(|entry| directory.join(entry)).take(MOST_FILES));
     }
     Ok(found)
+}
+
+/// The pattern of one name as a regular expression: `*`, `?`, `[…]` and `{a,b}`.
+fn expression(name: &str) -> String {
+    let mut expression = String::from("^(?s:");
+    let (mut class, mut braces) = (false, 0);
+    for c in name.chars() {
+        match c {
+            ']' if class => (class, _) = (false, expression.push(']')),
+            '!' if class && expression.ends_with('[') => expression.push('^'),
+            '-' | '^' if class => expression.push(c),
+            '[' if !class => (class, _) = (true, expression.push('[')),
+            '*' if !class => expression.push_str(".*"),
+            '?' if !class => expression.push('.'),
+            '{' if !class => (braces, _) = (braces + 1, expression.push_str("(?:")),
+            '}' if !class && braces > 0 => (braces, _) = (braces - 1, expression.push(')')),
+            ',' if !class && braces > 0 => expression.push('|'),
+            c => expression.push_str(&regex::escape(c.encode_utf8(&mut [0; 4]))),
+        }
+    }
+    expression.push_str(")$");
+    expression
 }
 
 #[cfg(test)]
@@ -72,7 +94,9 @@ mod tests {
         };
         assert_eq!(names("conf.d/*.conf"), ["a.conf", "b.conf"]);
         assert_eq!(names("conf.d/{b,a}.conf"), ["a.conf", "b.conf"]);
-        assert_eq!(names("con?.d/d.txt"), ["d.txt"]);
+        assert_eq!(names("con?.d/[!a-c].txt"), ["d.txt"]);
+        assert_eq!(names("conf.d/*.txt+"), Vec::<String>::new());
+        assert!(load(&dir.path().join("k.conf"), "conf.d/{a").is_err());
         assert_eq!(names("none/*.conf"), Vec::<String>::new());
     }
 }

@@ -122,7 +122,8 @@ fn finding(
     message: String,
     help: &str,
 ) -> Finding {
-    Finding { severity, ..Finding::of_file(file, code, message) }.help(help).at(place.cloned().map(Box::new))
+    let place = place.cloned().map(Box::new);
+    Finding { severity, place, ..Finding::of_file(file, code, message) }.help(help)
 }
 
 /// Each once, file by file, errors first, then in the order of the file.
