@@ -235,11 +235,17 @@ pub const CODES: &[Code] = &[
     code("remote-is-virtual", "error", "a remote is an address that moves", "the other node's own address"),
     code(
         "rsync-argument",
-        "warning",
+        "error",
         "an option's argument is missing or of the wrong type",
         "write it as rsync wants it",
     ),
-    code("rsync-shell", "warning", "a word was meant for a shell", "write it without"),
+    code(
+        "rsync-filter",
+        "error, warning",
+        "a filter rule cannot be read or has no meaning here",
+        "write what the message says",
+    ),
+    code("rsync-shell", "error", "a word was meant for a shell", "write it without"),
     code("rsync-unknown-option", "warning", "rsync has no such option", "the nearest right one, or remove it"),
     code("rsyncd-boolean", "error", "a value is neither yes nor no", "yes or no"),
     code("rsyncd-gid", "warning", "a group goes by another name here", "write that name"),
@@ -293,6 +299,7 @@ pub const CODES: &[Code] = &[
     code("xml-stray-word", "warning", "a word in a tag is no attribute", "write `name=\"value\"`"),
     code("xml-switch", "warning", "a switch is neither true nor false", "`true` or `false`"),
     code("xml-syntax", "error", "this is no XML, even for sersync2", "correct it"),
+    code("xml-transport", "error", "a transport is unknown or cannot be had", "write what the message says"),
     code(
         "xml-unknown-attribute",
         "warning",
@@ -339,6 +346,24 @@ mod tests {
             all.extend(look.captures_iter(code).map(|found| found[1].to_owned()));
         }
         all
+    }
+
+    #[test]
+    fn the_severities_that_the_code_names_are_those_of_the_rows() {
+        let look = Regex::new(r#"\b(error|warning|warn|note)\(\s*"([a-z]+-[a-z0-9-]+)""#).expect("pattern");
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let mut wrong = Vec::new();
+        for file in sources(&root.join("compat/src")).into_iter().chain(sources(&root.join("src/config"))) {
+            let text = std::fs::read_to_string(&file).expect("source");
+            let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
+            for found in look.captures_iter(code) {
+                let severity = if &found[1] == "warn" { "warning" } else { &found[1] };
+                if let Some(row) = find(&found[2]).filter(|row| !row.severity.contains(severity)) {
+                    wrong.push(format!("{}: {severity}, not {}", row.code, row.severity));
+                }
+            }
+        }
+        assert!(wrong.is_empty(), "{wrong:#?}");
     }
 
     #[test]
