@@ -3,7 +3,8 @@
 use std::process::ExitCode;
 
 use syncd::cli::{self, Wiring, run};
+use syncd::config::lint;
 
 fn main() -> ExitCode {
-    cli::main(std::env::args_os(), &Wiring { start: run::start, check: run::check })
+    cli::main(std::env::args_os(), &Wiring { start: run::start, check: lint::check })
 }

@@ -381,3 +381,40 @@ fn the_demo_leaves_nothing_behind() {
         assert!(left.is_empty(), "{left:?}");
     }
 }
+
+#[test]
+fn files_are_checked_as_a_set() {
+    let pair = TestPair::builder().build();
+    let peer = config_of(&pair, "peer0.rsyncd.conf");
+    edit(&peer, |conf| conf.replace("read only = no", "read only = yes"));
+    let vrrp = config_of(&pair, "keepalived.conf");
+    let text = "vrrp_instance VI {\n interface lo\n virtual_router_id 7\n virtual_ipaddress {\n  127.0.0.1\n }\n priorty 9\n}\n";
+    fs::write(&vrrp, text).expect("keepalived.conf");
+    let check = |files: &[&Path], json: bool| {
+        let mut command = Command::new(binary());
+        command.arg("check").args(json.then_some("--json")).args(files);
+        let output = command.output().expect("check");
+        (output.status.code(), String::from_utf8(output.stdout).expect("text"))
+    };
+    let (code, text) = check(&[&config_of(&pair, "confxml.xml"), &peer, &vrrp], true);
+    assert_eq!(code, Some(2), "{text}");
+    let lines: Vec<serde_json::Value> =
+        text.lines().map(|line| serde_json::from_str(line).expect("an object")).collect();
+    let of = |code: &str| lines.iter().find(|line| line["code"] == code).unwrap_or_else(|| panic!("no {code}: {text}"));
+    assert_eq!(of("ends-read-only")["file"], peer.display().to_string());
+    assert_eq!(of("remote-is-virtual")["severity"], "error");
+    assert_eq!(
+        (&of("keepalived-unknown-keyword")["line"], &of("keepalived-unknown-keyword")["column"]),
+        (&7.into(), &2.into())
+    );
+    let last = lines.last().expect("a summary");
+    assert_eq!((&last["summary"], &last["files"], &last["exit"]), (&true.into(), &3.into(), &2.into()));
+    fs::write(
+        &vrrp,
+        "vrrp_instance VI {\n interface lo\n virtual_router_id 7\n virtual_ipaddress {\n  10.254.254.9\n }\n}\n",
+    )
+    .expect("keepalived.conf");
+    let (code, text) = check(&[&vrrp], false);
+    assert_eq!(code, Some(0), "{text}");
+    assert!(text.contains("every setting is understood"), "{text}");
+}

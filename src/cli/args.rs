@@ -116,11 +116,15 @@ pub enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Read configuration files and say what is wrong with them; exit 1 on warnings, 2 on errors
+    /// Read configuration files and say what is wrong with each and with all of them together;
+    /// exit 1 on warnings, 2 on errors
     Check {
-        /// The files
+        /// confxml.xml, rsyncd.conf, keepalived.conf or syncd.toml, of one node or of both
         #[arg(required = true, value_name = "FILE")]
         files: Vec<PathBuf>,
+        /// One JSON object on a line for each finding, and one for the result
+        #[arg(long)]
+        json: bool,
     },
     /// Make one syncd.toml of legacy files; what is not carried over is listed at its end, with the reason
     Convert {

@@ -3,66 +3,156 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use super::Fault;
+use serde::Serialize;
 
-/// What came of reading one file; each text is complete, with file, line, column and caret.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub struct Checked {
-    /// What is made of the file, where that may surprise; no reason to fail.
-    pub notes: Vec<String>,
-    /// Settings that are unknown, or understood and not honoured.
-    pub warnings: Vec<String>,
-    /// Why the file cannot be used.
-    pub errors: Vec<String>,
+use super::Fault;
+use crate::config::lint::Report;
+use crate::config::{Finding, Severity};
+
+/// A finding on a line of its own.
+#[derive(Serialize)]
+struct Line<'a> {
+    file: String,
+    line: Option<usize>,
+    column: Option<usize>,
+    severity: String,
+    code: &'a str,
+    message: &'a str,
+    help: Option<&'a str>,
 }
 
-/// Reads every file by `read` and prints what is found; the worst file decides.
-pub(super) fn run(files: &[PathBuf], read: impl Fn(&Path) -> Checked, out: &mut impl Write) -> Result<(), Fault> {
-    let (mut warned, mut wrong) = (0, 0);
-    for file in files {
-        let Checked { notes, warnings, errors } = read(file);
-        for text in errors.iter().chain(&warnings).chain(&notes) {
-            writeln!(out, "{}", text.trim_end())?;
+/// The last line.
+#[derive(Serialize)]
+struct Summary {
+    summary: bool,
+    files: usize,
+    errors: usize,
+    warnings: usize,
+    notes: usize,
+    exit: u8,
+}
+
+/// Prints what `check` finds in `files`; the worst finding decides.
+pub(super) fn run(
+    files: &[PathBuf],
+    json: bool,
+    check: impl Fn(&[PathBuf]) -> Report,
+    out: &mut impl Write,
+) -> Result<(), Fault> {
+    let report = check(files);
+    if json {
+        lines(&report, out)?;
+    } else {
+        texts(&report, out)?;
+    }
+    match report.exit_code() {
+        0 => Ok(()),
+        1 => Err(Fault::False),
+        _ => Err(Fault::Usage(told(&report))),
+    }
+}
+
+fn told(report: &Report) -> String {
+    let faulty = report.files.iter().filter(|file| worst(report, file) == Some(Severity::Error)).count();
+    match faulty {
+        0 => "what these files name cannot be used; see above".to_owned(),
+        faulty => format!("{faulty} of {} files cannot be used; see above", report.files.len()),
+    }
+}
+
+/// The severity of the worst finding about `file`.
+fn worst(report: &Report, file: &Path) -> Option<Severity> {
+    report.findings.iter().filter(|finding| finding.file == file).map(|finding| finding.severity).max()
+}
+
+/// For people: each with its line and caret, and a line for a file without fault.
+fn texts(report: &Report, out: &mut impl Write) -> Result<(), Fault> {
+    let (of_files, of_others): (Vec<&Finding>, Vec<&Finding>) =
+        report.findings.iter().partition(|finding| report.files.contains(&finding.file));
+    for file in &report.files {
+        for finding in of_files.iter().filter(|finding| finding.file == *file) {
+            writeln!(out, "{finding}")?;
         }
-        if errors.is_empty() && warnings.is_empty() {
+        if worst(report, file).is_none_or(|worst| worst == Severity::Note) {
             writeln!(out, "{}: every setting is understood and honoured", file.display())?;
         }
-        warned += usize::from(!warnings.is_empty());
-        wrong += usize::from(!errors.is_empty());
     }
-    match (wrong, warned) {
-        (0, 0) => Ok(()),
-        (0, _) => Err(Fault::False),
-        _ => Err(Fault::Usage(format!("{wrong} of {} files cannot be used; see above", files.len()))),
+    for finding in of_others {
+        writeln!(out, "{finding}")?;
     }
+    Ok(())
+}
+
+/// For programs.
+fn lines(report: &Report, out: &mut impl Write) -> Result<(), Fault> {
+    let mut print = |line: serde_json::Result<String>| -> Result<(), Fault> {
+        writeln!(out, "{}", line.map_err(Fault::local)?)?;
+        Ok(())
+    };
+    for finding in &report.findings {
+        print(serde_json::to_string(&Line {
+            file: finding.file.display().to_string(),
+            line: finding.place.as_ref().map(|place| place.line),
+            column: finding.place.as_ref().map(|place| place.column),
+            severity: finding.severity.to_string(),
+            code: finding.code,
+            message: &finding.message,
+            help: finding.help.as_deref(),
+        }))?;
+    }
+    print(serde_json::to_string(&Summary {
+        summary: true,
+        files: report.files.len(),
+        errors: report.count(Severity::Error),
+        warnings: report.count(Severity::Warning),
+        notes: report.count(Severity::Note),
+        exit: report.exit_code(),
+    }))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn check(files: &[PathBuf]) -> Report {
+        let finding = |file: &PathBuf| {
+            let severity = match file.to_str()? {
+                "wrong" => Severity::Error,
+                "warned" => Severity::Warning,
+                _ => Severity::Note,
+            };
+            Some(Finding { severity, ..Finding::of_file(file, "some-code", "so it is").help("do this") })
+        };
+        Report { files: files.to_vec(), findings: files.iter().filter_map(finding).collect() }
+    }
+
+    fn told(names: &[&str], json: bool) -> (u8, String) {
+        let files: Vec<_> = names.iter().map(PathBuf::from).collect();
+        let mut out = Vec::new();
+        let code = run(&files, json, check, &mut out).map_or_else(|fault| fault.code(), |()| 0);
+        (code, String::from_utf8(out).expect("text"))
+    }
+
     #[test]
     fn the_worst_file_decides() {
-        let read = |file: &Path| {
-            let text = |s: &str| vec![format!("{}:1:1: {s}", file.display())];
-            match file.to_str() {
-                Some("warned") => Checked { warnings: text("unknown"), ..Default::default() },
-                Some("wrong") => Checked { errors: text("malformed"), ..Default::default() },
-                _ => Checked { notes: text("a note"), ..Default::default() },
-            }
-        };
-        let code = |files: &[&str]| {
-            let files: Vec<_> = files.iter().map(PathBuf::from).collect();
-            run(&files, read, &mut Vec::new()).map_or_else(|fault| fault.code(), |()| 0)
-        };
+        let code = |names: &[&str]| told(names, false).0;
         assert_eq!((code(&["good"]), code(&["good", "warned"]), code(&["wrong", "warned"])), (0, 1, 2));
-        let mut out = Vec::new();
-        let files = ["good", "warned", "wrong"].map(PathBuf::from);
-        run(&files, read, &mut out).expect_err("wrong");
-        let text = String::from_utf8(out).expect("text");
+        let (_, text) = told(&["good", "warned"], false);
         assert_eq!(
             text,
-            "good:1:1: a note\ngood: every setting is understood and honoured\nwarned:1:1: unknown\nwrong:1:1: malformed\n"
+            "good: note: so it is — do this\ngood: every setting is understood and honoured\n\
+             warned: warning: so it is — do this\n"
         );
+    }
+
+    #[test]
+    fn programs_get_a_line_for_each_finding_and_one_at_the_end() {
+        let (code, text) = told(&["good", "wrong"], true);
+        assert_eq!(code, 2);
+        insta::assert_snapshot!(text, @r#"
+        {"file":"good","line":null,"column":null,"severity":"note","code":"some-code","message":"so it is","help":"do this"}
+        {"file":"wrong","line":null,"column":null,"severity":"error","code":"some-code","message":"so it is","help":"do this"}
+        {"summary":true,"files":2,"errors":1,"warnings":0,"notes":1,"exit":2}
+        "#);
     }
 }

@@ -23,16 +23,16 @@ mod verify;
 
 use std::ffi::OsString;
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches};
 
 pub use args::{Args, CertsCommand, Command};
-pub use check::Checked;
 pub use fault::Fault;
 pub use start::{Ground, NodeArgs, Start};
 
+use crate::config::lint::Report;
 use crate::observe::{Console, init_log};
 
 /// What the commands need of the rest of the program.
@@ -40,8 +40,8 @@ use crate::observe::{Console, init_log};
 pub struct Wiring {
     /// Runs a node until it is told to end.
     pub start: fn(Start, &Console) -> Result<(), Fault>,
-    /// Reads a configuration file and starts nothing.
-    pub check: fn(&Path) -> Checked,
+    /// Reads configuration files and starts nothing.
+    pub check: fn(&[PathBuf]) -> Report,
 }
 
 /// Does what the command line `argv` asks for, with `argv[0]`.
@@ -108,8 +108,12 @@ fn dispatch(
         Command::Demo => (wiring.start)(Start::Demo, console),
         Command::Approve { set } => simple::approve(dir, set, out),
         Command::Certs { command } => certs::run(dir, command, out),
+<<<<<<< HEAD
         Command::Check { files } => check::run(&files, wiring.check, out),
         Command::Convert { files, output } => convert::run(&files, output.as_deref(), out),
+=======
+        Command::Check { files, json } => check::run(&files, json, wiring.check, out),
+>>>>>>> check
         Command::Reload => simple::reload(dir, out),
         Command::Replay { list: true } => replay::list(dir, out),
         Command::Replay { list: false } => replay::now(dir, out),

@@ -1,7 +1,6 @@
 //! Runs a node in the foreground: configuration, instance, engine, signals.
 
 use std::io::Write;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,8 +10,13 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
 use super::pid_file::PidFile;
+<<<<<<< HEAD
 use super::start::{Ground, NodeArgs, Start};
 use super::{Checked, Fault, daemon, demo};
+=======
+use super::start::{NodeArgs, Start};
+use super::{Fault, demo};
+>>>>>>> check
 use crate::config::{self, ConfigError, Loaded};
 use crate::control::{Responder, Response, Server, answers};
 use crate::engine::{self, Node};
@@ -40,6 +44,7 @@ pub fn start(start: Start, console: &Console) -> Result<(), Fault> {
     ended
 }
 
+<<<<<<< HEAD
 /// Reads `file` as `syncd check` does: for whichever side it is of.
 #[must_use]
 pub fn check(file: &Path) -> Checked {
@@ -66,6 +71,8 @@ pub fn check(file: &Path) -> Checked {
     checked
 }
 
+=======
+>>>>>>> check
 fn load(args: &NodeArgs, role: Role) -> Result<Loaded, Fault> {
     let mut loaded = match role {
         Role::Peer => config::load_peer(&args.config, &args.settings)?,

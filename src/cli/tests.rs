@@ -13,7 +13,7 @@ const WIRING: Wiring = Wiring {
         STARTED.set(Some(start));
         Ok(())
     },
-    check: |_| Checked::default(),
+    check: |_| Report::default(),
 };
 
 fn args(words: &str) -> Vec<OsString> {

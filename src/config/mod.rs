@@ -10,16 +10,22 @@
 //! | `rsyncd.conf` | `peer.rs`, `include.rs`, `hosts.rs`, `machine.rs` |
 //! | `--set KEY=VALUE` | `overrides.rs` |
 //! | is all that it names there? | `check.rs` |
+<<<<<<< HEAD
 //! | legacy files as one native file | `convert.rs`, `native/write.rs` |
+=======
+//! | what is wrong with files, alone and as a set? | [`lint`], `glob.rs` |
+>>>>>>> check
 
 mod check;
 mod convert;
 #[cfg(test)]
 mod corpus;
 mod error;
+mod glob;
 mod hosts;
 mod include;
 mod kind;
+pub mod lint;
 mod load;
 mod machine;
 mod model;

@@ -26,6 +26,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 pub use differences::Found;
 pub use node::{Node, StartError, start};
 pub use pool::{Panicked, Pool, PoolError};
+pub(crate) use receiver::host_allowed;
 pub use receiver::{Receiver, ReplicaSet, ServeError};
 pub use source::{Difference, Index, Peer, Saved, Shared, SourceSet, Target, Watching, target_id};
 

@@ -177,7 +177,7 @@ impl Builder {
         let instead = match keyword.default {
             _ if fatal => "its instance does not run".to_owned(),
             "" => "it is ignored".to_owned(),
-            default => format!("in force is the default, {default}"),
+            default => format!("in force is the default, {}", default.split(';').next().unwrap_or(default)),
         };
         let message = format!("`{}` of `{}` is not {wanted}: {instead}", word.text, keyword.name);
         let finding = self.sources.finding(severity, "keepalived-value", word.at, message);

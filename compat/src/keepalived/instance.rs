@@ -9,6 +9,9 @@ use super::table::{Block, Keyword};
 use super::tree::{Auth, AuthKind, Common, Garp, Globals, Instance, Peer, Secret, State, Vmac};
 use super::word::Word;
 
+/// The priority where none is written.
+const PRIORITY: u8 = 100;
+
 /// How many bytes of a password are sent.
 pub(super) const PASSWORD: usize = 8;
 
@@ -30,7 +33,11 @@ impl Builder {
             "state" => self.state(instance, statement),
             "interface" => instance.interface = Self::word(statement),
             "virtual_router_id" => instance.vrid = self.number(keyword, statement).or(instance.vrid.take()),
-            "priority" => instance.priority.set(self.number(keyword, statement)),
+            // What is no priority is the default, and no owner's, whatever the state.
+            "priority" => {
+                let written = self.number(keyword, statement);
+                instance.priority.set(written.or_else(|| Some(Located::new(PRIORITY, statement.at()))));
+            }
             "advert_int" => instance.advert_int.set(self.seconds(keyword, statement)),
             "version" => instance.version.set(self.number(keyword, statement)),
             "authentication" => instance.auth = self.auth(statement),

@@ -193,6 +193,7 @@ impl<'a, 'b> Reader<'a, 'b> {
     /// The words of `line` up to a brace; none where it is no line of words.
     fn process(&mut self, line: Line) -> Option<Line> {
         let mut line = line.trimmed();
+        let written = line.at(0, line.text().len());
         for _ in 0..MOST_ROUNDS {
             if line.text().starts_with('@') {
                 line = self.condition(&line)?.trimmed();
@@ -215,21 +216,20 @@ impl<'a, 'b> Reader<'a, 'b> {
                 return self.finish(line);
             }
             let len = done.line.text().len();
-            if len > LONGEST_LINE || !self.afford(len, line.at(0, line.text().len())) {
-                return self.endless(&line);
+            if len > LONGEST_LINE || !self.afford(len, written) {
+                return self.endless(written);
             }
             self.pending_front(done.rest.into_iter().map(Pending::Line).collect());
             line = done.line.trimmed();
         }
-        self.endless(&line)
+        self.endless(written)
     }
 
     fn pending_front(&mut self, lines: Vec<Pending>) {
         lines.into_iter().rev().for_each(|line| self.pending.push_front(line));
     }
 
-    fn endless(&mut self, line: &Line) -> Option<Line> {
-        let at = line.at(0, line.text().len());
+    fn endless(&mut self, at: At) -> Option<Line> {
         let message = "the names in this line stand for each other without end: it is not read";
         let finding = self.sources.error("keepalived-definition", at, message);
         self.findings.push(finding.help("let no `$NAME` stand for itself"));

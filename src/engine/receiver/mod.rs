@@ -20,6 +20,7 @@ mod touched;
 mod verify;
 mod xfer;
 
+pub(crate) use authorise::host_allowed;
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -1,0 +1,53 @@
+//! What of a machine counts for the rules.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use syncd_compat::SourceText;
+
+/// A machine, as far as rules ask; what is not known is empty or none.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Facts {
+    /// The names of its interfaces; none where they cannot be listed.
+    pub(super) interfaces: Option<BTreeSet<String>>,
+    /// The addresses that it has now, loopback too.
+    pub(super) addresses: BTreeSet<IpAddr>,
+    /// `net.ipv4.ip_nonlocal_bind` and `net.ipv6.ip_nonlocal_bind`.
+    pub(super) nonlocal_bind: [Option<bool>; 2],
+    /// The files that give its interfaces their addresses.
+    pub(super) network: Vec<SourceText>,
+    /// nginx's configuration.
+    pub(super) nginx: Vec<SourceText>,
+    /// The permissions of files.
+    pub(super) modes: BTreeMap<PathBuf, u32>,
+    /// What each password file of a source holds.
+    pub(super) passwords: BTreeMap<PathBuf, Hidden>,
+    /// What each secrets file of a replica holds for a user; none for a user that is not in it.
+    pub(super) secrets: BTreeMap<(PathBuf, String), Option<Hidden>>,
+}
+
+/// A password that can be compared and does not show itself.
+#[derive(Clone, Eq, PartialEq)]
+pub(super) struct Hidden(pub(super) Vec<u8>);
+
+impl std::fmt::Debug for Hidden {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Hidden(…)")
+    }
+}
+
+impl Facts {
+    /// Whether `host`, an address or `localhost`, is this machine.
+    pub(super) fn is_here(&self, host: &str) -> bool {
+        match host.parse::<IpAddr>() {
+            Ok(ip) => ip.is_loopback() || ip.is_unspecified() || self.addresses.contains(&ip),
+            Err(_) => host.eq_ignore_ascii_case("localhost"),
+        }
+    }
+
+    /// The addresses that others can see it come from.
+    pub(super) fn outgoing(&self) -> impl Iterator<Item = IpAddr> {
+        self.addresses.iter().copied().filter(|ip| !ip.is_loopback())
+    }
+}

@@ -1,0 +1,103 @@
+//! A `keepalived.conf` beside this machine's interfaces and files.
+
+use std::net::IpAddr;
+
+use syncd_compat::keepalived::{AuthKind, Instance};
+use syncd_compat::{Finding, Severity, SourceText, Span, nearest};
+
+use super::facts::Facts;
+use super::given::{Given, Vrrp};
+
+pub(super) fn check(given: &Given, facts: &Facts, findings: &mut Vec<Finding>) {
+    // Of several files, one at most is this machine's.
+    let severity = if given.vrrp.len() > 1 { Severity::Note } else { Severity::Warning };
+    for vrrp in &given.vrrp {
+        findings.push(
+            Finding {
+                severity: Severity::Note,
+                ..Finding::of_file(&vrrp.file, "keepalived-not-run", "this version reads the file and does not run it")
+            }
+            .help("leave keepalived running beside syncd"),
+        );
+        for instance in &vrrp.conf.instances {
+            interfaces(vrrp, instance, facts, severity, findings);
+            stays(vrrp, instance, facts, findings);
+        }
+        findings.extend(readable(vrrp, facts));
+    }
+}
+
+/// Interfaces that are not there; keepalived ends with all its instances then.
+fn interfaces(vrrp: &Vrrp, instance: &Instance, facts: &Facts, severity: Severity, findings: &mut Vec<Finding>) {
+    let Some(known) = facts.interfaces.as_ref().filter(|_| !vrrp.conf.globals.dynamic_interfaces.value) else { return };
+    let devices = instance.addresses.iter().chain(&instance.excluded).filter_map(|address| address.device.as_ref());
+    let tracked = instance.track.interfaces.iter().map(|track| &track.name);
+    let vmac = instance.vmac.as_ref().and_then(|vmac| vmac.name.as_ref()).map(|name| name.value.as_str());
+    for name in instance.interface.iter().chain(devices).chain(tracked) {
+        if known.contains(&name.value) || vmac == Some(name.value.as_str()) {
+            continue;
+        }
+        let names: Vec<&str> = known.iter().map(String::as_str).filter(|name| *name != "lo").collect();
+        let message = format!("there is no interface `{}` on this machine: keepalived ends because of it", name.value);
+        let help = match nearest(&name.value, names.iter().copied()) {
+            Some(near) => format!("did you mean `{near}`? There are {}", names.join(", ")),
+            None => format!("there are {}", names.join(", ")),
+        };
+        findings.push(vrrp.conf.sources.finding(severity, "keepalived-interface", name.at, message).help(help));
+    }
+}
+
+/// Addresses that the machine also gives itself at boot.
+fn stays(vrrp: &Vrrp, instance: &Instance, facts: &Facts, findings: &mut Vec<Finding>) {
+    for address in instance.addresses.iter().chain(&instance.excluded) {
+        let found = facts.network.iter().find_map(|file| Some((file, mention(file, address.ip.value)?)));
+        if let Some((file, span)) = found {
+            let line = file.position(span.start).0;
+            let message = format!(
+                "`{}` moves, and {}:{line} gives it to this machine for good: two nodes have it after a boot",
+                address.ip.value,
+                file.file().display()
+            );
+            let help = "remove it from the interface's configuration";
+            findings.push(vrrp.conf.sources.error("keepalived-vip-static", address.at, message).help(help));
+        }
+    }
+}
+
+/// Where `ip` is said in a file of the interfaces, outside of comments.
+fn mention(file: &SourceText, ip: IpAddr) -> Option<Span> {
+    let wanted = ip.to_string();
+    let mut start = 0;
+    for line in file.text().split_inclusive('\n') {
+        let code = line.split('#').next().unwrap_or("");
+        let part = |c: char| c.is_ascii_alphanumeric() || c == '.' || c == ':';
+        let found = code.match_indices(&wanted).find(|(at, _)| {
+            let before = code.get(..*at).is_none_or(|before| !before.ends_with(part));
+            before && code.get(at + wanted.len()..).is_none_or(|after| !after.starts_with(part))
+        });
+        // A gateway or a name server is somebody else's.
+        let assigned = ["gateway", "dns", "nameserver", "via", "route"];
+        let folded = code.to_ascii_lowercase();
+        if let Some((at, _)) = found.filter(|_| !assigned.iter().any(|word| folded.contains(word))) {
+            return Some(Span::new(start + at, start + at + wanted.len()));
+        }
+        start += line.len();
+    }
+    None
+}
+
+/// A password that everybody on the machine can read.
+fn readable(vrrp: &Vrrp, facts: &Facts) -> Option<Finding> {
+    let with_password = |instance: &&Instance| {
+        instance.auth.as_ref().is_some_and(|auth| auth.kind.value == AuthKind::Pass && auth.password.is_some())
+    };
+    let auth = vrrp.conf.instances.iter().find(with_password)?.auth.as_ref()?;
+    let at = auth.kind.at;
+    let file = vrrp.conf.sources.get(at.file)?.file();
+    let mode = facts.modes.get(file)?;
+    (mode & 0o004 != 0).then(|| {
+        let message = format!("others can read the password in this file (mode {:o})", mode & 0o777);
+        let help = format!("run: chmod 640 {}", file.display());
+        vrrp.conf.sources.warning("password-readable", at, message).help(help)
+    })
+}

@@ -1,0 +1,140 @@
+//! `syncd check`: what is wrong with configuration files, alone, with each other, and on this machine.
+//!
+//! | question | file |
+//! |---|---|
+//! | which files are there, and what do they say? | `given.rs`, `view.rs` |
+//! | what of the machine counts? | `facts.rs`, gathered by `gather.rs` |
+//! | does a remote make sense? | `remote.rs` |
+//! | do source and replica fit each other? | `ends.rs` |
+//! | do two nodes of VRRP fit each other? | `pair.rs` |
+//! | does a `keepalived.conf` fit the machine? | `host.rs`, `nginx.rs` |
+//! | may a node that comes back delete? | `delete.rs` |
+//! | what does each code mean? | [`codes`] |
+//!
+//! The rules are pure: [`given`] and [`facts`] in, findings out. Only `gather.rs` and the functions
+//! here read anything.
+
+pub mod codes;
+mod delete;
+mod ends;
+mod facts;
+mod gather;
+mod given;
+mod host;
+mod nginx;
+mod pair;
+mod remote;
+#[cfg(test)]
+mod tests;
+mod view;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use syncd_compat::diag::Place;
+use syncd_compat::{Finding, Severity};
+
+use super::load;
+use super::machine::Machine;
+use facts::Facts;
+use given::Given;
+
+/// What was found in files, in their order.
+#[derive(Clone, Debug, Default)]
+pub struct Report {
+    /// The files that were asked about.
+    pub files: Vec<PathBuf>,
+    /// Everything that is worth saying, the worst of each file first.
+    pub findings: Vec<Finding>,
+}
+
+impl Report {
+    /// How many findings are that severe.
+    #[must_use]
+    pub fn count(&self, severity: Severity) -> usize {
+        self.findings.iter().filter(|finding| finding.severity == severity).count()
+    }
+
+    /// 0 when all is well but for notes, 1 with warnings, 2 with errors.
+    #[must_use]
+    pub fn exit_code(&self) -> u8 {
+        match (self.count(Severity::Error), self.count(Severity::Warning)) {
+            (0, 0) => 0,
+            (0, _) => 1,
+            _ => 2,
+        }
+    }
+}
+
+/// Reads `files` and says what is wrong with each and with all of them as a set; starts nothing.
+#[must_use]
+pub fn check(files: &[PathBuf]) -> Report {
+    let machine = Machine::this();
+    let mut findings = Vec::new();
+    let mut given = Given::default();
+    for file in files {
+        match load::read(file) {
+            Ok(bytes) => given.add(file, &bytes, &machine, &mut super::glob::load, &mut findings),
+            Err(cause) => findings.push(
+                Finding::of_file(file, "unreadable", format!("cannot be read: {cause}")).help("name a readable file"),
+            ),
+        }
+    }
+    findings.extend(local(&given));
+    let facts = gather::facts(&given);
+    findings.extend(rules(&given, &facts));
+    Report { files: files.to_vec(), findings: sorted(files, findings) }
+}
+
+/// What the files name and this machine has not. Of two ends one is another machine's: what is
+/// missing here may be there.
+fn local(given: &Given) -> Vec<Finding> {
+    let both = !given.sending.is_empty() && !given.receiving.is_empty();
+    let mut findings = Vec::new();
+    for loaded in &given.loaded {
+        let Err(error) = loaded.check_local() else { continue };
+        for finding in error.findings() {
+            let missing = both && matches!(finding.code, "directory" | "secret");
+            let severity = if missing { Severity::Warning } else { finding.severity };
+            findings.push(Finding { severity, ..finding.clone() });
+        }
+    }
+    findings
+}
+
+/// Everything that follows from the files together and from `facts`.
+fn rules(given: &Given, facts: &Facts) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    remote::check(given, facts, &mut findings);
+    ends::check(given, facts, &mut findings);
+    delete::check(given, &mut findings);
+    pair::check(given, &mut findings);
+    host::check(given, facts, &mut findings);
+    nginx::check(given, facts, &mut findings);
+    findings
+}
+
+/// A finding of a rule, at a place that may not be known.
+fn finding(
+    severity: Severity,
+    code: &'static str,
+    (file, place): (&Path, Option<&Place>),
+    message: String,
+    help: &str,
+) -> Finding {
+    let place = place.cloned().map(Box::new);
+    Finding { severity, place, ..Finding::of_file(file, code, message) }.help(help)
+}
+
+/// Each once, file by file, errors first, then in the order of the file.
+fn sorted(files: &[PathBuf], mut findings: Vec<Finding>) -> Vec<Finding> {
+    let order: BTreeMap<&Path, usize> = files.iter().enumerate().rev().map(|(at, f)| (f.as_path(), at)).collect();
+    let key = |finding: &Finding| {
+        let file = order.get(finding.file.as_path()).copied().unwrap_or(usize::MAX);
+        let place = finding.place.as_ref().map_or((0, 0), |place| (place.line, place.column));
+        (file, finding.file.clone(), std::cmp::Reverse(finding.severity), place)
+    };
+    findings.sort_by_cached_key(key);
+    findings.dedup();
+    findings
+}

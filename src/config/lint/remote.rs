@@ -1,0 +1,60 @@
+//! Remotes that make no sense: the node itself, an address that moves, two nodes that push into each other.
+
+use std::net::IpAddr;
+
+use syncd_compat::{Finding, Severity};
+
+use super::facts::Facts;
+use super::finding;
+use super::given::Given;
+use super::view::{SendTarget, Sending};
+
+pub(super) fn check(given: &Given, facts: &Facts, findings: &mut Vec<Finding>) {
+    for target in given.sending.iter().flat_map(|set| &set.targets) {
+        findings.extend(itself(target, facts));
+        findings.extend(moving(target, given));
+    }
+    for (at, set) in given.sending.iter().enumerate() {
+        let earlier = given.sending.iter().take(at).filter(|other| other.file != set.file);
+        findings.extend(earlier.filter_map(|other| ring(other, set)));
+    }
+}
+
+fn itself(target: &SendTarget, facts: &Facts) -> Option<Finding> {
+    facts.is_here(&target.host).then(|| {
+        let message = format!("the remote `{}` is this machine: it would mirror into itself", target.host);
+        let help = "name the other node; each node's file leaves out the node itself";
+        finding(Severity::Warning, "remote-is-this-node", target.host_said.at(), message, help)
+    })
+}
+
+fn moving(target: &SendTarget, given: &Given) -> Option<Finding> {
+    let ip: IpAddr = target.host.parse().ok()?;
+    let vrrp = given.vrrp.iter().find_map(|vrrp| {
+        let mut addresses = vrrp.conf.instances.iter().flat_map(|i| i.addresses.iter().chain(&i.excluded));
+        addresses.find(|address| address.ip.value == ip).map(|address| vrrp.conf.sources.line_of(address.at))
+    })?;
+    let message =
+        format!("the remote `{ip}` is a virtual address ({vrrp}): whoever holds it would be sent to, also this node");
+    let help = "name the other node's own address";
+    Some(finding(Severity::Error, "remote-is-virtual", target.host_said.at(), message, help))
+}
+
+/// Two files send one tree to each other's node: what is written on both sides at once, and what is
+/// removed on one, goes round.
+fn ring(one: &Sending, other: &Sending) -> Option<Finding> {
+    let to = one.targets.iter().find(|to| other.targets.iter().any(|back| back.module == to.module))?;
+    let back = other.targets.iter().find(|back| back.module == to.module)?;
+    let apart = !one.targets.iter().any(|to| other.targets.iter().any(|back| back.host == to.host));
+    (apart && one.path == other.path).then(|| {
+        let message = format!(
+            "`{}` goes from here to {} and by {} to {}: two nodes push into each other",
+            other.path.display(),
+            back.host,
+            one.file.display(),
+            to.host
+        );
+        let help = "let one node be primary; what both write at once is lost on one of them";
+        finding(Severity::Warning, "push-ring", back.host_said.at(), message, help)
+    })
+}

@@ -1,0 +1,241 @@
+//! Sets of files through all rules, on machines that are made up.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use super::facts::Hidden;
+use super::*;
+use syncd_compat::SourceText;
+
+fn machine() -> Machine {
+    Machine::made_of(
+        0,
+        "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534::/:/bin/false\n",
+        "root:x:0:\nnogroup:x:65534:\n",
+    )
+}
+
+fn given(files: &[(&str, &str)]) -> (Given, Vec<Finding>) {
+    let (mut given, mut findings) = (Given::default(), Vec::new());
+    for (name, text) in files {
+        let mut none = |_: &Path, _: &str| Ok(Vec::new());
+        given.add(Path::new(name), text.as_bytes(), &machine(), &mut none, &mut findings);
+    }
+    (given, findings)
+}
+
+/// What the rules find, as `file:line:column severity code`.
+fn found(files: &[(&str, &str)], facts: &Facts) -> Vec<String> {
+    let (given, _) = given(files);
+    let names: Vec<PathBuf> = files.iter().map(|(name, _)| name.into()).collect();
+    let found = sorted(&names, rules(&given, facts)).into_iter().filter(|finding| finding.code != "keepalived-not-run");
+    found
+        .map(|finding| {
+            assert!(codes::find(finding.code).is_some(), "{}", finding.code);
+            let place = finding.place.map_or(String::new(), |place| format!(":{}:{}", place.line, place.column));
+            format!("{}{place} {} {}", finding.file.display(), finding.severity, finding.code)
+        })
+        .collect()
+}
+
+const A: &str = "vrrp_script nginx {\n script \"/x\"\n weight -20\n}\nvrrp_instance VI {\n state BACKUP\n interface eth0\n \
+    virtual_router_id 7\n priority 150\n advert_int 1\n authentication {\n  auth_type PASS\n  auth_pass secret\n }\n \
+    track_script {\n  nginx\n }\n virtual_ipaddress {\n  10.0.0.9/24\n }\n}\n";
+
+fn b() -> String {
+    A.replace("priority 150", "priority 140")
+}
+
+#[test]
+fn a_pair_that_fits_has_no_finding() {
+    assert_eq!(found(&[("a.conf", A), ("b.conf", &b())], &Facts::default()), Vec::<String>::new());
+}
+
+#[test]
+fn what_two_nodes_must_agree_in_is_named_where_it_differs() {
+    let cases: [(&str, &str, &[&str]); 10] = [
+        ("virtual_router_id 7", "virtual_router_id 8", &["b.conf:8:20 error pair-vrid"]),
+        ("auth_pass secret", "auth_pass Secret", &["b.conf:12:13 error pair-auth"]),
+        ("advert_int 1", "advert_int 2", &["b.conf:10:13 error pair-advert-int"]),
+        ("10.0.0.9/24", "10.0.0.9\n  10.0.0.8", &["b.conf:19:3 error pair-addresses"]),
+        ("priority 140", "priority 150", &["b.conf:9:11 warning pair-priority-tie"]),
+        (
+            "state BACKUP",
+            "version 3\n state BACKUP",
+            &["b.conf:6:10 error pair-version", "b.conf:13:13 error pair-auth"],
+        ),
+        ("interface eth0", "interface eth0\n mcast_dst_ip 224.0.0.99", &["b.conf:8:15 error pair-group"]),
+        ("interface eth0", "interface eth0\n unicast_peer {\n 10.0.0.1\n }", &["b.conf:9:2 error pair-unicast"]),
+        ("priority 140", "priority 125", &["a.conf:3:9 warning pair-weight"]),
+        (
+            "vrrp_instance VI {",
+            "vrrp_instance XX {\n interface eth1\n virtual_router_id 9\n virtual_ipaddress { 10.0.0.1 }\n}\nvrrp_instance VI {",
+            &["b.conf:5:15 warning pair-alone"],
+        ),
+    ];
+    for (old, new, expected) in cases {
+        let second = b().replace(old, new);
+        let weightless = expected.first().is_none_or(|line| !line.contains("tie"));
+        let all = found(&[("a.conf", A), ("b.conf", &second)], &Facts::default());
+        assert_eq!(all, expected, "{old} -> {new} {weightless}");
+    }
+}
+
+#[test]
+fn unicast_peers_name_each_other_and_two_masters_are_one_too_many() {
+    let unicast = |text: &str, own: &str, peer: &str| {
+        text.replace(
+            "interface eth0",
+            &format!("interface eth0\n unicast_src_ip {own}\n unicast_peer {{\n {peer}\n }}"),
+        )
+    };
+    let first = unicast(A, "10.0.0.1", "10.0.0.2");
+    assert_eq!(
+        found(&[("a", &first), ("b", &unicast(&b(), "10.0.0.2", "10.0.0.1"))], &Facts::default()),
+        Vec::<String>::new()
+    );
+    let wrong = unicast(&b(), "10.0.0.2", "10.0.0.3");
+    assert_eq!(found(&[("a", &first), ("b", &wrong)], &Facts::default()), ["b:10:2 error pair-unicast"]);
+    let (one, two) = (A.replace("BACKUP", "MASTER"), b().replace("BACKUP", "MASTER"));
+    assert_eq!(found(&[("a", &one), ("b", &two)], &Facts::default()), ["b:6:8 warning pair-both-master"]);
+}
+
+const XML: &str = "<head version=\"2.5\"><sersync>\n<localpath watch=\"/w\">\n<remote ip=\"10.0.0.2\" name=\"nginx\"/>\n</localpath>\n\
+    <rsync><commonParams params=\"-artuz\"/>\n<auth start=\"true\" users=\"backup\" passwordfile=\"/p\"/></rsync>\n</sersync></head>";
+const RSYNCD: &str = "uid = nosuch\n[nginx]\npath = /w\nread only = no\nauth users = backup\nsecrets file = /s\n";
+
+fn with_passwords(ours: &str, theirs: Option<&str>) -> Facts {
+    let mut facts = Facts::default();
+    facts.passwords.insert("/p".into(), Hidden(ours.into()));
+    facts.secrets.insert(("/s".into(), "backup".into()), theirs.map(|theirs| Hidden(theirs.into())));
+    facts
+}
+
+#[test]
+fn both_ends_agree_in_name_port_user_and_password() {
+    let facts = with_passwords("x", Some("x"));
+    let ends = |rsyncd: &str, facts: &Facts| found(&[("c.xml", XML), ("r.conf", rsyncd)], facts);
+    assert_eq!(ends(RSYNCD, &facts), Vec::<String>::new());
+    let cases = [
+        ("[nginx]", "[nginxx]", "c.xml:3:29 error ends-module"),
+        ("uid = nosuch", "port = 8730", "c.xml:3:13 error ends-port"),
+        ("uid = nosuch", "address = 10.0.0.3", "c.xml:3:13 warning ends-address"),
+        ("read only = no", "read only = yes", "r.conf:2:1 error ends-read-only"),
+        ("auth users = backup", "auth users = other, third", "c.xml:6:27 error ends-user"),
+        ("auth users = backup", "", "c.xml:6:27 warning ends-auth"),
+    ];
+    for (old, new, expected) in cases {
+        assert_eq!(ends(&RSYNCD.replace(old, new), &facts), [expected], "{new}");
+    }
+    assert_eq!(ends(RSYNCD, &with_passwords("x", Some("y"))), ["c.xml:6:27 error ends-password"]);
+    assert_eq!(ends(RSYNCD, &with_passwords("x", None)), ["c.xml:6:27 error ends-user"]);
+    let (given, _) = given(&[("c.xml", XML), ("r.conf", RSYNCD)]);
+    let told = rules(&given, &with_passwords("backup:hush", Some("hush")));
+    assert!(told[0].help.as_ref().is_some_and(|help| help.contains("password alone")), "{told:?}");
+    assert!(!format!("{told:?}").contains("hush"), "a password is shown");
+}
+
+#[test]
+fn a_source_that_the_replica_keeps_out_is_named() {
+    let mut facts = with_passwords("x", Some("x"));
+    facts.addresses = BTreeSet::from(["127.0.0.1", "10.0.0.1"].map(|ip| ip.parse().expect("address")));
+    let closed = RSYNCD.replace("read only", "hosts allow = 192.168.0.0/16\nread only");
+    assert_eq!(found(&[("c.xml", XML), ("r.conf", &closed)], &facts), ["r.conf:2:1 warning ends-hosts-allow"]);
+    let open = RSYNCD.replace("read only", "hosts allow = 10.0.0.0/24\nread only");
+    assert_eq!(found(&[("c.xml", XML), ("r.conf", &open)], &facts), Vec::<String>::new());
+    // This machine is the receiver: the source's addresses are not known.
+    facts.addresses.insert("10.0.0.2".parse().expect("address"));
+    let found = found(&[("c.xml", XML), ("r.conf", &closed)], &facts);
+    assert_eq!(found, ["c.xml:3:13 warning remote-is-this-node"]);
+}
+
+#[test]
+fn a_remote_that_moves_or_is_the_node_itself_or_pushes_back_is_named() {
+    let vip = A.replace("10.0.0.9/24", "10.0.0.2");
+    assert_eq!(found(&[("c.xml", XML), ("k.conf", &vip)], &Facts::default()), ["c.xml:3:13 error remote-is-virtual"]);
+    let local = XML.replace("10.0.0.2", "localhost");
+    assert_eq!(found(&[("c.xml", &local)], &Facts::default()), ["c.xml:3:13 warning remote-is-this-node"]);
+    let back = XML.replace("10.0.0.2", "10.0.0.1");
+    assert_eq!(found(&[("c.xml", XML), ("d.xml", &back)], &Facts::default()), ["d.xml:3:13 warning push-ring"]);
+    let elsewhere = back.replace("\"/w\"", "\"/v\"");
+    assert_eq!(found(&[("c.xml", XML), ("d.xml", &elsewhere)], &Facts::default()), Vec::<String>::new());
+}
+
+#[test]
+fn a_master_that_preempts_and_deletes_is_named() {
+    let master = A.replace("state BACKUP", "state MASTER");
+    assert_eq!(
+        found(&[("c.xml", XML), ("k.conf", &master)], &Facts::default()),
+        ["k.conf:6:8 warning delete-and-preempt"]
+    );
+    let keeps = XML.replace("<sersync>", "<inotify><delete start=\"false\"/></inotify><sersync>");
+    assert_eq!(found(&[("c.xml", &keeps), ("k.conf", &master)], &Facts::default()), Vec::<String>::new());
+}
+
+#[test]
+fn a_file_is_held_against_the_machine() {
+    let text = |name: &str, text: &str| SourceText::decode(name, text.as_bytes());
+    let mut facts = Facts { interfaces: Some(["lo", "eth1"].map(String::from).into()), ..Facts::default() };
+    facts.network = vec![text(
+        "/etc/network/interfaces",
+        "iface eth1 inet static\n  gateway 10.0.0.9\n  # 10.0.0.9\n  address 10.0.0.9/24\n",
+    )];
+    facts.nginx = vec![text("/etc/nginx/a.conf", "server {\n  listen 10.0.0.9:80;\n  listen 80;\n}\n")];
+    facts.modes.insert("k.conf".into(), 0o100_644);
+    facts.nonlocal_bind = [Some(false), Some(false)];
+    let all = found(&[("k.conf", A)], &facts);
+    assert_eq!(
+        all,
+        [
+            "k.conf:19:3 error keepalived-vip-static",
+            "k.conf:7:12 warning keepalived-interface",
+            "k.conf:12:13 warning password-readable",
+            "/etc/nginx/a.conf:2:10 warning nginx-nonlocal-bind",
+        ]
+    );
+    facts.nonlocal_bind[0] = Some(true);
+    facts.network.clear();
+    facts.modes.clear();
+    facts.interfaces = None;
+    assert_eq!(found(&[("k.conf", A)], &facts), Vec::<String>::new());
+}
+
+#[test]
+fn one_file_of_both_roles_is_read_for_both() {
+    let toml = "[node]\nname = 'web1'\n[[peer]]\nname = 'web2'\naddress = '10.0.0.2'\n\
+        [[set]]\nname = 'a'\npath = '/a'\nrole = 'primary'\n[[set]]\nname = 'b'\npath = '/b'\nrole = 'replica'\n";
+    let (both, findings) = given(&[("s.toml", toml)]);
+    assert_eq!((both.sending.len(), both.receiving.len(), findings.len()), (1, 1, 0), "{findings:?}");
+    let replica = toml.replace("'primary'", "'replica'");
+    let (one, findings) = given(&[("s.toml", &replica)]);
+    assert_eq!((one.sending.len(), one.receiving.len()), (0, 2), "{findings:?}");
+}
+
+#[test]
+fn a_keepalived_conf_alone_is_a_file_to_check() {
+    let (given, findings) = given(&[("k.conf", "! nothing\nglobal_defs {\n}\n"), ("empty", "")]);
+    assert_eq!(given.vrrp.len(), 1);
+    let codes: Vec<_> = findings.iter().map(|finding| finding.code).collect();
+    assert_eq!(codes, ["keepalived-nothing-to-do", "config-kind"]);
+}
+
+#[test]
+fn every_file_of_the_corpus_is_checked_with_known_codes() {
+    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("compat/tests/corpus");
+    let mut checked = 0;
+    for kind in std::fs::read_dir(corpus).expect("corpus") {
+        for file in std::fs::read_dir(kind.expect("entry").path()).expect("kind") {
+            let path = file.expect("entry").path();
+            let (mut given, mut findings) = (Given::default(), Vec::new());
+            let bytes = std::fs::read(&path).expect("file");
+            let mut none = |_: &Path, _: &str| Ok(Vec::new());
+            given.add(&path, &bytes, &machine(), &mut none, &mut findings);
+            findings.extend(rules(&given, &Facts::default()));
+            for finding in findings {
+                assert!(codes::find(finding.code).is_some(), "{}: {}", path.display(), finding.code);
+            }
+            checked += 1;
+        }
+    }
+    assert!(checked >= 20, "only {checked} files");
+}
