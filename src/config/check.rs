@@ -68,10 +68,10 @@ fn password_file(auth: &SourceAuth) -> Option<&Path> {
 /// The programs that reach `target`. Where `auto` may do without, that there is none is said when
 /// it is wanted.
 fn carrier(target: &Target, installed: impl Fn(&str) -> bool) -> Option<Fault> {
-    let needed: &[(&str, &str)] = match (target.transport, target.reach) {
+    let needed: &[(&str, &str)] = match (target.transport, &target.reach) {
         (Transport::Quic | Transport::Auto, _) => &[],
         (Transport::Rsync, Reach::Daemon) => &[("rsync", "rsync")],
-        (Transport::Rsync, Reach::Ssh) => &[("rsync", "rsync"), ("ssh", "openssh-client")],
+        (Transport::Rsync, Reach::Ssh { .. }) => &[("rsync", "rsync"), ("ssh", "openssh-client")],
     };
     let (program, package) = needed.iter().find(|(program, _)| !installed(program))?;
     let message =

@@ -104,13 +104,16 @@ pub enum Transport {
 }
 
 /// How rsync gets to a receiver.
-#[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
+#[derive(Clone, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
 pub enum Reach {
     /// To an rsyncd on the target's port, on TCP: not encrypted. The set's name is a module.
     #[default]
     Daemon,
-    /// Through ssh. The set's name is a directory there.
-    Ssh,
+    /// Through ssh, whose keys are the proof. The set's name is a directory there.
+    Ssh {
+        /// The user there; none leaves it to ssh.
+        user: Option<String>,
+    },
 }
 
 /// How a source proves its right.

@@ -244,8 +244,8 @@ fn options<T: Copy>(config: &mut Config, value: T, set: fn(&mut SetOptions, T)) 
 
 fn carried_by(config: &mut Config, transport: Transport) -> Result<(), String> {
     for target in config.sources.iter_mut().flat_map(|set| &mut set.targets) {
-        match (transport, target.reach) {
-            (Transport::Auto, Reach::Ssh) => {
+        match (transport, &target.reach) {
+            (Transport::Auto, Reach::Ssh { .. }) => {
                 return Err(format!("`{}` is reached by ssh, where QUIC has no module to name", target.host));
             }
             (Transport::Quic, _) => target.reach = Reach::Daemon,

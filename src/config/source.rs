@@ -5,7 +5,7 @@ use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use syncd_compat::confxml::{Auth, ConfXml, Crontab, Inotify, LocalPath, Remote, Sersync, Switch};
+use syncd_compat::confxml::{Auth, ConfXml, Crontab, Inotify, LocalPath, Remote, Rsync, Sersync, Switch};
 use syncd_compat::{Finding, Spanned};
 
 use super::load::Context;
@@ -76,14 +76,16 @@ fn sets(cx: &mut Context<'_>, block: &Sersync, common: &Common<'_>) -> Vec<Sourc
     }
     let port = block.rsync.port.as_ref().and_then(|port| rsync::user_port(cx, port));
     let port = port.or(meaning.port).unwrap_or(cx.default_port);
-    let auth = block.rsync.auth.as_ref().map_or(SourceAuth::Key, |auth| password(cx, auth));
+    // Over ssh it names a user alone.
+    let proves = |auth: &&Auth| !block.rsync.ssh.on || auth.password_file.is_some();
+    let auth = block.rsync.auth.as_ref().filter(proves).map_or(SourceAuth::Key, |auth| password(cx, auth));
     let mut sets = Vec::new();
     for (at, local) in block.localpath.iter().enumerate() {
         if at > 0 {
             say_served(cx, local.watch.span, "<localpath>");
         }
         let Some(path) = watch(cx, local) else { continue };
-        let targets = targets(cx, local, port, &auth, block.rsync.ssh);
+        let targets = targets(cx, local, port, &auth, &block.rsync);
         let filter = rules(cx, block, &path);
         sets.push(SourceSet {
             name: name(&targets, &path),
@@ -109,7 +111,7 @@ fn watch(cx: &mut Context<'_>, local: &LocalPath) -> Option<PathBuf> {
     Some(path(cx, &local.watch))
 }
 
-fn targets(cx: &mut Context<'_>, local: &LocalPath, port: u16, auth: &SourceAuth, ssh: Switch) -> Vec<Target> {
+fn targets(cx: &mut Context<'_>, local: &LocalPath, port: u16, auth: &SourceAuth, rsync: &Rsync) -> Vec<Target> {
     if local.remote.is_empty() {
         let message = format!("there are no remote servers for `{}`", local.watch.value);
         let help = "write `<remote ip=\"HOST\" name=\"MODULE\"/>` in this `<localpath>`";
@@ -117,8 +119,10 @@ fn targets(cx: &mut Context<'_>, local: &LocalPath, port: u16, auth: &SourceAuth
     }
     let target = |cx: &mut Context<'_>, remote: &Remote| {
         let host = remote_host(cx, remote)?;
-        let (transport, reach) = transport(cx, remote, ssh);
-        let target = Target::new(host, port, remote.name.value.clone(), auth.clone());
+        let (transport, reach) = transport(cx, remote, rsync);
+        // ssh has keys of its own.
+        let auth = if reach == Reach::Daemon { auth.clone() } else { SourceAuth::Key };
+        let target = Target::new(host, port, remote.name.value.clone(), auth);
         Some(Target { transport, reach, ..target })
     };
     let mut targets: Vec<Target> = Vec::new();
@@ -135,7 +139,7 @@ fn targets(cx: &mut Context<'_>, local: &LocalPath, port: u16, auth: &SourceAuth
 }
 
 /// What carries changes to `remote`: `<ssh>` means rsync over ssh, unless the remote says `quic`.
-fn transport(cx: &mut Context<'_>, remote: &Remote, ssh: Switch) -> (Transport, Reach) {
+fn transport(cx: &mut Context<'_>, remote: &Remote, rsync: &Rsync) -> (Transport, Reach) {
     let said = remote.transport.as_ref().and_then(|said| match value::transport(&said.value) {
         Ok(transport) => Some((transport, said.span)),
         Err(why) => {
@@ -145,14 +149,15 @@ fn transport(cx: &mut Context<'_>, remote: &Remote, ssh: Switch) -> (Transport, 
         }
     });
     let host = &remote.ip.value;
-    if ssh.on {
+    if rsync.ssh.on {
         if let Some((Transport::Auto, span)) = said {
             let message = format!("with `<ssh>`, the name of `{host}` is a directory, where QUIC needs a module");
             let help = "write transport=\"rsync\", and \"quic\" with the module as name once syncd runs there";
             cx.findings.push(cx.source.error("xml-transport", span, message).help(help));
         }
         let quic = matches!(said, Some((Transport::Quic, _)));
-        return if quic { Default::default() } else { (Transport::Rsync, Reach::Ssh) };
+        let user = rsync.auth.as_ref().and_then(|auth| Some(auth.users.as_ref()?.value.clone()));
+        return if quic { Default::default() } else { (Transport::Rsync, Reach::Ssh { user }) };
     }
     let Some((transport, span)) = said else { return Default::default() };
     if transport != Transport::Quic {

@@ -136,10 +136,10 @@ fn target_status(node: &Node, target: &Arc<Target>) -> TargetStatus {
         Phase::Live => TargetState::Idle,
     };
     let fault = channel.fault().or(standing.as_ref().and_then(|s| s.fault.as_ref()));
-    let transport = match target.config.reach {
+    let transport = match &target.config.reach {
         _ if !standing.as_ref().is_some_and(|s| s.rsync) => "quic",
         Reach::Daemon => "rsync",
-        Reach::Ssh => "ssh",
+        Reach::Ssh { .. } => "ssh",
     };
     TargetStatus {
         peer: target.config.host.clone(),

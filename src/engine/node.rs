@@ -180,7 +180,7 @@ type Wakes = BTreeMap<Way, Arc<Notify>>;
 type Way = (String, u16, Transport, Reach);
 
 fn way(target: &config::Target) -> Way {
-    (target.host.clone(), target.port, target.transport, target.reach)
+    (target.host.clone(), target.port, target.transport, target.reach.clone())
 }
 
 /// A node while it starts.

@@ -50,6 +50,8 @@ pub(super) struct Peer {
     /// `quic`, the default; `rsync` to an rsyncd, not encrypted; `auto`: rsync until a syncd
     /// answers; `ssh`: rsync over ssh.
     pub(super) transport: Option<Text>,
+    /// With `ssh`: the user there.
+    pub(super) user: Option<String>,
 }
 
 /// A replicated tree.

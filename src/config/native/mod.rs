@@ -174,7 +174,7 @@ fn peer<'a>(cx: &mut Context<'_>, file: &'a File, name: &Spanned<String>) -> Opt
 fn carrier(cx: &mut Context<'_>, peer: &Peer) -> (Transport, Reach) {
     let Some(said) = &peer.transport else { return (Transport::Quic, Reach::Daemon) };
     if said.get_ref() == "ssh" {
-        return (Transport::Rsync, Reach::Ssh);
+        return (Transport::Rsync, Reach::Ssh { user: peer.user.clone() });
     }
     let known = |text: &str| {
         transport(text).map_err(|_| format!("`{text}` is no transport: there are quic, rsync, auto and ssh"))

@@ -49,7 +49,7 @@ impl Fallback {
 fn proof(target: &Target) -> &'static str {
     match target.config.reach {
         Reach::Daemon => "rsync, not encrypted",
-        Reach::Ssh => "rsync over ssh",
+        Reach::Ssh { .. } => "rsync over ssh",
     }
 }
 

@@ -128,7 +128,7 @@ fn compared(by: By) -> Option<&'static str> {
 /// How to get there. The password stays in its file: rsync reads that itself.
 fn connection(target: &Target) -> Vec<OsString> {
     match target.reach {
-        Reach::Ssh => {
+        Reach::Ssh { .. } => {
             // The directory there is no word of a remote shell, and nobody sits at a terminal.
             let ssh = format!("--rsh=ssh -o BatchMode=yes -o ConnectTimeout={CONNECT_SECONDS}");
             vec!["--secluded-args".into(), ssh.into()]
@@ -147,15 +147,13 @@ fn connection(target: &Target) -> Vec<OsString> {
 }
 
 fn destination(target: &Target) -> OsString {
-    let user = match &target.auth {
-        SourceAuth::Password { user, .. } => format!("{user}@"),
-        SourceAuth::Key => String::new(),
+    let (user, between) = match (&target.reach, &target.auth) {
+        (Reach::Ssh { user }, _) => (user.as_ref(), ":"),
+        (Reach::Daemon, SourceAuth::Password { user, .. }) => (Some(user), "::"),
+        (Reach::Daemon, SourceAuth::Key) => (None, "::"),
     };
+    let user = user.map_or_else(String::new, |user| format!("{user}@"));
     let host = if target.host.contains(':') { format!("[{}]", target.host) } else { target.host.clone() };
-    let between = match target.reach {
-        Reach::Daemon => "::",
-        Reach::Ssh => ":",
-    };
     format!("{user}{host}{between}{}/", target.set).into()
 }
 
@@ -211,7 +209,7 @@ mod tests {
         let runs = [
             words(Run::Probe, false, Reach::Daemon),
             words(Run::Compare { deletes: true, by: By::Time }, true, Reach::Daemon),
-            words(Run::Put { by: By::Content, force: true }, false, Reach::Ssh),
+            words(Run::Put { by: By::Content, force: true }, false, Reach::Ssh { user: Some("deploy".to_owned()) }),
             words(Run::Remove { recursive: false }, false, Reach::Daemon),
         ];
         insta::assert_snapshot!(runs.join("\n"));
