@@ -464,9 +464,9 @@ fn no_rsync_outlives_the_syncd_that_started_it() {
         let pid = fs::read_to_string(&pids).expect("pids").trim().to_owned();
         assert!(runs(&pid), "{pid}");
         if kill {
-            pair.source.kill9()
+            pair.source.kill9();
         } else {
-            _ = pair.source.stop()
+            pair.source.stop();
         }
         assert!(wait_until(EQUAL_WITHIN, || !runs(&pid)), "{pid} goes on");
         fs::remove_file(&pids).expect("remove");

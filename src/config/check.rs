@@ -37,7 +37,7 @@ pub(super) fn faults(config: &Config) -> Vec<(PathBuf, Finding)> {
         say(&set.path, directory(&set.path, "watched"));
         say(&set.path, targets(set));
         for target in &set.targets {
-            say(&config.file, carrier(target, |program| is_installed(program)));
+            say(&config.file, carrier(target, is_installed));
         }
         let by_password = set.targets.iter().filter(|target| target.reach == Reach::Daemon);
         for file in by_password.filter_map(|target| password_file(&target.auth)) {

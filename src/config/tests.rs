@@ -315,3 +315,53 @@ fn an_rsyncd_conf_brings_in_the_files_that_it_includes() {
         "{local}"
     );
 }
+
+fn carriers(config: &Config) -> Vec<String> {
+    let targets = config.sources.iter().flat_map(|set| &set.targets);
+    targets.map(|t| format!("{} {} {:?} {:?} {:?}", t.host, t.set, t.transport, t.reach, t.auth)).collect()
+}
+
+#[test]
+fn what_carries_changes_is_said_for_each_remote_and_is_quic_where_it_is_not() {
+    let conf = |rest: &str| {
+        let text = format!(
+            "<head><sersync><localpath watch='/w'><remote ip='a' name='m'/><remote ip='b' name='/d' transport='rsync'/>\
+             <remote ip='c' name='m' transport='quic'/></localpath><rsync>{rest}</rsync></sersync></head>"
+        );
+        load_bytes("c.xml", text.as_bytes(), Side::Source, 0).expect("usable")
+    };
+    let auth = "<auth start='true' users='u' passwordfile='/p'/>";
+    let native = "[[peer]]\nname = \"a\"\naddress = \"10.0.0.1\"\n\
+         [[peer]]\nname = \"b\"\naddress = \"10.0.0.2\"\ntransport = \"ssh\"\nuser = \"u\"\n\
+         [[peer]]\nname = \"c\"\naddress = \"10.0.0.3\"\ntransport = \"auto\"\n\
+         [[set]]\nname = \"s\"\npath = \"/s\"\nrole = \"primary\"\nremote = \"/there\"\n";
+    let native = load_bytes("s.toml", native.as_bytes(), Side::Source, 0).expect("usable");
+    let plain = conf(auth);
+    let ssh = conf(&format!("<ssh start='true'/><userDefinedPort start='true' port='22'/>{auth}"));
+    let said = |findings: &[Finding]| findings.iter().map(Finding::summary).collect::<Vec<_>>();
+    insta::assert_debug_snapshot!([
+        carriers(&plain.config),
+        said(&plain.findings),
+        carriers(&ssh.config),
+        said(&ssh.findings),
+        carriers(&native.config),
+    ]);
+    let overridden = carriers(&loaded_with(&["transport=auto"]).expect("usable"));
+    assert_eq!(overridden, ["h m Auto Daemon Key"]);
+}
+
+#[test]
+fn a_transport_that_cannot_be_is_refused_with_its_place() {
+    let conf = |ssh: bool, transport: &str| {
+        let text = format!(
+            "<head><sersync><localpath watch='/w'>\n<remote ip='a' name='m' transport='{transport}'/></localpath>\
+             <rsync><ssh start='{ssh}'/></rsync></sersync></head>"
+        );
+        load_bytes("c.xml", text.as_bytes(), Side::Source, 0).expect_err("wrong").to_string()
+    };
+    let native = "[[peer]]\nname = \"a\"\naddress = \"10.0.0.1\"\ntransport = \"scp\"\n\
+         [[set]]\nname = \"s\"\npath = \"/s\"\nrole = \"primary\"\n";
+    let native = load_bytes("s.toml", native.as_bytes(), Side::Source, 0).expect_err("wrong").to_string();
+    let set = loaded_with(&["transport=rsh"]).expect_err("wrong").to_string();
+    insta::assert_snapshot!([conf(false, "rsnyc"), conf(true, "auto"), native, set].join("\n\n"));
+}

@@ -497,3 +497,50 @@ fn what_is_in_doubt_once_it_is_live_is_sent_again_whole() {
     rig.ack();
     assert_eq!(rig.sent(), one("link", Base::Unknown));
 }
+
+#[test]
+fn a_glance_settles_only_what_nothing_but_a_compare_told_of() {
+    let mut rig = Rig::new(true);
+    rig.channel.handle_link_up();
+    assert_eq!(rig.poll(), Some(Action::Open));
+    rig.channel.handle_opened(EPOCH, Generation::NONE);
+    assert_eq!(rig.poll(), Some(Action::Compare));
+    rig.channel.handle_glanced(rig.now, vec![(path("found"), entry("x")), (path("equal"), None)]);
+    rig.dirty("told", known("before"));
+    assert_eq!(rig.channel.pending(), 3);
+    rig.channel.handle_failed(rig.now, "cut");
+    rig.now += HOUR;
+    assert_eq!(rig.poll(), Some(Action::Open));
+    rig.channel.handle_opened(EPOCH, Generation::NONE);
+    assert_eq!(rig.poll(), Some(Action::Compare));
+    // Sizes and times say that all but one are equal: of what an event told, they prove nothing.
+    rig.channel.handle_glanced(rig.now, vec![(path("found"), entry("y"))]);
+    assert_eq!(rig.sent(), [("found".to_owned(), known("y")), ("told".to_owned(), Base::Unknown)]);
+}
+
+#[test]
+fn a_failure_of_the_carrier_is_named_and_makes_all_pending_again() {
+    let mut rig = Rig::live();
+    rig.dirty("a", known("old"));
+    rig.sending();
+    rig.channel.handle_failed(rig.now, "no such module");
+    assert_eq!((rig.channel.phase(), rig.poll()), (Phase::Closed, None));
+    assert_eq!(rig.channel.fault().map(|fault| &*fault.cause), Some("no such module"));
+    rig.now = rig.channel.poll_timeout().expect("an attempt");
+    assert_eq!(rig.poll(), Some(Action::Open));
+    let live = rig.channel.acked();
+    rig.channel.handle_opened(Epoch::NONE, live);
+    assert_eq!(rig.sent(), one("a", Base::Unknown));
+}
+
+#[test]
+fn another_carrier_compares_first_and_is_to_blame_for_nothing() {
+    let mut rig = Rig::live();
+    rig.dirty("a", known("old"));
+    rig.sending();
+    rig.channel.handle_carrier(rig.now);
+    assert_eq!((rig.channel.fault(), rig.channel.pending()), (None, 1));
+    assert_eq!(rig.poll(), None, "there is no link");
+    rig.open(EPOCH);
+    assert_eq!(rig.poll(), Some(Action::Compare));
+}

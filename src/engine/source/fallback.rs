@@ -10,9 +10,8 @@ use tokio::task::JoinSet;
 use super::compare::CompareError;
 use super::peer::Task;
 use super::rsync::{self, Failure, Route};
-use super::send::SendError;
 use super::set::{SourceSet, Target};
-use super::up::Event;
+use super::up::{Event, Told};
 use crate::config::{Reach, Transport};
 use crate::engine::Found;
 use crate::model::Epoch;
@@ -22,6 +21,8 @@ use crate::session::{PeerState, Sending};
 #[derive(Debug, Default)]
 pub(super) struct Fallback {
     serving: bool,
+    /// Counts the times that it began or ended: what comes late from an earlier one counts for nothing.
+    session: u64,
     /// Whether the last run reached the host.
     reached: bool,
     /// Runs of rsync; dropped, they are killed.
@@ -75,7 +76,7 @@ impl Task {
     }
 
     fn begin_rsync(&mut self) {
-        self.number += 1;
+        self.fallback.session += 1;
         self.fallback.serving = true;
         for (_, target) in &self.peer.channels {
             let mut channel = target.channel();
@@ -88,16 +89,25 @@ impl Task {
     }
 
     /// A syncd answers there: rsync ends, whatever it was doing.
+    pub(super) fn taken_over(&mut self, now: Instant) {
+        if !self.fallback.serving {
+            return;
+        }
+        self.end_rsync(now);
+        for (set, target) in &self.peer.channels {
+            tracing::info!(set = set.config.name, peer = %target, "a syncd answers there: it is served by QUIC, encrypted, from now on");
+        }
+    }
+
     pub(super) fn end_rsync(&mut self, now: Instant) {
         if !std::mem::take(&mut self.fallback.serving) {
             return;
         }
-        self.number += 1;
+        self.fallback.session += 1;
         self.fallback.runs = JoinSet::new();
-        for (set, target) in &self.peer.channels {
+        for (_, target) in &self.peer.channels {
             target.set_proof(None);
             target.channel().handle_carrier(now);
-            tracing::info!(set = set.config.name, peer = %target, "a syncd answers there: it is served by QUIC, encrypted, from now on");
         }
     }
 }
@@ -105,25 +115,16 @@ impl Task {
 // What a channel asks for.
 impl Task {
     pub(super) fn rsync_probe(&mut self, number: usize) {
-        self.rsync(number, async |way| {
-            let result = rsync::probe(&way.route()).await;
-            Event::Probed(way.on, way.number, result)
-        });
+        self.rsync(number, async |way| Told::Probed(rsync::probe(&way.route()).await));
     }
 
     pub(super) fn rsync_compare(&mut self, number: usize) {
-        self.rsync(number, async |way| {
-            let result = rsync::compare(&way.route()).await;
-            Event::Compared(way.on, way.number, result.map_err(CompareError::Rsync))
-        });
+        self.rsync(number, async |way| Told::Compared(rsync::compare(&way.route()).await.map_err(CompareError::Rsync)));
     }
 
     pub(super) fn rsync_send(&mut self, number: usize, sending: Sending) {
         let writer = self.peer.shared.writer.clone();
-        self.rsync(number, async move |way| {
-            let result: Result<_, SendError> = rsync::send(&way.set, &way.route(), &writer, sending).await;
-            Event::Sent(way.on, way.number, result)
-        });
+        self.rsync(number, async move |way| Told::Sent(rsync::send(&way.set, &way.route(), &writer, sending).await));
     }
 
     pub(super) fn rsync_verify(&mut self, number: usize, reply: oneshot::Sender<Result<Vec<Found>, String>>) {
@@ -137,26 +138,37 @@ impl Task {
 
     fn rsync<F>(&mut self, number: usize, run: impl FnOnce(Way) -> F)
     where
-        F: Future<Output = Event> + Send + 'static,
+        F: Future<Output = Told> + Send + 'static,
     {
         let Some(way) = self.way(number) else { return };
-        let tx = self.tx.clone();
+        let (tx, session) = (self.tx.clone(), self.fallback.session);
         let running = run(way);
         self.fallback.spawn(async move {
             // Whoever asked has ended.
-            let _ = tx.send(running.await);
+            let _ = tx.send(Event::Rsync(session, number, running.await));
         });
     }
 
     fn way(&self, number: usize) -> Option<Way> {
         let (set, target) = self.peer.channels.get(number)?.clone();
-        Some(Way { set, target, peer: self.peer.clone(), number, on: self.number })
+        Some(Way { set, target, peer: self.peer.clone() })
     }
 }
 
 // What became of it.
 impl Task {
-    pub(super) fn rsync_probed(&mut self, now: Instant, number: usize, result: Result<(), Failure>) {
+    pub(super) fn rsync_told(&mut self, now: Instant, session: u64, number: usize, told: Told) {
+        if session != self.fallback.session {
+            return;
+        }
+        match told {
+            Told::Probed(result) => self.rsync_probed(now, number, result),
+            Told::Compared(result) => self.compared(now, number, result),
+            Told::Sent(result) => self.sent(now, number, result),
+        }
+    }
+
+    fn rsync_probed(&mut self, now: Instant, number: usize, result: Result<(), Failure>) {
         let peer = self.peer.clone();
         let Some((set, target)) = peer.channels.get(number) else { return };
         if let Err(failure) = result {
@@ -192,13 +204,11 @@ impl Task {
     }
 }
 
-/// What a run of rsync is about; `on` is the number of the session it belongs to.
+/// What a run of rsync is about.
 struct Way {
     set: Arc<SourceSet>,
     target: Arc<Target>,
     peer: Arc<super::Peer>,
-    number: usize,
-    on: u64,
 }
 
 impl Way {

@@ -222,7 +222,7 @@ pub(super) struct Task {
     /// A link whose hello is under way.
     link: Option<Link>,
     up: Option<Up>,
-    pub(super) number: u64,
+    number: u64,
     /// Bytes sent and received on links that are gone.
     before: (u64, u64),
     dialling: Option<JoinHandle<()>>,
@@ -244,8 +244,10 @@ impl Task {
                 PeerAction::SendHello => self.greet().await,
                 PeerAction::Close(reason) => {
                     self.close(&reason.to_string());
-                    if reason == CloseReason::NoAnswer {
-                        self.unanswered(&reason.to_string());
+                    match reason {
+                        CloseReason::NoAnswer => self.unanswered(&reason.to_string()),
+                        CloseReason::Myself => self.end_rsync(now),
+                        CloseReason::NoHello | CloseReason::Version { .. } => {}
                     }
                 }
             }
@@ -344,17 +346,14 @@ impl Task {
                 self.unanswered(&cause);
             }
             Event::Dialled(Err(cause)) => self.down(now, &cause),
-            Event::Control(number, _)
-            | Event::Compared(number, ..)
-            | Event::Sent(number, ..)
-            | Event::Probed(number, ..)
+            Event::Control(number, _) | Event::Compared(number, ..) | Event::Sent(number, ..)
                 if number != self.number => {}
             Event::Control(_, Ok(Some(message))) => self.control(now, message).await,
             Event::Control(_, Ok(None)) => self.down(now, "the peer closed the connection"),
             Event::Control(_, Err(e)) => self.down(now, &e.to_string()),
             Event::Compared(_, channel, result) => self.compared(now, channel, result),
             Event::Sent(_, channel, result) => self.sent(now, channel, result),
-            Event::Probed(_, channel, result) => self.rsync_probed(now, channel, result),
+            Event::Rsync(session, channel, told) => self.rsync_told(now, session, channel, told),
         }
     }
 
@@ -398,7 +397,7 @@ impl Task {
                 tracing::debug!(peer = self.peer.host, name = hello.name, %key, "connected");
                 self.machine.handle_hello(now, key, hello);
                 if self.machine.is_up() {
-                    self.end_rsync(now);
+                    self.taken_over(now);
                     self.peer.channels.iter().for_each(|(_, target)| target.channel().handle_link_up());
                 }
             }
@@ -536,6 +535,12 @@ impl Task {
 
     /// The connection is gone, or could not be made.
     pub(super) fn down(&mut self, now: Instant, cause: &str) {
+        if self.fallback.serves() {
+            // What answered there is of no use, and changes nothing for what serves meanwhile.
+            tracing::debug!(peer = self.peer.host, "{cause}; rsync goes on");
+            self.close(cause);
+            return self.machine.handle_closed(now, cause);
+        }
         self.peer.monitor_count(Counter::ConnectFailures, 1);
         let new = self.machine.fault().is_none_or(|f| f.cause != cause);
         let had_link = self.up.is_some();
@@ -568,9 +573,8 @@ impl Task {
             let (sent, received) = moved(&up.link);
             self.before = (self.before.0 + sent, self.before.1 + received);
             self.number += 1;
-            for (_, target) in &self.peer.channels {
-                target.channel().handle_link_down(Instant::now(), cause);
-            }
+            let by_quic = self.peer.channels.iter().filter(|_| !self.fallback.serves());
+            by_quic.for_each(|(_, target)| target.channel().handle_link_down(Instant::now(), cause));
         }
     }
 }

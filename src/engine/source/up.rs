@@ -21,8 +21,16 @@ pub(super) enum Event {
     Control(u64, Result<Option<Message>, LinkError>),
     Compared(u64, usize, Result<Vec<Difference>, CompareError>),
     Sent(u64, usize, Result<(Outcome, Vec<Settled>), SendError>),
-    /// Whether rsync may write the set there.
-    Probed(u64, usize, Result<(), Failure>),
+    /// What rsync was asked for; the numbers are those of its session and of the channel.
+    Rsync(u64, usize, Told),
+}
+
+/// What rsync has to tell.
+pub(super) enum Told {
+    /// Whether it may write the set there.
+    Probed(Result<(), Failure>),
+    Compared(Result<Vec<Difference>, CompareError>),
+    Sent(Result<(Outcome, Vec<Settled>), SendError>),
 }
 
 /// A link that is up.

@@ -24,7 +24,10 @@ const NO_NAME: &[u8] = b"\x01syncd: no such name\x01";
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Run {
     /// Nothing at all: whether the other side would take something shows in how it ends.
-    Probe,
+    Probe {
+        /// Whether it would remove something, too.
+        deletes: bool,
+    },
     /// Say what differs in the whole tree, with what is only there where `deletes`.
     Compare {
         /// What is only there counts.
@@ -61,13 +64,16 @@ pub(super) enum By {
 pub(super) fn args(run: Run, dry: bool, options: &SetOptions, source: &Path, target: &Target) -> Vec<OsString> {
     let mut words: Vec<OsString> = ["--no-motd", "-8", "--no-human-readable", "--stats"].map(Into::into).into();
     words.push(format!("--out-format={}", itemize::FORMAT).into());
-    if dry || run == Run::Probe {
+    if dry || matches!(run, Run::Probe { .. }) {
         words.push("--dry-run".into());
     }
     let silent = if reads_content(run) { READING_SECONDS } else { SILENT_SECONDS };
     words.push(format!("--timeout={silent}").into());
     match run {
-        Run::Probe => words.extend(["--dirs", "--from0", "--files-from=-"].map(Into::into)),
+        Run::Probe { deletes } => {
+            words.extend(["--dirs", "--from0", "--files-from=-"].map(Into::into));
+            words.extend(deletes.then(|| "--delete-missing-args".into()));
+        }
         Run::Compare { deletes, by } => {
             words.push("--recursive".into());
             words.extend(deletes.then(|| "--delete".into()));
@@ -131,7 +137,7 @@ fn connection(target: &Target) -> Vec<OsString> {
         Reach::Ssh { .. } => {
             // The directory there is no word of a remote shell, and nobody sits at a terminal.
             let ssh = format!("--rsh=ssh -o BatchMode=yes -o ConnectTimeout={CONNECT_SECONDS}");
-            vec!["--secluded-args".into(), ssh.into()]
+            vec!["--protect-args".into(), ssh.into()]
         }
         Reach::Daemon => {
             let mut words =
@@ -207,7 +213,7 @@ mod tests {
     #[test]
     fn every_run_has_its_words() {
         let runs = [
-            words(Run::Probe, false, Reach::Daemon),
+            words(Run::Probe { deletes: true }, false, Reach::Daemon),
             words(Run::Compare { deletes: true, by: By::Time }, true, Reach::Daemon),
             words(Run::Put { by: By::Content, force: true }, false, Reach::Ssh { user: Some("deploy".to_owned()) }),
             words(Run::Remove { recursive: false }, false, Reach::Daemon),

@@ -4,17 +4,22 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::{Attrs, Base, Entry, Node, RelPath};
 
-/// The names of a change set, by what is to be done with them.
+/// The names of a change set, by what is to be done with them; done in this order, no name is
+/// missing there between an old and a new one.
 #[derive(Debug, Default, Eq, PartialEq)]
 pub(super) struct Batch {
-    /// What goes, each list before the next: what is in a directory before the directory.
-    pub(super) removals: Vec<Vec<RelPath>>,
-    /// Whether a directory goes with all that is in it.
-    pub(super) recursive: bool,
+    /// What has to make way: it stands below what is a file now. Each list before the next.
+    pub(super) ways: Vec<Vec<RelPath>>,
     /// What size and time show to be unlike where it is.
     pub(super) quick: Vec<RelPath>,
     /// What may be unlike in nothing but content.
     pub(super) by_content: Vec<RelPath>,
+    /// What goes, each list before the next: what is in a directory before the directory.
+    pub(super) removals: Vec<Vec<RelPath>>,
+    /// Directories that lost something, for their times.
+    pub(super) losing: Vec<RelPath>,
+    /// Whether a directory goes, or makes way, with all that is in it.
+    pub(super) recursive: bool,
 }
 
 /// A name of a change set.
@@ -28,7 +33,7 @@ pub(super) struct Name {
 
 /// Orders `names`. `protects` says that the filter leaves something alone that may stand on the
 /// peer anywhere: then no directory goes but an empty one. `is_dir` says what of the set is a
-/// directory: those that lose something are put after it, for their times.
+/// directory.
 pub(super) fn order(
     names: &BTreeMap<RelPath, Name>,
     attrs: Attrs,
@@ -38,27 +43,36 @@ pub(super) fn order(
 ) -> Batch {
     let goes = |name: &Name| deletes && name.now.is_none() && name.base != Base::Known(None);
     let gone: BTreeSet<&RelPath> = names.iter().filter(|(_, name)| goes(name)).map(|(path, _)| path).collect();
-    let mut batch = Batch { recursive: !protects, ..Batch::default() };
-    batch.removals = if protects { by_height(&gone) } else { tops(&gone, names) };
-    let mut puts = BTreeSet::new();
-    let mut doubtful = BTreeSet::new();
-    for (path, name) in names {
+    let losing: BTreeSet<RelPath> = gone.iter().filter_map(|path| path.parent()).filter(|dir| is_dir(dir)).collect();
+    let replaced = |dir: RelPath| names.get(&dir).and_then(|name| name.now.as_ref()).is_some_and(|now| !now.is_dir());
+    let (in_the_way, others): (BTreeSet<&RelPath>, _) =
+        gone.into_iter().partition(|path| path.ancestors().skip(1).any(replaced));
+    let (ways, removals) =
+        if protects { (by_height(&in_the_way), by_height(&others)) } else { (Vec::new(), tops(&others)) };
+    let mut quick = BTreeSet::new();
+    let mut by_content = BTreeSet::new();
+    for (path, name) in names.iter().filter(|(path, _)| !losing.contains(path)) {
         let Some(now) = &name.now else { continue };
-        let of =
-            if attrs.has(Attrs::MTIME) && !content_may_differ(&name.base, now) { &mut puts } else { &mut doubtful };
-        of.insert(path.clone());
+        let doubtful = !attrs.has(Attrs::MTIME) || content_may_differ(&name.base, now);
+        let list = if doubtful { &mut by_content } else { &mut quick };
+        list.insert(path.clone());
         // A link is made to another name that travels with it, and costs nothing where that is equal.
-        of.extend(now.link.clone().filter(|_| attrs.has(Attrs::HARD_LINKS)));
+        list.extend(now.link.clone().filter(|_| attrs.has(Attrs::HARD_LINKS)));
     }
-    let losing = gone.iter().filter_map(|path| path.parent()).filter(|dir| is_dir(dir));
-    puts.extend(losing.filter(|dir| !names.contains_key(dir)));
-    if attrs.has(Attrs::HARD_LINKS) && !doubtful.is_empty() {
+    if attrs.has(Attrs::HARD_LINKS) && !by_content.is_empty() {
         // Names of one file must not part.
-        doubtful.append(&mut puts);
+        by_content.append(&mut quick);
     }
-    puts.retain(|path| !doubtful.contains(path));
-    (batch.quick, batch.by_content) = (puts.into_iter().collect(), doubtful.into_iter().collect());
-    batch
+    quick.retain(|path| !by_content.contains(path));
+    let list = |paths: BTreeSet<RelPath>| paths.into_iter().collect();
+    Batch {
+        ways,
+        quick: list(quick),
+        by_content: list(by_content),
+        removals,
+        losing: list(losing),
+        recursive: !protects,
+    }
 }
 
 /// Whether content may differ where size and time do not.
@@ -76,11 +90,9 @@ fn content_may_differ(base: &Base, now: &Entry) -> bool {
     }
 }
 
-/// What goes at the top, and takes what is below along. What stood below a directory that is a
-/// file now goes when that file comes.
-fn tops(gone: &BTreeSet<&RelPath>, names: &BTreeMap<RelPath, Name>) -> Vec<Vec<RelPath>> {
-    let replaced = |dir: &RelPath| names.get(dir).and_then(|name| name.now.as_ref()).is_some_and(|now| !now.is_dir());
-    let covered = |path: &&&RelPath| path.ancestors().skip(1).any(|dir| gone.contains(&dir) || replaced(&dir));
+/// What goes at the top, and takes what is below along.
+fn tops(gone: &BTreeSet<&RelPath>) -> Vec<Vec<RelPath>> {
+    let covered = |path: &&&RelPath| path.ancestors().skip(1).any(|dir| gone.contains(&dir));
     let tops: Vec<RelPath> = gone.iter().filter(|path| !covered(path)).map(|path| (*path).clone()).collect();
     if tops.is_empty() { Vec::new() } else { vec![tops] }
 }
@@ -146,7 +158,7 @@ mod tests {
         let lists: Vec<_> = careful.removals.iter().map(|list| texts(list)).collect();
         assert_eq!(lists, [vec!["d/gone-x", "d/gone/a", "d/gone/s/f"], vec!["d/gone/s"], vec!["d/gone"]]);
         assert!(!careful.recursive);
-        assert_eq!(texts(&careful.quick), ["d"], "what lost something gets its time back");
+        assert_eq!(texts(&careful.losing), ["d"], "what lost something gets its time back");
         let whole = batch(&names, false, true);
         assert_eq!(whole.removals.iter().map(|list| texts(list)).collect::<Vec<_>>(), [["d/gone", "d/gone-x"]]);
         assert!(whole.recursive);
@@ -155,9 +167,10 @@ mod tests {
 
     #[test]
     fn what_a_file_replaces_goes_when_that_comes() {
-        let names = [("d", Base::Unknown, Some(file(1, None, 1))), ("d/x", Base::Unknown, None)];
-        assert_eq!(batch(&names, false, true).removals, Vec::<Vec<RelPath>>::new());
-        assert_eq!(batch(&names, true, true).removals, [[path("d/x")]]);
+        let names = [("f", Base::Unknown, Some(file(1, None, 1))), ("f/x", Base::Unknown, None)];
+        let whole = batch(&names, false, true);
+        assert_eq!((whole.ways, whole.removals), (vec![], vec![]));
+        assert_eq!(batch(&names, true, true).ways, [[path("f/x")]]);
     }
 
     #[test]

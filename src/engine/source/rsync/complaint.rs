@@ -27,14 +27,16 @@ impl Failure {
 }
 
 /// What a complaint is recognised by, and what it means.
-const KNOWN: [(&str, &str); 13] = [
+const KNOWN: [(&str, &str); 15] = [
     ("@ERROR: auth failed", "the rsyncd there refused: unknown user or wrong password"),
     ("@ERROR: Unknown module", "the rsyncd there has no such module"),
     ("@ERROR: access denied", "the rsyncd there refused: this host is not allowed (hosts allow, hosts deny)"),
     ("@ERROR: max connections", "the rsyncd there refused: too many connections at once (max connections)"),
     ("module is read only", "the rsyncd there refused: the module is read only"),
-    ("--delete-missing-args: unknown option", OLD),
-    ("--ignore-missing-args: unknown option", OLD),
+    ("@ERROR: chdir failed", "the rsyncd there cannot enter the directory of the module: is it there?"),
+    ("@ERROR: chroot failed", "the rsyncd there cannot enter the directory of the module: is it there?"),
+    ("on remote machine: --delete-missing-args", OLD),
+    ("-missing-args: unknown option", "the rsync on this host is older than 3.1: update it"),
     ("command not found", "the program `rsync` is missing there, or not in the PATH of its shell"),
     ("Host key verification failed", "ssh refused: the host key there is not known; add it to known_hosts"),
     ("Permission denied (", "ssh refused: no key of this user is accepted there"),
@@ -63,7 +65,7 @@ pub(super) fn failure(code: Option<i32>, stderr: &[Vec<u8>]) -> Failure {
         return Failure { reached: true, cause: (*meaning).to_owned() };
     }
     if let Some(line) = UNREACHED.iter().find_map(|mark| find(mark)) {
-        return Failure::here(shortened(line));
+        return Failure::here(format!("rsync: {}", shortened(line)));
     }
     let said = find("@ERROR: ").or_else(|| find("ERROR: ")).or_else(|| lines.iter().find(|line| tells(line)));
     let how = code.map_or_else(|| "was killed".to_owned(), |code| format!("ended with code {code}"));

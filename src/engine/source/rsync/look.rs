@@ -23,15 +23,16 @@ const PROBE_LIMIT: Duration = Duration::from_secs(18);
 /// compare parts of a second.
 const TELLING: usize = 16;
 
-/// Some files were not transferred, or vanished: the rest of what was said holds.
-const PARTIAL: [i32; 2] = [23, 24];
+/// Exit codes: some files could not be transferred, or vanished; the rest of what was said holds.
+pub(super) const PARTIAL: i32 = 23;
+pub(super) const VANISHED: i32 = 24;
 
 /// Whether the set is served there and may be written.
 ///
 /// # Errors
 /// Why not.
 pub(in crate::engine::source) async fn probe(route: &Route<'_>) -> Result<(), Failure> {
-    let run = route.run(Run::Probe, true, Vec::new());
+    let run = route.run(Run::Probe { deletes: route.set.deletes() }, true, Vec::new());
     let seconds = PROBE_LIMIT.as_secs();
     let late = || Failure { reached: false, cause: format!("rsync has no answer from there within {seconds} s") };
     let said = timeout(PROBE_LIMIT, run).await.map_err(|_| late())??;
@@ -46,7 +47,10 @@ pub(in crate::engine::source) async fn probe(route: &Route<'_>) -> Result<(), Fa
 /// # Errors
 /// [`Failure`].
 pub(in crate::engine::source) async fn compare(route: &Route<'_>) -> Result<Vec<Difference>, Failure> {
-    let items = look(route, by_time(&route.set.config.options)).await?;
+    let (items, missed) = look(route, by_time(&route.set.config.options)).await?;
+    if let Some(missed) = missed {
+        tracing::warn!(set = route.set.config.name, peer = %route.target, "not all could be compared: {missed}");
+    }
     let index = route.set.index.lock();
     let differs = |item: Item| (item.path, (item.change == Change::Deleted).then(|| held(item.is_dir)));
     Ok(counted(route.set, index.manifest(), items).into_iter().map(differs).collect())
@@ -55,9 +59,12 @@ pub(in crate::engine::source) async fn compare(route: &Route<'_>) -> Result<Vec<
 /// Every path at which the tree there differs by content and attributes, and how.
 ///
 /// # Errors
-/// [`Failure`].
+/// [`Failure`], also when anything could not be read: what is not known is not called equal.
 pub(in crate::engine::source) async fn verify(route: &Route<'_>) -> Result<Vec<Found>, Failure> {
-    let items = look(route, By::Content).await?;
+    let (items, missed) = look(route, By::Content).await?;
+    if let Some(missed) = missed {
+        return Err(missed);
+    }
     let index = route.set.index.lock();
     let found = |item: Item| Found { what: item.change.describe(), path: item.path };
     Ok(counted(route.set, index.manifest(), items).into_iter().map(found).collect())
@@ -68,35 +75,34 @@ pub(super) fn by_time(options: &SetOptions) -> By {
     if options.attrs.has(Attrs::MTIME) { By::Time } else { By::Content }
 }
 
-async fn look(route: &Route<'_>, by: By) -> Result<Vec<Item>, Failure> {
-    let _progress =
-        route.set.monitor.task(format!("{}: comparing with {}", route.set.config.name, route.target), Unit::Entries);
-    let said = listed(route, by).await?;
+/// What differs, and why something could not be looked at, if so.
+async fn look(route: &Route<'_>, by: By) -> Result<(Vec<Item>, Option<Failure>), Failure> {
+    let name = format!("{}: comparing with {}", route.set.config.name, route.target);
+    let _progress = route.set.monitor.task(name, Unit::Entries);
+    let listed = listed(route, by).await?;
     let files = {
         let index = route.set.index.lock();
         index.manifest().iter().filter(|(_, record)| record.entry.kind() == Kind::File).count()
     };
-    if by != By::Time || !cannot_tell(&said.items, files) {
-        return Ok(said.items);
+    if by != By::Time || !cannot_tell(&listed.0, files) {
+        return Ok(listed);
     }
     tracing::warn!(
         set = route.set.config.name, peer = %route.target,
         "the rsync there seems to be older than 3.1.3: times are compared in whole seconds"
     );
-    Ok(listed(route, By::WholeSeconds).await?.items)
+    self::listed(route, By::WholeSeconds).await
 }
 
-async fn listed(route: &Route<'_>, by: By) -> Result<Said, Failure> {
+async fn listed(route: &Route<'_>, by: By) -> Result<(Vec<Item>, Option<Failure>), Failure> {
     let deletes = route.set.deletes();
-    let said = route.run(Run::Compare { deletes, by }, true, Vec::new()).await?;
-    match said.ended.code {
-        Some(0) => Ok(said),
-        Some(code) if PARTIAL.contains(&code) => {
-            let failure = complaint::failure(Some(code), &said.ended.stderr);
-            tracing::warn!(set = route.set.config.name, peer = %route.target, "not all could be compared: {failure}");
-            Ok(said)
-        }
-        code => Err(complaint::failure(code, &said.ended.stderr)),
+    let Said { items, ended, .. } = route.run(Run::Compare { deletes, by }, true, Vec::new()).await?;
+    let failure = || complaint::failure(ended.code, &ended.stderr);
+    match ended.code {
+        // What vanished meanwhile makes an event.
+        Some(0 | VANISHED) => Ok((items, None)),
+        Some(PARTIAL) => Ok((items, Some(failure()))),
+        _ => Err(failure()),
     }
 }
 

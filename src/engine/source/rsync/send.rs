@@ -1,4 +1,4 @@
-//! One change set by rsync: removals, then what is put, then a look at what did not come about.
+//! One change set by rsync: what is put, then removals, and a look at what did not come about.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::args::{By, Run, list};
 use super::batch::{self, Batch, Name};
 use super::complaint::{self, Complaints, Failure};
-use super::look::by_time;
+use super::look::{PARTIAL, VANISHED, by_time};
 use super::{Route, Said};
 use crate::engine::source::send::{Outcome, Planned, SendError, Settled};
 use crate::engine::source::set::SourceSet;
@@ -15,6 +15,9 @@ use crate::model::{Base, Entry, Generation, RelPath};
 use crate::session::Sending;
 use crate::store::Writer;
 use crate::wire::{Ack, Failed};
+
+/// Why a directory is still there.
+const NOT_EMPTY: &str = "the directory is not empty there";
 
 /// Sends what `sending` names.
 ///
@@ -40,15 +43,18 @@ pub(in crate::engine::source) async fn send(
         return Ok((Outcome::Empty, settled.into_values().collect()));
     }
     unsave(route, writer).await;
-    let mut failed = BTreeMap::new();
-    for names in &batch.removals {
-        remove(route, names, batch.recursive, &mut failed).await?;
-    }
-    let force = batch.recursive;
-    let mut unread = BTreeMap::new();
+    let (mut failed, mut unread) = (BTreeMap::new(), BTreeMap::new());
+    let (force, recursive) = (batch.recursive, batch.recursive);
     let by = by_time(&set.config.options);
+    for names in &batch.ways {
+        remove(route, names, recursive, &mut failed).await?;
+    }
     put(route, &batch.quick, Run::Put { by, force }, &mut failed, &mut unread).await?;
     put(route, &batch.by_content, Run::Put { by: By::Content, force }, &mut failed, &mut unread).await?;
+    for names in &batch.removals {
+        remove(route, names, recursive, &mut failed).await?;
+    }
+    put(route, &batch.losing, Run::Put { by, force }, &mut failed, &mut unread).await?;
     settled.extend(unread.into_iter().map(|(path, cause)| (path.clone(), Settled::Unsendable(path, cause))));
     let failed = failed.into_iter().map(|(path, cause)| Failed { path, cause }).collect();
     let ack = Ack { generation, failed, deletions_held: 0, root_matches: None };
@@ -96,14 +102,19 @@ async fn remove(
     let empty = tempfile::tempdir().map_err(|e| Failure::here(format!("cannot make an empty directory: {e}")))?;
     let run = Run::Remove { recursive };
     let said = route.run_from(empty.path(), run, false, list(names)).await?;
+    // A directory may stay because of what the filter leaves alone in it, not for what is still to go.
+    let holding: BTreeSet<RelPath> = failed.keys().flat_map(|left| left.ancestors().skip(1)).collect();
+    for path in said.not_empty.iter().filter(|path| holding.contains(path)) {
+        failed.insert(path.clone(), NOT_EMPTY.to_owned());
+    }
     // That the directories above them are missing here, too, is no news.
-    if matches!(said.ended.code, Some(0 | 24)) {
+    if matches!(said.ended.code, Some(0 | VANISHED)) {
         return Ok(());
     }
     let complaints = partial(&said, empty.path(), names, recursive)?;
     let left = route.run_from(empty.path(), run, true, list(names)).await?;
-    let still: BTreeSet<RelPath> = left.items.into_iter().map(|item| item.path).collect();
-    for path in names.iter().filter(|path| still.iter().any(|left| left.is_within(path))) {
+    let still: BTreeSet<RelPath> = left.items.iter().flat_map(|item| item.path.ancestors()).collect();
+    for path in names.iter().filter(|path| still.contains(path)) {
         failed.insert(path.clone(), cause_for(&complaints, path));
     }
     Ok(())
@@ -143,13 +154,13 @@ async fn put(
 /// It did none of it, or nobody knows which.
 fn partial(said: &Said, source: &Path, names: &[RelPath], below: bool) -> Result<Complaints, Failure> {
     match said.ended.code {
-        Some(0 | 23 | 24) => {
+        Some(0 | PARTIAL | VANISHED) => {
             let known: BTreeSet<&RelPath> = names.iter().collect();
             let is_known =
                 |path: &RelPath| known.contains(path) || (below && path.ancestors().any(|p| known.contains(&p)));
             let mut complaints = complaint::of_names(&said.ended.stderr, source, is_known);
             for path in &said.not_empty {
-                complaints.there.entry(path.clone()).or_insert_with(|| "the directory is not empty there".to_owned());
+                complaints.there.entry(path.clone()).or_insert_with(|| NOT_EMPTY.to_owned());
             }
             Ok(complaints)
         }
