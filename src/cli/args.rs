@@ -77,7 +77,7 @@ pub struct CommonArgs {
     /// Pin the first key that comes for a set without a password, and refuse every other
     #[arg(long)]
     pub trust_first_use: bool,
-    /// Say what a legacy file cannot; may be repeated
+    /// Say what a legacy file cannot, such as transport=auto; a wrong key is answered by all; may be repeated
     #[arg(long = "set", value_name = "KEY=VALUE", value_parser = setting, action = ArgAction::Append)]
     pub settings: Vec<String>,
     /// A keepalived.conf.

@@ -108,12 +108,8 @@ fn dispatch(
         Command::Demo => (wiring.start)(Start::Demo, console),
         Command::Approve { set } => simple::approve(dir, set, out),
         Command::Certs { command } => certs::run(dir, command, out),
-<<<<<<< HEAD
-        Command::Check { files } => check::run(&files, wiring.check, out),
-        Command::Convert { files, output } => convert::run(&files, output.as_deref(), out),
-=======
         Command::Check { files, json } => check::run(&files, json, wiring.check, out),
->>>>>>> check
+        Command::Convert { files, output } => convert::run(&files, output.as_deref(), out),
         Command::Reload => simple::reload(dir, out),
         Command::Replay { list: true } => replay::list(dir, out),
         Command::Replay { list: false } => replay::now(dir, out),

@@ -10,13 +10,8 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
 use super::pid_file::PidFile;
-<<<<<<< HEAD
 use super::start::{Ground, NodeArgs, Start};
-use super::{Checked, Fault, daemon, demo};
-=======
-use super::start::{NodeArgs, Start};
-use super::{Fault, demo};
->>>>>>> check
+use super::{Fault, daemon, demo};
 use crate::config::{self, ConfigError, Loaded};
 use crate::control::{Responder, Response, Server, answers};
 use crate::engine::{self, Node};
@@ -44,35 +39,6 @@ pub fn start(start: Start, console: &Console) -> Result<(), Fault> {
     ended
 }
 
-<<<<<<< HEAD
-/// Reads `file` as `syncd check` does: for whichever side it is of.
-#[must_use]
-pub fn check(file: &Path) -> Checked {
-    let loaded = match config::load_source(file, &[]) {
-        // It is for the other side.
-        Err(e)
-            if e.findings().iter().any(|f| ["config-kind", "config-role", "toml-nothing-to-do"].contains(&f.code)) =>
-        {
-            config::load_peer(file, &[])
-        }
-        loaded => loaded,
-    };
-    let mut checked = Checked::default();
-    match loaded {
-        Ok(loaded) => {
-            for finding in &loaded.findings {
-                let of = if finding.severity == Severity::Note { &mut checked.notes } else { &mut checked.warnings };
-                of.push(finding.to_string());
-            }
-            checked.errors.extend(loaded.check_local().err().map(|e| e.to_string()));
-        }
-        Err(e) => checked.errors.push(e.to_string()),
-    }
-    checked
-}
-
-=======
->>>>>>> check
 fn load(args: &NodeArgs, role: Role) -> Result<Loaded, Fault> {
     let mut loaded = match role {
         Role::Peer => config::load_peer(&args.config, &args.settings)?,

@@ -10,11 +10,8 @@
 //! | `rsyncd.conf` | `peer.rs`, `include.rs`, `hosts.rs`, `machine.rs` |
 //! | `--set KEY=VALUE` | `overrides.rs` |
 //! | is all that it names there? | `check.rs` |
-<<<<<<< HEAD
 //! | legacy files as one native file | `convert.rs`, `native/write.rs` |
-=======
 //! | what is wrong with files, alone and as a set? | [`lint`], `glob.rs` |
->>>>>>> check
 
 mod check;
 mod convert;

@@ -57,13 +57,13 @@ pub struct Channel {
     /// A compare is due.
     pub(super) compare: bool,
     /// After refusals and after change sets that the peer could not take.
-    retry: Backoff,
+    pub(super) retry: Backoff,
     /// After compares that failed or that change nothing for the better.
-    compare_retry: Backoff,
+    pub(super) compare_retry: Backoff,
     close: Option<String>,
     /// A newer epoch may be answered by taking another: once for each start and each `resume`.
-    may_take_epoch: bool,
-    approved: bool,
+    pub(super) may_take_epoch: bool,
+    pub(super) approved: bool,
     pub(super) acked: Generation,
     /// What a cut change set would have reached: nobody knows whether it did.
     cut: Option<(Epoch, u64)>,
@@ -499,31 +499,6 @@ impl Channel {
 
     fn blame(&mut self, now: Instant, cause: String) {
         self.fault = Some(Fault { at: now, cause });
-    }
-}
-
-// What an operator asks for.
-impl Channel {
-    /// Tries everything that waits now (`syncd replay`).
-    pub fn replay_now(&mut self) {
-        self.retry.reset();
-        self.compare_retry.reset();
-        self.names.wake_all();
-    }
-
-    /// Releases a halt without its deletions (`syncd resume`): they are forgotten, until a compare
-    /// shows them to the guard again. A fenced source may take a new epoch.
-    pub fn resume(&mut self) {
-        self.names.forget_held();
-        self.may_take_epoch = true;
-    }
-
-    /// Releases a halt with its deletions (`syncd approve`).
-    pub fn approve(&mut self) {
-        if self.names.held() > 0 {
-            self.approved = true;
-            self.names.release();
-        }
     }
 }
 

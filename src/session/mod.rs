@@ -5,6 +5,7 @@
 //! |---|---|
 //! | is the peer there, and when is it tried again? | `peer` |
 //! | what does one peer not hold yet of one set, and what is sent next? | `channel`, `action` |
+//! | what does an operator want? | `operator` |
 //! | which names are pending, since when, why? | `names`, `flight`, `standing` |
 //! | who may write a set, and up to which epoch? | `receiver` |
 //! | how long until the next attempt? | `retry` |
@@ -18,6 +19,7 @@ mod channel;
 mod fault;
 mod flight;
 mod names;
+mod operator;
 mod peer;
 mod receiver;
 mod retry;

@@ -50,11 +50,13 @@ pub const SETTINGS: &[Setting] = &[
         Honoured("the root of the set; every `<localpath>` of every `<sersync>` is served"),
     ),
     row("sersync/localpath/remote", "ip", Honoured("the host, a name or an address")),
-    row("sersync/localpath/remote", "name", Honoured("the module there")),
+    row("sersync/localpath/remote", "name", Honoured("the module there, or over ssh the directory")),
     row(
         "sersync/localpath/remote",
         "transport",
-        Honoured("syncd's own, which sersync2 passes over: quic, rsync, or auto for rsync until a syncd answers"),
+        Honoured(
+            "syncd's own: `quic`, which it is by itself, `rsync`, or `auto`, which is rsync until a syncd answers",
+        ),
     ),
     row("sersync/rsync/commonParams", "params", Honoured("option by option, as the table of rsync's options says")),
     row("sersync/rsync/auth", "start", Honoured("on: a password proves the right to write")),

@@ -97,9 +97,10 @@ const fn also(mut spec: Spec, alias: &'static str) -> Spec {
 }
 
 const WINS: Standing = Differs("not honoured: what the primary holds wins, also over a newer file on a replica");
-const SSH: Standing = Refused("syncd speaks to `syncd peer` over QUIC, encrypted, and starts no ssh");
+const SSH: Standing =
+    Refused("for rsync over ssh write `<ssh start=\"true\"/>`; to a `syncd peer` it is QUIC, encrypted");
 const CONTENT: Standing = Differs("syncd looks at size, times in ns and inode, and compares content by hash");
-const NO_RSYNC: Standing = Differs("no meaning: syncd starts no rsync");
+const NO_RSYNC: Standing = Differs("no meaning: syncd itself chooses how an rsync is started");
 const NEW_INODE: Standing = Differs("no meaning: syncd stages each file whole and renames it into place");
 const SYMLINKS: Standing = NotHonoured("not honoured yet: symlinks travel as they are");
 const SUBSET: Standing = NotHonoured("not honoured: the whole tree is mirrored");

@@ -119,7 +119,10 @@ impl Task {
     }
 
     pub(super) fn rsync_compare(&mut self, number: usize) {
-        self.rsync(number, async |way| Told::Compared(rsync::compare(&way.route()).await.map_err(CompareError::Rsync)));
+        self.rsync(number, async |way| {
+            way.set.look_before_compare().await;
+            Told::Compared(rsync::compare(&way.route()).await.map_err(CompareError::Rsync))
+        });
     }
 
     pub(super) fn rsync_send(&mut self, number: usize, sending: Sending) {
