@@ -2,6 +2,7 @@
 
 mod error;
 mod file;
+mod plugin;
 pub(super) mod write;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -46,6 +47,7 @@ fn translate(cx: &mut Context<'_>, file: &File, side: Side) -> Config {
         }
     }
     if side == Side::Source {
+        plugin::attach(cx, &file.plugin, &mut sources);
         replicas.clear();
     } else {
         sources.clear();
@@ -59,6 +61,7 @@ fn translate(cx: &mut Context<'_>, file: &File, side: Side) -> Config {
             name,
             listen: (side == Side::Peer).then(|| listen_address(cx, file)),
             pid_file: file.node.pid_file.as_ref().map(|said| path(cx, said)),
+            debug: file.node.debug,
         },
         sources,
         replicas,
@@ -99,6 +102,7 @@ fn source(cx: &mut Context<'_>, file: &File, set: &Set, own_name: &str) -> Optio
         exclude_regex: set.exclude_regex.iter().map(|s| s.get_ref().clone()).collect(),
         filter: rules(cx, set, &root),
         targets,
+        plugins: Vec::new(),
     })
 }
 
