@@ -24,12 +24,13 @@
 //! | what survives a restart? | [`store`] |
 //! | how do two nodes talk? | [`link`] |
 //! | how is a program of the operator's run? | [`process`] |
+//! | who is told of a change besides the peers? | [`plugin`] |
 //! | who drives all that? | [`engine`] |
 //! | what does an operator write and see? | [`config`], [`control`], [`observe`], [`cli`] |
 //!
 //! Layers, each depending only on those above it: [`model`]; the pure cores ([`filter`],
 //! [`coalesce`], [`plan`], [`delta`], [`wire`], [`session`]); the IO around them ([`fs`],
-//! [`apply`], [`watch`], [`store`], [`link`], [`process`]); [`engine`]; [`config`], [`control`], [`observe`],
+//! [`apply`], [`watch`], [`store`], [`link`], [`process`], [`plugin`]); [`engine`]; [`config`], [`control`], [`observe`],
 //! [`cli`]. `tests/layering.rs` holds this list to its word.
 
 // Nothing that input, disk or network can influence may end the program.
@@ -48,6 +49,7 @@ pub mod link;
 pub mod model;
 pub mod observe;
 pub mod plan;
+pub mod plugin;
 pub mod process;
 pub mod session;
 pub mod store;

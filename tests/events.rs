@@ -178,3 +178,14 @@ fn what_crontabfilter_names_is_left_to_events() {
     fs::remove_file(src.join("x.log")).expect("remove");
     assert!(wait_until(EQUAL_WITHIN, || !dst.join("x.log").exists()), "{}", pair.source.log());
 }
+
+#[test]
+fn debug_logs_each_event_and_what_is_done_about_it() {
+    let pair =
+        TestPair::builder().edit_xml(|xml| xml.replace("<debug start=\"false\"/>", "<debug start=\"true\"/>")).start();
+    fs::write(pair.src().join("f"), "x").expect("write");
+    pair.wait_equal(EQUAL_WITHIN);
+    for told in ["event set=\"data\" path=f what=Created", "sent set=\"data\" peer=127.0.0.1::data path=f gone=false"] {
+        pair.source.wait_log(0, told, EQUAL_WITHIN);
+    }
+}

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 const LAYERS: [&[&str]; 6] = [
     &["model"],
     &["config::model", "filter", "coalesce", "plan", "delta", "wire", "session"],
-    &["fs", "apply", "watch", "store", "link", "process", "observe"],
+    &["fs", "apply", "watch", "store", "link", "process", "observe", "plugin"],
     &["engine"],
     &["config", "control"],
     &["cli"],

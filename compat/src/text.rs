@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
-use encoding_rs::{Encoding, GB18030, UTF_8};
+use encoding_rs::{Encoding, GB18030, UTF_8, UTF_16BE, UTF_16LE};
 
 use crate::diag::{Finding, Place, Severity};
 use crate::span::{Span, Spanned};
@@ -87,6 +87,15 @@ impl SourceText {
     #[must_use]
     pub fn text(&self) -> &str {
         &self.text
+    }
+
+    /// Whether the bytes are UTF-16, which none of the old programs reads.
+    #[must_use]
+    pub fn is_utf16(&self) -> bool {
+        let charset = self.piece(0).charset;
+        let declared = matches!(charset, Charset::Known(e) if e == UTF_16LE || e == UTF_16BE);
+        // Without a mark every second byte of it is 0.
+        declared || self.text.contains('\0')
     }
 
     /// The file that the text came from, not one that it includes.

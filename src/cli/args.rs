@@ -48,8 +48,8 @@ pub struct SourceArgs {
     /// What both sides take.
     #[command(flatten)]
     pub common: CommonArgs,
-    /// sersync2's: run a plugin alone.
-    #[arg(short = 'm', value_name = "PLUGIN", hide = true)]
+    /// Run this plugin alone, without a mirror: command, socket, refreshCDN
+    #[arg(short = 'm', value_name = "PLUGIN")]
     pub plugin: Option<String>,
 }
 

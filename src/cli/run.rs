@@ -15,7 +15,7 @@ use super::{Fault, daemon, demo};
 use crate::config::{self, ConfigError, Loaded};
 use crate::control::{Responder, Response, Server, answers};
 use crate::engine::{self, Node};
-use crate::observe::Console;
+use crate::observe::{Console, log_in_detail};
 use crate::store::instance::{self, Instance, PATIENCE, Role};
 
 /// How many calls of the control socket wait for their answer.
@@ -42,7 +42,10 @@ pub fn start(start: Start, console: &Console) -> Result<(), Fault> {
 fn load(args: &NodeArgs, role: Role) -> Result<Loaded, Fault> {
     let mut loaded = match role {
         Role::Peer => config::load_peer(&args.config, &args.settings)?,
-        Role::Source => config::load_source(&args.config, &args.settings)?,
+        Role::Source => match &args.plugin {
+            Some(name) => config::load_plugin(&args.config, &args.settings, name)?,
+            None => config::load_source(&args.config, &args.settings)?,
+        },
     };
     for finding in &loaded.findings {
         match finding.severity {
@@ -51,6 +54,7 @@ fn load(args: &NodeArgs, role: Role) -> Result<Loaded, Fault> {
         }
     }
     loaded.check_local()?;
+    log_in_detail(loaded.config.node.debug);
     loaded.config.trust_first_use |= args.trust_first_use;
     if let Some(threads) = args.threads.filter(|n| *n > 0) {
         loaded.config.tuning.threads = threads.into();
@@ -60,9 +64,15 @@ fn load(args: &NodeArgs, role: Role) -> Result<Loaded, Fault> {
 
 /// The instance's directory, locked. It also keeps the node's key.
 fn claim(args: &NodeArgs, role: Role) -> Result<Instance, Fault> {
-    let dir = match &args.state_dir {
-        Some(dir) => dir.clone(),
-        None => instance::dir_of(&instance::state_dir()?, role, &args.config),
+    let dir = match (&args.state_dir, &args.plugin) {
+        (Some(dir), _) => dir.clone(),
+        (None, None) => instance::dir_of(&instance::state_dir()?, role, &args.config),
+        // A plugin alone runs beside the mirror of the same file.
+        (None, Some(name)) => {
+            let mut beside = instance::dir_of(&instance::state_dir()?, role, &args.config).into_os_string();
+            beside.push(format!("-{}", name.replace('/', "-")));
+            beside.into()
+        }
     };
     Ok(Instance::claim(&dir, PATIENCE)?)
 }

@@ -4,7 +4,6 @@ use std::path::{Path, PathBuf};
 
 use super::Fault;
 use super::args::{CommonArgs, PeerArgs, SourceArgs};
-use super::unsupported::refusal;
 
 /// Where `syncd peer` looks when no file is named.
 const PEER_FILES: [&str; 2] = ["/etc/syncd/syncd.toml", "/etc/rsyncd.conf"];
@@ -33,6 +32,8 @@ pub struct NodeArgs {
     pub settings: Vec<String>,
     /// `-n`; none or 0 takes one for each core.
     pub threads: Option<u16>,
+    /// `-m`: the plugin that runs without the mirror.
+    pub plugin: Option<String>,
     /// How it runs.
     pub ground: Ground,
 }
@@ -57,7 +58,7 @@ impl NodeArgs {
             (false, true) => Ground::Daemon,
             (false, false) => Ground::Foreground,
         };
-        Self { config, state_dir, trust_first_use, settings, threads: None, ground }
+        Self { config, state_dir, trust_first_use, settings, threads: None, plugin: None, ground }
     }
 }
 
@@ -75,15 +76,13 @@ impl Start {
 /// The primary side. sersync2 reads `confxml.xml` where it stands, unless told otherwise.
 pub(super) fn source(args: SourceArgs, state_dir: Option<PathBuf>, sersync: bool) -> Result<Start, Fault> {
     args.common.check()?;
-    if let Some(plugin) = args.plugin {
-        return Err(refusal(&format!("-m {plugin}"), "sersync2's plugins come with a later release"));
-    }
     let default = sersync.then(|| PathBuf::from("confxml.xml"));
     let config = args.config.or(default).ok_or_else(|| {
         Fault::Usage("no configuration was named: `syncd --config confxml.xml`, or `syncd --help`".to_owned())
     })?;
     let threads = args.threads.as_deref().and_then(threads);
-    Ok(Start::Source(NodeArgs { threads, ..NodeArgs::new(config, state_dir, args.common) }))
+    let plugin = args.plugin;
+    Ok(Start::Source(NodeArgs { threads, plugin, ..NodeArgs::new(config, state_dir, args.common) }))
 }
 
 /// The receiving side.

@@ -62,7 +62,6 @@ fn what_is_wrong_or_not_there_yet_is_exit_2_and_starts_nothing() {
         "syncd --set x --config f",
         "syncd --set =x --config f",
         "syncd --config f status",
-        "syncd -m refreshCDN -o confxml.xml",
         "syncd --config f --vrrp keepalived.conf",
         "syncd peer --follow",
         "syncd vrrp --config keepalived.conf --check",

@@ -78,6 +78,6 @@ pub(super) fn vrrp_option(option: &str) -> Fault {
 }
 
 /// The refusal of `what`; nothing was started.
-pub(super) fn refusal(what: &str, reason: &str) -> Fault {
+fn refusal(what: &str, reason: &str) -> Fault {
     Fault::Usage(format!("{what} is not supported yet: {reason}. Nothing was started"))
 }

@@ -101,7 +101,8 @@ fn directory(path: &Path, what: &str) -> Option<Fault> {
 
 fn targets(set: &SourceSet) -> Option<Fault> {
     let message = || format!("there are no remote servers for the set `{}`", set.name);
-    set.targets.is_empty().then(|| ("no-remotes", message(), "name at least one".to_owned()))
+    (set.targets.is_empty() && set.plugins.is_empty())
+        .then(|| ("no-remotes", message(), "name at least one".to_owned()))
 }
 
 /// Checks a file that holds passwords by rsync's rules.

@@ -87,7 +87,7 @@ fn wrong(source: &SourceText, what: &str, help: &str) -> ConfigError {
 }
 
 fn translated(source: &SourceText, machine: &Machine, side: Side) -> Result<Loaded, ConfigError> {
-    load::translate(source, machine, &Overrides::parse(&[], side)?, side)
+    load::translate(source, machine, &Overrides::parse(&[], side)?, side, None)
 }
 
 /// What a finding says of a place that is not listed yet.
@@ -114,6 +114,12 @@ fn xml_settings(source: &SourceText) -> Result<Vec<Left>, ConfigError> {
         let name = format!("{} {}", setting.element, setting.attribute);
         if !setting.standing.is_honoured() {
             let text = format!("{}=\"{}\": {}", name.trim(), value.value, setting.standing.sentence());
+            left.push(Left::at(source, value.span, text));
+        }
+        if setting.attribute == "passwd" && !value.value.is_empty() {
+            let file = write::cdn_password_file(source.file());
+            let text =
+                format!("{}: write it alone into {}, mode 0600; passwords are not copied", name.trim(), file.display());
             left.push(Left::at(source, value.span, text));
         }
         if setting.attribute == "params" {

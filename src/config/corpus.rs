@@ -35,7 +35,7 @@ fn shown(file: &Path, side: Side) -> String {
     let said = |findings: &[Finding]| {
         findings.iter().map(|finding| format!("{} {finding}\n", finding.code)).collect::<String>()
     };
-    match translate(&source, &machine(), &overrides, side) {
+    match translate(&source, &machine(), &overrides, side, None) {
         Ok(loaded) => {
             let converted = convert::of(std::slice::from_ref(&source), &machine());
             let text = converted.map_or_else(|why| why.to_string(), |converted| converted.text);

@@ -79,6 +79,8 @@ pub(super) struct Context<'a> {
     pub(super) machine: &'a Machine,
     /// The port of a peer for which the file names none.
     pub(super) default_port: u16,
+    /// The plugin that runs without the mirror (`-m`).
+    pub(super) plugin_alone: Option<String>,
     pub(super) findings: Vec<Finding>,
     pub(super) places: Places,
 }
@@ -89,7 +91,15 @@ pub(super) struct Context<'a> {
 /// # Errors
 /// The file is unreadable, of another kind, faulty, or without such a set; an override is wrong.
 pub fn load_source(file: &Path, overrides: &[String]) -> Result<Loaded, ConfigError> {
-    load(file, overrides, Side::Source)
+    load(file, overrides, Side::Source, None)
+}
+
+/// The same for the plugin `name` alone: its sets go nowhere.
+///
+/// # Errors
+/// As [`load_source`]; there is no such plugin, or it cannot be used.
+pub fn load_plugin(file: &Path, overrides: &[String], name: &str) -> Result<Loaded, ConfigError> {
+    load(file, overrides, Side::Source, Some(name))
 }
 
 /// Reads the configuration of the receiving side: an `rsyncd.conf` or `syncd.toml`, of which the
@@ -98,14 +108,14 @@ pub fn load_source(file: &Path, overrides: &[String]) -> Result<Loaded, ConfigEr
 /// # Errors
 /// The file is unreadable, of another kind, faulty, or without such a set; an override is wrong.
 pub fn load_peer(file: &Path, overrides: &[String]) -> Result<Loaded, ConfigError> {
-    load(file, overrides, Side::Peer)
+    load(file, overrides, Side::Peer, None)
 }
 
-fn load(file: &Path, overrides: &[String], side: Side) -> Result<Loaded, ConfigError> {
+fn load(file: &Path, overrides: &[String], side: Side, plugin: Option<&str>) -> Result<Loaded, ConfigError> {
     let overrides = Overrides::parse(overrides, side)?;
     let bytes = read(file).map_err(|cause| ConfigError::Unreadable { file: file.to_owned(), cause })?;
     let source = SourceText::decode(file, &bytes);
-    translate(&source, &Machine::this(), &overrides, side)
+    translate(&source, &Machine::this(), &overrides, side, plugin)
 }
 
 /// At most [`MAX_FILE`] bytes, so that a device or a log named by mistake is an error and no flood.
@@ -128,6 +138,7 @@ pub(super) fn translate(
     machine: &Machine,
     overrides: &Overrides,
     side: Side,
+    plugin: Option<&str>,
 ) -> Result<Loaded, ConfigError> {
     let mut findings = Vec::new();
     let kind = kind::of(source);
@@ -137,8 +148,10 @@ pub(super) fn translate(
     };
     let source = expanded.as_ref().map_or(source, |expanded| &expanded.source);
     let default_port = overrides.default_port().unwrap_or(DEFAULT_PORT);
-    let mut cx = Context { source, machine, default_port, findings, places: Places::default() };
+    let (plugin_alone, places) = (plugin.map(str::to_owned), Places::default());
+    let mut cx = Context { source, machine, default_port, plugin_alone, findings, places };
     let config = match (kind, side, &expanded) {
+        _ if source.is_utf16() => Err(utf16(source.file())),
         (_, _, Some(expanded)) => {
             let conf = rsyncd::read(expanded, &mut cx.findings);
             Ok(peer::translate(&mut cx, &conf))
@@ -161,6 +174,11 @@ pub(super) fn translate(
 pub(super) fn expand(source: &SourceText, machine: &Machine, findings: &mut Vec<Finding>) -> rsyncd::Expanded {
     let mut load = |path: &Path, directive| include::load(&machine.cwd.join(path), directive);
     rsyncd::expand(source.clone(), findings, &mut load)
+}
+
+fn utf16(file: &Path) -> Finding {
+    let message = "the file is UTF-16 or no text at all, which neither sersync2 nor rsyncd reads";
+    Finding::of_file(file, "config-encoding", message).help("save it as UTF-8")
 }
 
 fn wrong_kind(file: &Path, kind: Option<Kind>, side: Side) -> Finding {

@@ -5,7 +5,7 @@
 //! | what can a node be told? | `model.rs` |
 //! | which kind of file is this, and what does it say? | `load.rs`, `kind.rs` |
 //! | `syncd.toml` | `native.rs` |
-//! | sersync2's `confxml.xml` | `source.rs`, `rsync.rs` |
+//! | sersync2's `confxml.xml` | `source.rs`, `rsync.rs`, `plugin.rs` |
 //! | rules of what is left out, in any of them | `rules.rs` |
 //! | `rsyncd.conf` | `peer.rs`, `include.rs`, `hosts.rs`, `machine.rs` |
 //! | `--set KEY=VALUE` | `overrides.rs` |
@@ -29,6 +29,7 @@ mod model;
 mod native;
 mod overrides;
 mod peer;
+mod plugin;
 mod rsync;
 mod rules;
 mod source;
@@ -39,10 +40,11 @@ mod value;
 pub use check::check_local;
 pub use convert::{Converted, convert};
 pub use error::ConfigError;
-pub use load::{Loaded, load_peer, load_source};
+pub use load::{Loaded, load_peer, load_plugin, load_source};
 pub use model::{
-    Coalesce, Compare, Compression, Config, DeletePolicy, Events, FailLog, HostPattern, NodeConfig, Owner, Reach,
-    ReplicaAuth, ReplicaSet, SetOptions, SourceAuth, SourceSet, Target, Transport, Tuning, XferExec,
+    CdnPassword, Coalesce, Compare, Compression, Config, DeletePolicy, Events, FailLog, HostPattern, NodeConfig, Owner,
+    Plugin, PluginAction, Reach, ReplicaAuth, ReplicaSet, SetOptions, SourceAuth, SourceSet, Target, Transport, Tuning,
+    XferExec,
 };
 pub use overrides::{OVERRIDES, Override};
 

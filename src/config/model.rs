@@ -35,6 +35,8 @@ pub struct NodeConfig {
     pub listen: Option<SocketAddr>,
     /// A file that holds the number of the process while it runs.
     pub pid_file: Option<PathBuf>,
+    /// Whether each event and what is done about it is logged.
+    pub debug: bool,
 }
 
 /// One tree that this node is primary of, and where it goes.
@@ -56,8 +58,89 @@ pub struct SourceSet {
     pub exclude_regex: Vec<String>,
     /// Rules of what is included and excluded, as rsync's; the first that matches decides.
     pub filter: Vec<Rule>,
-    /// The receivers.
+    /// The receivers; none for a tree that only plugins are told of.
     pub targets: Vec<Target>,
+    /// What is done after a change was mirrored.
+    pub plugins: Vec<Plugin>,
+}
+
+/// Something that is done for each change of a set, once every target has it or has failed to take it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Plugin {
+    /// For people.
+    pub name: String,
+    /// What is done.
+    pub action: PluginAction,
+    /// How long one change may take.
+    pub timeout: Duration,
+    /// How many changes are told at once.
+    pub at_once: usize,
+}
+
+impl Plugin {
+    /// One with the times that its action needs.
+    #[must_use]
+    pub fn new(name: &str, action: PluginAction) -> Self {
+        let seconds = match &action {
+            PluginAction::Command { .. } => 300,
+            PluginAction::Socket { .. } => 5,
+            PluginAction::RefreshCdn { .. } => 10,
+        };
+        Self { name: name.to_owned(), action, timeout: Duration::from_secs(seconds), at_once: 4 }
+    }
+}
+
+/// What a plugin does with the absolute path of a change.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum PluginAction {
+    /// Runs a program: `before`, the path, `after`.
+    Command {
+        /// The program, and arguments before the path.
+        before: Vec<String>,
+        /// Arguments after the path.
+        after: Vec<String>,
+        /// Only where one of these regular expressions matches the whole path.
+        include: Option<Vec<String>>,
+    },
+    /// Sends the path over a TCP connection of its own, and nothing else.
+    Socket {
+        /// Where to.
+        address: SocketAddr,
+    },
+    /// Asks a cache of ChinaCache's kind to fetch it anew.
+    RefreshCdn {
+        /// The cache's host, which is also named in the request.
+        host: String,
+        /// Its port.
+        port: u16,
+        /// The account.
+        user: String,
+        /// Its password.
+        password: CdnPassword,
+        /// The address that the root of the set has on the web.
+        base: String,
+        /// Makes the rest of the address from the absolute path: its first group and what follows.
+        rewrite: Option<String>,
+    },
+}
+
+/// The password of an account at a cache.
+#[derive(Clone, Eq, PartialEq)]
+pub enum CdnPassword {
+    /// As a legacy file has it.
+    Said(String),
+    /// The first line of a file.
+    File(PathBuf),
+}
+
+/// Never the password itself.
+impl std::fmt::Debug for CdnPassword {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Said(_) => f.write_str("Said(…)"),
+            Self::File(file) => f.debug_tuple("File").field(file).finish(),
+        }
+    }
 }
 
 /// A receiver of a set.

@@ -35,6 +35,7 @@ pub(super) fn translate(cx: &mut Context<'_>, conf: &RsyncdConf) -> Config {
         node: NodeConfig {
             name: cx.machine.name.clone(),
             listen: Some(listen(cx, &conf.global)),
+            debug: false,
             pid_file: conf.global.get("pid file").map(|value| named_path(cx, value)),
         },
         sources: Vec::new(),

@@ -10,6 +10,7 @@ use syncd_compat::{Finding, Spanned};
 
 use super::load::Context;
 use super::overrides::MAX_RETRY_CEILING;
+use super::plugin::{self, Used};
 use super::rsync::{self, Meaning};
 use super::rules::Gathering;
 use super::value::{self, host};
@@ -28,7 +29,7 @@ pub(super) fn translate(cx: &mut Context<'_>, conf: &ConfXml) -> Config {
     let exclude_regex = expressions(cx, conf);
     let mut config = Config {
         file: cx.source.file().to_owned(),
-        node: NodeConfig { name: cx.machine.name.clone(), listen: None, pid_file: None },
+        node: NodeConfig { name: cx.machine.name.clone(), listen: None, pid_file: None, debug: conf.debug.on },
         sources: Vec::new(),
         replicas: Vec::new(),
         trust_first_use: false,
@@ -51,11 +52,55 @@ pub(super) fn translate(cx: &mut Context<'_>, conf: &ConfXml) -> Config {
         let meaning = rsync::translate(cx, &block.rsync.options, delete);
         let compare = crontab(cx, &block.crontab, !exclude_regex.is_empty());
         let common = Common { meaning, exclude_regex: &exclude_regex, events: events(&conf.inotify), compare };
-        config.sources.extend(sets(cx, block, &common));
+        let mut sets = sets(cx, block, &common);
+        let name = block.plugin.as_ref().filter(|_| cx.plugin_alone.is_none());
+        if let Some(used) = name.and_then(|name| plugin::find(cx, conf, &name.value, Some(name.span))) {
+            attach(cx, used, &mut sets);
+        }
+        config.sources.extend(sets);
         fail_log(cx, block, &mut config);
+    }
+    if let Some(name) = cx.plugin_alone.clone() {
+        config.sources.iter_mut().for_each(|set| set.targets.clear());
+        if let Some(used) = plugin::find(cx, conf, &name, None) {
+            attach(cx, used, &mut config.sources);
+        }
+        config.sources.retain(|set| !set.plugins.is_empty());
     }
     make_unique(&mut config.sources);
     config
+}
+
+/// Has the plugin follow the sets, or else the directory that it has for itself.
+fn attach(cx: &mut Context<'_>, used: Used, sets: &mut Vec<SourceSet>) {
+    let Used { plugin, path: own } = used;
+    let Some((written, own)) = own.map(|written| (written.clone(), path(cx, &written))) else {
+        sets.iter_mut().for_each(|set| set.plugins.push(plugin.clone()));
+        return;
+    };
+    if let Some(same) = sets.iter_mut().find(|set| set.path == own) {
+        same.plugins.push(plugin);
+        return;
+    }
+    let Some(like) = sets.first() else { return };
+    if cx.plugin_alone.is_none() {
+        let message = format!(
+            "the plugin is told of changes in `{}`, while `{}` is mirrored; sersync2 mirrored the plugin's directory \
+             instead",
+            own.display(),
+            like.path.display()
+        );
+        cx.findings.push(cx.source.note("setting-differs", written.span, message));
+    }
+    sets.push(SourceSet {
+        name: format!("plugin-{}", plugin.name),
+        path: own,
+        targets: Vec::new(),
+        plugins: vec![plugin],
+        compare: Compare::default(),
+        filter: Vec::new(),
+        ..like.clone()
+    });
 }
 
 /// What all sets of one `<sersync>` share.
@@ -97,6 +142,7 @@ fn sets(cx: &mut Context<'_>, block: &Sersync, common: &Common<'_>) -> Vec<Sourc
             exclude_regex: common.exclude_regex.to_vec(),
             filter,
             targets,
+            plugins: Vec::new(),
         });
     }
     sets
@@ -296,10 +342,6 @@ fn say_unsupported(cx: &mut Context<'_>, block: &Sersync) {
     if block.rsync.ssh.on {
         say_ssh(cx, block);
     }
-    if let Switch { on: true, span: Some(span) } = block.plugin {
-        let message = "`<plugin>` is not supported yet: no plugin is run";
-        cx.findings.push(source.warning("setting-not-honoured", span, message));
-    }
     if let Some(timeout) = &block.rsync.timeout {
         let message = "`<timeout>` has no meaning: a silent peer is noticed in seconds and retried for ever";
         cx.findings.push(source.note("setting-differs", timeout.span, message));
@@ -404,7 +446,13 @@ fn say_switches(cx: &mut Context<'_>, conf: &ConfXml) {
         cx.findings.push(cx.source.note("setting-differs", span, message));
     }
     if let Switch { on: true, span: Some(span) } = conf.debug {
-        let message = "`<debug>` has no meaning: syncd says more with RUST_LOG=syncd=debug";
+        let message =
+            "`<debug>` is on: each event and what is done about it is logged, unless SYNCD_LOG says otherwise";
+        cx.findings.push(cx.source.note("setting-differs", span, message));
+    }
+    if let Switch { on: true, span: Some(span) } = conf.xfs {
+        let message = "`<fileSystem xfs=\"true\">` changes nothing: directories are told from files on every file \
+            system, and symlinks are never followed";
         cx.findings.push(cx.source.note("setting-differs", span, message));
     }
 }

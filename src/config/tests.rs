@@ -24,7 +24,7 @@ fn machine(euid: u32) -> Machine {
 
 fn load_bytes(name: &str, bytes: &[u8], side: Side, euid: u32) -> Result<Loaded, ConfigError> {
     let overrides = Overrides::parse(&[], side).expect("none");
-    translate(&SourceText::decode(name, bytes), &machine(euid), &overrides, side)
+    translate(&SourceText::decode(name, bytes), &machine(euid), &overrides, side, None)
 }
 
 fn load_fixture(path: &str, side: Side) -> Result<Loaded, ConfigError> {
@@ -158,7 +158,7 @@ fn loaded_with(words: &[&str]) -> Result<Config, ConfigError> {
     let overrides = Overrides::parse(&words, Side::Source)?;
     let text = "<head><sersync><localpath watch='/w'><remote ip='h' name='m'/></localpath></sersync></head>";
     let source = SourceText::decode("c.xml", text.as_bytes());
-    translate(&source, &machine(0), &overrides, Side::Source).map(|loaded| loaded.config)
+    translate(&source, &machine(0), &overrides, Side::Source, None).map(|loaded| loaded.config)
 }
 
 #[test]

@@ -15,13 +15,14 @@ use super::differences::Found;
 use super::memory;
 use super::pool::{Pool, PoolError};
 use super::receiver::{Receiver, ReplicaSet, ServeError};
-use super::source::{Index, Peer, Saved, Shared, SourceSet, Target, Watching, target_id};
+use super::source::{After, Index, Peer, Saved, Shared, SourceSet, Target, Watching, target_id};
 use crate::config::{self, Config, Reach, Transport};
 use crate::filter::{Filter, Rule};
 use crate::fs::Root;
 use crate::link::{Endpoint, Limits, LinkError, Server};
 use crate::model::{Epoch, NodeKey, RelPath};
 use crate::observe::{Counter, FailLog, Monitor};
+use crate::plugin::Outlet;
 use crate::session::{self, Channel};
 use crate::store::{Store, StoreError, Writer};
 use crate::watch::{self as watcher, Pace, Watcher};
@@ -243,7 +244,19 @@ impl Starting {
         Ok(sources)
     }
 
-    fn open_source(&self, source: &config::SourceSet, wakes: &mut Wakes) -> Result<(SourceSet, bool), StartError> {
+    fn start_plugins(&mut self, source: &config::SourceSet) -> Result<Vec<Arc<Outlet>>, StartError> {
+        let mut outlets = Vec::new();
+        for plugin in &source.plugins {
+            let outlet = Outlet::new(plugin.clone(), source.path.clone(), self.monitor.clone())
+                .map_err(|cause| StartError::Filter { set: source.name.clone(), cause })?;
+            let outlet = Arc::new(outlet);
+            self.tasks.spawn(outlet.clone().run(self.stop.subscribe()));
+            outlets.push(outlet);
+        }
+        Ok(outlets)
+    }
+
+    fn open_source(&mut self, source: &config::SourceSet, wakes: &mut Wakes) -> Result<(SourceSet, bool), StartError> {
         let set = source.name.clone();
         let root = Root::open(&source.path).map_err(|cause| StartError::Root {
             set: set.clone(),
@@ -281,7 +294,7 @@ impl Starting {
         // Generations go on where the peers saw them end.
         let number = targets.iter().map(|t| t.channel().acked()).filter(|acked| acked.epoch == epoch);
         let index = Index::new(known, number.map(|acked| acked.number).max().unwrap_or_default());
-        let opened = SourceSet::new(
+        let mut opened = SourceSet::new(
             source.clone(),
             root,
             (filter, uncompared),
@@ -291,6 +304,8 @@ impl Starting {
             index,
             self.monitor.clone(),
         );
+        let outlets = self.start_plugins(source)?;
+        opened.after = After::new(outlets);
         Ok((opened, resumed))
     }
 

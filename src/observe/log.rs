@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io;
 use std::os::fd::AsFd;
+use std::sync::OnceLock;
 
 use rustix::fs::fstat;
 use tracing::{Event, Level, Subscriber};
@@ -12,6 +13,15 @@ use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 
 use super::Console;
+
+/// What is logged where each event and what is done about it is asked for.
+const DETAILED: &str = "debug,quinn=warn,quinn_proto=warn,rustls=warn,mio=warn";
+
+/// Puts another filter in place.
+type Reload = Box<dyn Fn(EnvFilter) + Send + Sync>;
+
+/// How the filter of this process is changed, once it logs.
+static RELOAD: OnceLock<Reload> = OnceLock::new();
 
 /// What is logged unless the environment says otherwise; the transport's inner life is not ours.
 const DEFAULT: &str = "info,quinn=warn,quinn_proto=warn,rustls=warn";
@@ -28,22 +38,39 @@ pub fn init(console: &Console) {
         .with_ansi(console.is_terminal())
         .with_writer(move || writer.clone());
     let format = Format::default().with_target(false);
-    let started = if under_journald(std::env::var("JOURNAL_STREAM").ok().as_deref(), io::stderr()) {
-        builder.event_format(Journal(format.without_time().with_level(false))).try_init()
+    // Else somebody else logs already: an embedding test, say. Its log is as good.
+    let started: Option<Reload> = if under_journald(std::env::var("JOURNAL_STREAM").ok().as_deref(), io::stderr()) {
+        let format = Journal(format.without_time().with_level(false));
+        let builder = builder.event_format(format).with_filter_reloading();
+        let handle = builder.reload_handle();
+        builder.try_init().ok().map(|()| Box::new(move |filter| drop(handle.reload(filter))) as Reload)
     } else {
-        builder.event_format(format).try_init()
+        let builder = builder.event_format(format).with_filter_reloading();
+        let handle = builder.reload_handle();
+        builder.try_init().ok().map(|()| Box::new(move |filter| drop(handle.reload(filter))) as Reload)
     };
-    // Somebody else logs already: an embedding test, say. Its log is as good.
-    drop(started);
+    if let Some(reload) = started {
+        let _ = RELOAD.set(reload);
+    }
+}
+
+/// Logs each event and what is done about it, or no longer. What the environment asks for stays.
+pub fn in_detail(on: bool) {
+    if asked(|name| std::env::var(name).ok()).is_some() {
+        return;
+    }
+    if let Some(reload) = RELOAD.get() {
+        reload(EnvFilter::new(if on { DETAILED } else { DEFAULT }));
+    }
 }
 
 /// The filter that the environment asks for; one that does not parse counts as none.
 fn filter(var: impl Fn(&str) -> Option<String>) -> EnvFilter {
-    ["SYNCD_LOG", "RUST_LOG"]
-        .into_iter()
-        .filter_map(var)
-        .find_map(|text| EnvFilter::try_new(text).ok())
-        .unwrap_or_else(|| EnvFilter::new(DEFAULT))
+    asked(var).unwrap_or_else(|| EnvFilter::new(DEFAULT))
+}
+
+fn asked(var: impl Fn(&str) -> Option<String>) -> Option<EnvFilter> {
+    ["SYNCD_LOG", "RUST_LOG"].into_iter().filter_map(var).find_map(|text| EnvFilter::try_new(text).ok())
 }
 
 /// Whether `stderr` is the stream that `JOURNAL_STREAM` names as `device:inode` (systemd.exec(5)).

@@ -12,7 +12,7 @@ mod progress;
 
 pub use console::{Console, Display};
 pub use fail_log::{FailLog, Failure};
-pub use log::init as init_log;
+pub use log::{in_detail as log_in_detail, init as init_log};
 pub use monitor::{Counter, Monitor};
 pub use problems::Problem;
 pub use progress::{Progress, Task, Unit};

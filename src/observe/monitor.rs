@@ -55,6 +55,10 @@ counters! {
     Events => "events",
     /// Times that the queue of inotify(7) overflowed.
     Overflows => "overflows",
+    /// Changes that a plugin was told of, or was to be.
+    PluginRuns => "plugin_runs",
+    /// Those of them that failed, and those that found its queue full.
+    PluginFailures => "plugin_failures",
     /// What peers sent against the protocol or a limit, or beyond a set's root.
     Refused => "refused",
     /// Trees or parts of them that were scanned.

@@ -131,6 +131,11 @@ impl Channel {
         }
     }
 
+    /// Whether an attempt to reach the peer, or to open the set there, came to nothing.
+    pub(super) fn failed_to_open(&self) -> bool {
+        self.fault.is_some() && (!self.link_up || self.retry.due().is_some())
+    }
+
     /// Whether the peer refused the set on the connection that is up, and is to be asked again.
     fn is_refused(&self) -> bool {
         matches!(self.state, State::Closed) && self.retry.due().is_some() && self.fault.is_some()

@@ -99,6 +99,11 @@ impl Names {
         self.ready.contains_key(path) || self.waiting.contains_key(path) || self.held.contains_key(path)
     }
 
+    /// Whether `path` is to be sent and has not failed.
+    pub(super) fn is_untried(&self, path: &RelPath) -> bool {
+        self.ready.get(path).is_some_and(|name| name.failures == 0)
+    }
+
     /// When a name that failed is due; possibly too early, never too late.
     pub(super) fn wake_at(&self) -> Option<Instant> {
         self.wake

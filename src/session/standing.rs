@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use super::channel::{Channel, State};
 use super::{Fault, Phase, Unacknowledged};
-use crate::model::{Epoch, Generation};
+use crate::model::{Epoch, Generation, RelPath};
 
 impl Channel {
     /// Why `name` waits, for people: what is wrong with itself, or how its link stands now. A failure
@@ -83,6 +83,19 @@ impl Channel {
     #[must_use]
     pub fn must_record(&self, name: &Unacknowledged<'_>) -> bool {
         !(self.full_compare && name.found && name.fault.is_none())
+    }
+
+    /// Whether the peer is still expected to take `path`: neither has it acknowledged or refused it,
+    /// nor is it out of reach.
+    #[must_use]
+    pub fn awaits(&self, path: &RelPath) -> bool {
+        let reachable = match self.state {
+            State::Closed => !self.failed_to_open(),
+            State::Opening { .. } | State::Comparing { .. } | State::Live => true,
+            State::Fenced { .. } => false,
+        };
+        let flying = self.flight.as_ref().is_some_and(|flight| flight.names.contains_key(path));
+        reachable && (flying || self.names.is_untried(path))
     }
 
     /// Since when the oldest name is unacknowledged.

@@ -4,10 +4,13 @@
 //! file; only a fail log is not written where none is named. Unlike sersync2, which uses the first
 //! `<sersync>` and the first `<localpath>`, the tree holds all of them.
 
+mod plugin;
 mod present;
 mod schema;
 mod table;
+mod words;
 
+pub use plugin::{NAMES as PLUGINS, Plugin as LegacyPlugin, PluginPath};
 pub use present::{Present, present};
 pub use table::{SETTINGS, Setting};
 
@@ -39,6 +42,8 @@ pub struct ConfXml {
     pub inotify: Inotify,
     /// Every `<sersync>`.
     pub sersync: Vec<Sersync>,
+    /// Every top-level `<plugin>`, whether it is switched on or not.
+    pub plugins: Vec<LegacyPlugin>,
 }
 
 /// `<filter>` or `<crontabfilter>`.
@@ -84,8 +89,8 @@ pub struct Sersync {
     pub fail_log: Option<FailLog>,
     /// `<crontab>`.
     pub crontab: Crontab,
-    /// `<plugin>`: the one that is switched on.
-    pub plugin: Switch,
+    /// `<plugin start="true">`: the name of the one that is switched on, empty where it says none.
+    pub plugin: Option<Spanned<String>>,
 }
 
 /// One `<localpath>`.
@@ -189,6 +194,7 @@ impl Reader<'_> {
             filter: self.filter(head.child("filter")),
             inotify: self.inotify(head.child("inotify")),
             sersync: head.all("sersync").map(|element| self.sersync(element)).collect(),
+            plugins: head.all("plugin").map(LegacyPlugin::read).collect(),
         }
     }
 
@@ -221,7 +227,10 @@ impl Reader<'_> {
                 schedule: filled(crontab, "schedule"),
                 filter: self.filter(crontab.and_then(|c| c.child("crontabfilter"))),
             },
-            plugin: self.switch(sersync.child("plugin"), "start", false),
+            plugin: sersync
+                .child("plugin")
+                .filter(|plugin| self.switch(Some(plugin), "start", false).on)
+                .map(|plugin| trimmed_or_empty(plugin, "name")),
         }
     }
 

@@ -1,7 +1,7 @@
 //! sersync2's forgiving XML as a tree of elements with spans.
 //!
 //! Forgiven, because the parser inside sersync2 forgives it and files in use rely on it: names in
-//! any case, text anywhere, words without a value inside a tag, attributes without quotes or
+//! any case, text anywhere but before the declaration, words without a value inside a tag, attributes without quotes or
 //! without blanks between them, `--` in comments, bare `&`, anything after the root. Not forgiven:
 //! what makes the structure doubtful, that is `<` in text or in a value and tags that do not match.
 
@@ -90,6 +90,7 @@ pub fn read(source: &SourceText) -> Result<Vec<Element>, Finding> {
             Ok(Event::Start(_)) => tree.open(span)?,
             Ok(Event::Empty(_)) => tree.empty(span)?,
             Ok(Event::End(_)) => tree.close(span)?,
+            Ok(Event::Decl(_)) => tree.declared(span)?,
             Ok(Event::Eof) => return tree.finish(),
             Ok(_) => {}
             Err(error) => return Err(syntax_error(source, offset(reader.error_position()), &error)),
@@ -111,6 +112,15 @@ impl Tree<'_> {
         }
         self.open.push(tag::read(self.source, span)?);
         Ok(())
+    }
+
+    /// The declaration stands first or not at all: sersync2 found no element behind anything else.
+    fn declared(&self, span: Span) -> Result<(), Finding> {
+        let before = self.source.text().get(..span.start).unwrap_or("");
+        let Some(at) = before.find(|c: char| !c.is_whitespace()) else { return Ok(()) };
+        let what = Span::new(at, before.trim_end().len());
+        let finding = self.source.error(CODE, what, "something stands before `<?xml …?>`");
+        Err(finding.help("the declaration has to be the first in the file: move what is before it behind it"))
     }
 
     fn empty(&mut self, span: Span) -> Result<(), Finding> {

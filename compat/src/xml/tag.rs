@@ -48,6 +48,12 @@ impl<'a> Lexer<'a> {
             }
             let word = self.word();
             self.skip_blanks();
+            if word.value.starts_with('<') {
+                let comment = word.value.starts_with("<!--");
+                let what = if comment { "a comment stands inside a tag" } else { "`<` stands inside a tag" };
+                let help = if comment { "move it behind the tag" } else { "end the tag with `>` before it" };
+                return Err(self.source.error(CODE, word.span, what).help(help));
+            }
             if self.rest.starts_with('=') && !word.value.starts_with(['"', '\'']) {
                 self.skip(1);
                 self.skip_blanks();

@@ -201,6 +201,7 @@ fn primary_config(root: &Path, peer: SocketAddr) -> Config {
         exclude_regex: Vec::new(),
         filter: Vec::new(),
         targets: vec![target],
+        plugins: Vec::new(),
     };
     Config { sources: vec![set], ..config("primary", None) }
 }
@@ -231,7 +232,7 @@ fn replica_config(root: &Path) -> Config {
 fn config(name: &str, listen: Option<SocketAddr>) -> Config {
     Config {
         file: PathBuf::from("demo"),
-        node: NodeConfig { name: name.to_owned(), listen, pid_file: None },
+        node: NodeConfig { name: name.to_owned(), listen, pid_file: None, debug: false },
         sources: Vec::new(),
         replicas: Vec::new(),
         trust_first_use: false,

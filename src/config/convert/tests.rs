@@ -1,7 +1,7 @@
 //! What is converted means the same as what it was made of, and nothing is lost in silence.
 
 use super::*;
-use crate::config::model::{NodeConfig, ReplicaAuth};
+use crate::config::model::{CdnPassword, NodeConfig, PluginAction, ReplicaAuth};
 
 fn machine() -> Machine {
     Machine::made_of(
@@ -17,17 +17,22 @@ fn source(name: &str, text: impl AsRef<[u8]>) -> SourceText {
 
 /// What a configuration means, without the file that it came from and what is said of it.
 fn meaning(source: &SourceText, side: Side) -> Option<String> {
-    let Config { file: _, node, sources, mut replicas, trust_first_use, fail_log, tuning } =
+    let Config { file: _, node, mut sources, mut replicas, trust_first_use, fail_log, tuning } =
         translated(source, &machine(), side).ok()?.config;
+    for plugin in sources.iter_mut().flat_map(|set| &mut set.plugins) {
+        if let PluginAction::RefreshCdn { password, .. } = &mut plugin.action {
+            *password = CdnPassword::File("/cdn.password".into());
+        }
+    }
     for set in &mut replicas {
         // Where nobody may write, it does not matter who.
         if matches!(&set.auth, ReplicaAuth::Password { users, .. } if users.is_empty()) {
             set.auth = ReplicaAuth::Key;
         }
     }
-    let NodeConfig { name, listen, pid_file } = node;
+    let NodeConfig { name, listen, pid_file, debug } = node;
     Some(format!(
-        "{name} {listen:?} {pid_file:?} {trust_first_use} {fail_log:#?} {tuning:#?} {sources:#?} {replicas:#?}"
+        "{debug} {name} {listen:?} {pid_file:?} {trust_first_use} {fail_log:#?} {tuning:#?} {sources:#?} {replicas:#?}"
     ))
 }
 
@@ -70,6 +75,29 @@ fn every_legacy_file_that_can_be_used_means_the_same_once_it_is_converted() {
         converted += usize::from(text_only && round(&source, side).is_some());
     }
     assert!(converted >= 5, "{converted}");
+}
+
+#[test]
+fn plugins_are_carried_over_and_the_password_of_a_cdn_is_not() {
+    let plugin = |name: &str, block: &str| {
+        source(
+            "/etc/conf.xml",
+            format!(
+                "<head><inotify><moveTo start=\"false\"/></inotify><sersync><localpath watch=\"/srv/www\"><remote ip=\"h\" name=\"m\"/></localpath>\
+                 <plugin start=\"true\" name=\"{name}\"/></sersync>\n<plugin name=\"{name}\">{block}</plugin></head>"
+            ),
+        )
+    };
+    let command = "<param prefix=\"/bin/sh /opt/mark.sh\" suffix=\"x 'y z'\" ignoreError=\"true\"/><filter start=\"true\"><include expression=\"(.*)\\.php\"/></filter>";
+    let socket = "<localpath watch=\"/srv/other\"><deshost ip=\"10.0.0.9\" port=\"8009\"/></localpath>";
+    let cdn = "<localpath watch=\"/srv/www\"><cdninfo domainname=\"ccms.example\" port=\"80\" username=\"u\" passwd=\"geheim\"/>\
+               <sendurl base=\"http://pic.example/\"/><regexurl regex=\"true\" match=\"site([/a-z]*)pic\"/></localpath>";
+    for (name, block) in [("command", command), ("socket", socket), ("refreshCDN", cdn)] {
+        let text = round(&plugin(name, block), Side::Source).expect("usable");
+        assert!(text.contains("[[plugin]]"), "{text}");
+        assert!(!text.contains("geheim"), "a password was copied:\n{text}");
+        assert_eq!(text.contains("into /etc/cdn.password, mode 0600"), name == "refreshCDN", "{text}");
+    }
 }
 
 #[test]

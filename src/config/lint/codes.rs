@@ -19,6 +19,7 @@ const fn code(code: &'static str, severity: &'static str, what: &'static str, fi
 
 /// All of them, in the order of their names.
 pub const CODES: &[Code] = &[
+    code("config-encoding", "error", "the file is in an encoding that cannot be read", "save it as UTF-8"),
     code(
         "config-kind",
         "error",
@@ -30,6 +31,12 @@ pub const CODES: &[Code] = &[
         "error",
         "no set of the file has the role that was asked for",
         "write `role`, or start the other side",
+    ),
+    code(
+        "convert-text",
+        "error",
+        "a name is not UTF-8, which TOML cannot hold",
+        "keep the legacy file, or rename the directory",
     ),
     code(
         "delete-and-preempt",
@@ -77,6 +84,12 @@ pub const CODES: &[Code] = &[
         "one name in `users`, `auth users` and the secrets file",
     ),
     code("filter", "error", "an expression or glob cannot be read", "correct it, or remove it"),
+    code(
+        "filter-excludes-parents",
+        "warning",
+        "an expression also excludes the directories above what it means to keep",
+        "exclude by name what is to stay away, or use `--include` and `--exclude`",
+    ),
     code(
         "keepalived-address",
         "error, warning",
@@ -230,6 +243,20 @@ pub const CODES: &[Code] = &[
         "more than the difference of the priorities",
     ),
     code("password-readable", "warning", "others can read a password", "`chmod 600`, or 640"),
+    code(
+        "plugin-command",
+        "error",
+        "the command of a plugin is meant for a shell, and none runs",
+        "name a program with its arguments",
+    ),
+    code("plugin-missing", "error", "a plugin lacks what it cannot do without", "write it, or switch the plugin off"),
+    code(
+        "plugin-unknown",
+        "error",
+        "there is no plugin of that name",
+        "name command, socket or refreshCDN, and write its block",
+    ),
+    code("plugin-value", "error", "a value of a plugin cannot be used", "correct it"),
     code("push-ring", "warning", "two nodes push one tree into each other", "one primary"),
     code("remote-is-this-node", "warning", "a remote is the machine itself", "name the other node"),
     code("remote-is-virtual", "error", "a remote is an address that moves", "the other node's own address"),
@@ -285,10 +312,22 @@ pub const CODES: &[Code] = &[
     code("toml-missing-key", "error", "a key is missing", "write it"),
     code("toml-nothing-to-do", "error", "there is no set", "write `[[set]]`"),
     code("toml-peer", "error", "a set has no peer, or one that is not there", "write `[[peer]]`"),
+    code(
+        "toml-plugin",
+        "error",
+        "a `[[plugin]]` lacks a key, or names no set of the file",
+        "write what the message names",
+    ),
     code("toml-role", "error", "a role is unknown, or a key is for the other role", "`primary` or `replica`"),
     code("toml-syntax", "error", "this is no TOML", "correct it"),
     code("toml-unknown-key", "error", "a key is unknown", "the nearest right one"),
     code("toml-value", "error", "a value cannot be used", "write what the message says"),
+    code(
+        "transport-unencrypted",
+        "note",
+        "rsync carries changes to a remote without encryption",
+        "run `syncd peer` there",
+    ),
     code("unreadable", "error", "a file cannot be read", "name a readable one"),
     code("xml-auth", "error", "`<auth>` is on and not complete", "`users` and `passwordfile`"),
     code("xml-no-head", "error", "there is no `<head>`", "write it around everything"),
@@ -334,11 +373,11 @@ mod tests {
     fn emitted() -> BTreeSet<String> {
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
         let look = Regex::new(
-            r#""((?:config|delete|ends|keepalived|nginx|no|pair|password|push|remote|rsync|rsyncd|set|setting|toml|xml)-[a-z0-9-]+|directory|filter|secret|unreadable)"\s*[,);]"#,
+            r#""((?:config|convert|delete|ends|filter|keepalived|nginx|no|pair|password|plugin|push|remote|rsync|rsyncd|set|setting|toml|transport|xml)-[a-z0-9-]+|directory|filter|secret|unreadable)"\s*[,);]"#,
         )
         .expect("pattern");
         let files = sources(&root.join("compat/src")).into_iter().chain(sources(&root.join("src/config")));
-        let other = ["codes.rs", "table.rs", "tests.rs", "overrides.rs"];
+        let other = ["codes.rs", "table.rs", "tests.rs", "overrides.rs", "write.rs"];
         let mut all = BTreeSet::new();
         for file in files.filter(|file| !other.iter().any(|name| file.ends_with(name))) {
             let text = std::fs::read_to_string(&file).expect("source");

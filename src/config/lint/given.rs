@@ -122,5 +122,5 @@ impl Given {
 /// What one side of the file means.
 fn translated(source: &SourceText, machine: &Machine, side: Side) -> Result<Loaded, Vec<Finding>> {
     let overrides = Overrides::parse(&[], side).map_err(|error| error.findings().to_vec())?;
-    load::translate(source, machine, &overrides, side).map_err(|error| error.findings().to_vec())
+    load::translate(source, machine, &overrides, side, None).map_err(|error| error.findings().to_vec())
 }

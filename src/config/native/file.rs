@@ -19,6 +19,9 @@ pub(super) struct File {
     /// `[[set]]`
     #[serde(default)]
     pub(super) set: Vec<Set>,
+    /// `[[plugin]]`
+    #[serde(default)]
+    pub(super) plugin: Vec<PluginTable>,
     /// `[tuning]`
     #[serde(default)]
     pub(super) tuning: TuningTable,
@@ -39,6 +42,9 @@ pub(super) struct Node {
     pub(super) fail_log: Option<Text>,
     /// Holds the number of the process while it runs.
     pub(super) pid_file: Option<Text>,
+    /// Log each event and what is done about it.
+    #[serde(default)]
+    pub(super) debug: bool,
 }
 
 /// Another node.
@@ -223,6 +229,42 @@ pub(super) struct CompareTable {
     pub(super) every: Option<Text>,
     #[serde(default)]
     pub(super) exclude: Vec<Text>,
+}
+
+/// Something that is told of changes: see [`super::Plugin`].
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct PluginTable {
+    /// For people, and for `-m`.
+    pub(super) name: Text,
+    /// `command`, `socket` or `refresh-cdn`.
+    pub(super) kind: Text,
+    /// The set whose changes it is told of.
+    pub(super) set: Option<Text>,
+    /// Or the directory, absolute.
+    pub(super) path: Option<Text>,
+    /// How long one change may take.
+    pub(super) timeout: Option<Text>,
+    /// How many are told at once.
+    pub(super) at_once: Option<usize>,
+    /// `command`: the program, and arguments before the path.
+    #[serde(default)]
+    pub(super) command: Vec<String>,
+    /// `command`: arguments after the path.
+    #[serde(default)]
+    pub(super) after: Vec<String>,
+    /// `command`: only where one of these regular expressions matches the whole absolute path.
+    pub(super) include: Option<Vec<Text>>,
+    /// `socket`: `IP:PORT`; `refresh-cdn`: `HOST` or `HOST:PORT`.
+    pub(super) address: Option<Text>,
+    /// `refresh-cdn`: the account.
+    pub(super) user: Option<String>,
+    /// `refresh-cdn`: its first line is the account's password.
+    pub(super) password_file: Option<Text>,
+    /// `refresh-cdn`: the address that the root of the set has on the web.
+    pub(super) base: Option<String>,
+    /// `refresh-cdn`: makes the rest of the address from the absolute path.
+    pub(super) rewrite: Option<Text>,
 }
 
 /// What hardly anybody changes: see [`super::Tuning`].

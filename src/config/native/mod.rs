@@ -2,6 +2,7 @@
 
 mod error;
 mod file;
+mod plugin;
 pub(super) mod write;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -46,6 +47,7 @@ fn translate(cx: &mut Context<'_>, file: &File, side: Side) -> Config {
         }
     }
     if side == Side::Source {
+        plugin::attach(cx, &file.plugin, &mut sources);
         replicas.clear();
     } else {
         sources.clear();
@@ -59,6 +61,7 @@ fn translate(cx: &mut Context<'_>, file: &File, side: Side) -> Config {
             name,
             listen: (side == Side::Peer).then(|| listen_address(cx, file)),
             pid_file: file.node.pid_file.as_ref().map(|said| path(cx, said)),
+            debug: file.node.debug,
         },
         sources,
         replicas,
@@ -99,6 +102,7 @@ fn source(cx: &mut Context<'_>, file: &File, set: &Set, own_name: &str) -> Optio
         exclude_regex: set.exclude_regex.iter().map(|s| s.get_ref().clone()).collect(),
         filter: rules(cx, set, &root),
         targets,
+        plugins: Vec::new(),
     })
 }
 
@@ -152,7 +156,9 @@ fn peers<'a>(cx: &mut Context<'_>, file: &'a File, set: &Set, own_name: &str) ->
         None => others().map(|peer| (peer, None)).collect(),
         Some(names) => names.iter().filter_map(|name| goes_to(cx, file, name)).collect(),
     };
-    if peers.is_empty() {
+    // A tree may be there for a plugin alone.
+    let told = file.plugin.iter().filter_map(|plugin| plugin.set.as_ref()).any(|of| of.get_ref() == set.name.get_ref());
+    if peers.is_empty() && !told {
         let message = format!("the set `{}` has no peer to go to", set.name.get_ref());
         let help = "write `[[peer]]` with `name` and `address`";
         fault(cx, set.name.span(), "toml-peer", message, help);

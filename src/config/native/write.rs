@@ -1,12 +1,13 @@
 //! The configuration as `syncd.toml`: what [`super::read`] reads back as the same.
 
 use std::fmt::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::config::{
-    Coalesce, Compare, Compression, Config, DEFAULT_PORT, DeletePolicy, Events, HostPattern, NodeConfig, Owner, Reach,
-    ReplicaAuth, ReplicaSet, SetOptions, SourceAuth, SourceSet, Target, Transport, Tuning, XferExec,
+    CdnPassword, Coalesce, Compare, Compression, Config, DEFAULT_PORT, DeletePolicy, Events, HostPattern, NodeConfig,
+    Owner, Plugin, PluginAction, Reach, ReplicaAuth, ReplicaSet, SetOptions, SourceAuth, SourceSet, Target, Transport,
+    Tuning, XferExec,
 };
 use crate::filter::Rule;
 use crate::model::Attrs;
@@ -23,7 +24,7 @@ pub(in crate::config) struct NotText(String);
 /// [`NotText`]: a path.
 pub(in crate::config) fn write(config: &Config, said: &dyn Fn(&Path) -> Vec<String>) -> Result<String, NotText> {
     // Each field by name: one that is new has to be written too.
-    let Config { file: _, node, sources, replicas, trust_first_use, fail_log, tuning } = config;
+    let Config { file, node, sources, replicas, trust_first_use, fail_log, tuning } = config;
     let mut out = Writer { text: String::new(), said };
     out.node(node, *trust_first_use, fail_log.as_ref().map(|log| log.path.as_path()))?;
     for target in peers(sources) {
@@ -42,6 +43,9 @@ pub(in crate::config) fn write(config: &Config, said: &dyn Fn(&Path) -> Vec<Stri
     }
     for set in replicas {
         out.replica(set)?;
+    }
+    for (set, plugin) in sources.iter().flat_map(|set| set.plugins.iter().map(|plugin| (&set.name, plugin))) {
+        out.plugin(set, plugin, &cdn_password_file(file))?;
     }
     out.tuning(tuning);
     Ok(out.text)
@@ -105,14 +109,14 @@ impl Writer<'_> {
     }
 
     fn node(&mut self, node: &NodeConfig, trust_first_use: bool, fail_log: Option<&Path>) -> Result<(), NotText> {
-        let NodeConfig { name, listen, pid_file } = node;
+        let NodeConfig { name, listen, pid_file, debug } = node;
         self.table("[node]");
         self.key("name", text(name));
         if let Some(listen) = listen {
             self.key("listen", text(&listen.to_string()));
         }
-        if trust_first_use {
-            self.key("trust-first-use", true);
+        for (key, on) in [("trust-first-use", trust_first_use), ("debug", *debug)] {
+            self.unless(key, &on, &false, bool::to_string);
         }
         if let Some(file) = pid_file {
             self.path("pid-file", file)?;
@@ -124,7 +128,8 @@ impl Writer<'_> {
     }
 
     fn source(&mut self, set: &SourceSet) -> Result<(), NotText> {
-        let SourceSet { name, path, options, coalesce, events, compare, exclude_regex, filter, targets } = set;
+        let SourceSet { name, path, options, coalesce, events, compare, exclude_regex, filter, targets, plugins: _ } =
+            set;
         self.table("[[set]]");
         self.key("name", text(name));
         self.path("path", path)?;
@@ -274,6 +279,47 @@ impl Writer<'_> {
         Ok(())
     }
 
+    fn plugin(&mut self, set: &str, plugin: &Plugin, password_file: &Path) -> Result<(), NotText> {
+        let Plugin { name, action, timeout, at_once } = plugin;
+        let default = Plugin::new(name, action.clone());
+        self.table("[[plugin]]");
+        self.key("name", text(name));
+        self.key("set", text(set));
+        match action {
+            PluginAction::Command { before, after, include } => {
+                self.key("kind", text("command"));
+                self.list("command", before.iter().cloned());
+                self.unless_empty("after", after);
+                if let Some(include) = include {
+                    self.list("include", include.iter().cloned());
+                }
+            }
+            PluginAction::Socket { address } => {
+                self.key("kind", text("socket"));
+                self.key("address", text(&address.to_string()));
+            }
+            PluginAction::RefreshCdn { host, port, user, password, base, rewrite } => {
+                self.key("kind", text("refresh-cdn"));
+                self.key("address", text(&format!("{host}:{port}")));
+                self.key("user", text(user));
+                self.key(
+                    "password-file",
+                    match password {
+                        CdnPassword::File(file) => text(utf8(file)?),
+                        CdnPassword::Said(_) => text(utf8(password_file)?),
+                    },
+                );
+                self.key("base", text(base));
+                if let Some(rewrite) = rewrite {
+                    self.key("rewrite", text(rewrite));
+                }
+            }
+        }
+        self.unless("timeout", timeout, &default.timeout, |time| text(&duration(*time)));
+        self.unless("at-once", at_once, &default.at_once, usize::to_string);
+        Ok(())
+    }
+
     fn tuning(&mut self, tuning: &Tuning) {
         let Tuning { retry_ceiling, idle_timeout, record_after, threads } = tuning;
         let default = Tuning::default();
@@ -311,6 +357,11 @@ impl Writer<'_> {
             self.list(key, items.iter().cloned());
         }
     }
+}
+
+/// Where the password of a CDN is to stand, which a legacy `file` has in its text.
+pub(in crate::config) fn cdn_password_file(file: &Path) -> PathBuf {
+    file.with_file_name("cdn.password")
 }
 
 fn utf8(path: &Path) -> Result<&str, NotText> {

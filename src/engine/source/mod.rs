@@ -13,7 +13,9 @@
 //! | what could a peer not make? | `failed` |
 //! | what became of what a peer was asked for? | `outcome` |
 //! | who serves a peer that runs no syncd yet? | `fallback`, `rsync` |
+//! | when are plugins told? | `after` |
 
+mod after;
 mod compare;
 mod content;
 mod failed;
@@ -31,6 +33,7 @@ mod set;
 mod up;
 mod watching;
 
+pub(crate) use after::After;
 pub use index::Index;
 pub use merge::Difference;
 pub use peer::{Peer, Shared};

@@ -37,6 +37,8 @@ impl Task {
                 }
                 channel.leave_alone(left.into_iter().map(|(path, _)| path));
                 target.note_failed(&channel, &[]).tell(&set.config.name, target);
+                drop(channel);
+                set.tell_plugins();
             }
             Err(CompareError::Link(e)) => self.broken(now, set, &e),
             Err(CompareError::Rsync(failure)) => self.rsync_failed(now, number, &failure),
@@ -62,6 +64,7 @@ impl Task {
         for name in settled {
             match name {
                 Settled::Sent(path, entry) => {
+                    tracing::debug!(set = set.config.name, peer = %target, %path, gone = entry.is_none(), "sent");
                     set.monitor.solved(&set.config.name, &path);
                     channel.handle_sent(&path, entry);
                 }
@@ -102,6 +105,7 @@ impl Task {
         // The generation follows with the index.
         set.index.lock().changed().notify_one();
         set.guard_settle();
+        set.tell_plugins();
     }
 
     /// A stream is at its end before it should be, and the connection with it.

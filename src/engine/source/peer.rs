@@ -474,6 +474,7 @@ impl Task {
                 tracing::warn!(set = set.config.name, peer = %target, "{cause}; trying again");
             }
             self.peer.complain(target, &cause);
+            set.tell_plugins();
         }
     }
 
@@ -562,6 +563,7 @@ impl Task {
             }
             self.peer.complain(target, cause);
         }
+        self.peer.channels.iter().for_each(|(set, _)| set.tell_plugins());
     }
 
     fn close(&mut self, cause: &str) {

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use tokio::sync::{Notify, mpsc, oneshot};
 
+use super::after::After;
 use super::content::Unlike;
 use super::failed::{FailedPaths, News};
 use super::index::Index;
@@ -67,6 +68,8 @@ pub struct SourceSet {
     looks: OnceLock<mpsc::UnboundedSender<oneshot::Sender<()>>>,
     /// What compares leave alone.
     uncompared: Filter,
+    /// What is done once its targets have a change.
+    pub(crate) after: After,
     root: RwLock<Arc<Root>>,
 }
 
@@ -276,6 +279,7 @@ impl SourceSet {
             gauge: OnceLock::new(),
             looks: OnceLock::new(),
             uncompared,
+            after: After::default(),
             turn: tokio::sync::Mutex::new(()),
             root: RwLock::new(Arc::new(root)),
         }

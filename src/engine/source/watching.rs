@@ -86,6 +86,7 @@ impl Watching {
             match event {
                 Event::Dirty(dirty) => {
                     self.set.monitor.count(Counter::Events, 1);
+                    tracing::debug!(set = self.name(), path = %dirty.path, what = ?dirty.what, "event");
                     self.dirty(now, &dirty);
                 }
                 Event::Overflow => {
@@ -201,13 +202,21 @@ impl Watching {
             return;
         }
         for (path, base) in &refreshed.changed {
-            tracing::trace!(set = self.name(), %path, ?base, "changed");
+            tracing::debug!(set = self.name(), %path, was = ?base.as_ref().map(Entry::kind), "changed");
         }
         for (from, to) in &refreshed.moves {
-            tracing::trace!(set = self.name(), %from, %to, "moved");
+            tracing::debug!(set = self.name(), %from, %to, "moved");
         }
         self.set.guard_step(of, refreshed.removed);
         let first = self.ready.is_some();
+        if !first && asked == Asked::ByChange && !self.set.after.is_idle() {
+            let now: Vec<Option<Entry>> = {
+                let index = self.set.index.lock();
+                refreshed.changed.keys().map(|path| index.manifest().entry(path).cloned()).collect()
+            };
+            let changed = refreshed.changed.iter().zip(now);
+            self.set.follow(changed.map(|((path, before), now)| (path, before.as_ref(), now)));
+        }
         // What compares leave alone, and only a look for one shows, no event has told of.
         let by_compare = first || asked == Asked::ByCompare;
         let left = |path: &RelPath, base: &Option<Entry>| by_compare && self.set.compare_leaves(path, base.as_ref());
@@ -231,6 +240,7 @@ impl Watching {
             }
             target.wake.notify_one();
         }
+        self.set.tell_plugins();
     }
 }
 

@@ -1,0 +1,66 @@
+//! Expressions over the absolute path of what changed.
+
+use regex::bytes::{Regex, RegexBuilder};
+
+/// A regular expression in Perl's syntax, on bytes.
+#[derive(Clone, Debug)]
+pub struct Pattern(Regex);
+
+impl Pattern {
+    /// One that must match the whole path (`<include>`).
+    ///
+    /// # Errors
+    /// What is wrong with it, for people.
+    pub fn whole(text: &str) -> Result<Self, String> {
+        // On its own first: `a)|(b` would otherwise break out of the group.
+        Self::anywhere(text)?;
+        Self::anywhere(&format!(r"\A(?:{text})\z"))
+    }
+
+    /// One that is searched for in the path (`<regexurl match>`).
+    ///
+    /// # Errors
+    /// What is wrong with it, for people.
+    pub fn anywhere(text: &str) -> Result<Self, String> {
+        let built = RegexBuilder::new(text).unicode(false).dot_matches_new_line(true).build();
+        built.map(Self).map_err(|error| {
+            let said = error.to_string();
+            let last = said.lines().last().unwrap_or_default().trim();
+            format!("the expression `{text}` cannot be used: {}", last.strip_prefix("error: ").unwrap_or(last))
+        })
+    }
+
+    /// Whether it matches.
+    #[must_use]
+    pub fn matches(&self, path: &[u8]) -> bool {
+        self.0.is_match(path)
+    }
+
+    /// What its first group holds, and what follows the match; none where it does not match.
+    #[must_use]
+    pub fn rewrite(&self, path: &[u8]) -> Option<Vec<u8>> {
+        let found = self.0.captures(path)?;
+        let rest = path.get(found.get(0)?.end()..).unwrap_or_default();
+        Some([found.get(1).map_or(&[][..], |group| group.as_bytes()), rest].concat())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_include_means_the_whole_path() {
+        let php = Pattern::whole(r"(.*)\.php").expect("valid");
+        assert!(php.matches(b"/srv/a\nb.php") && !php.matches(b"/srv/a.php.bak"));
+        assert!(Pattern::whole("a)|(b").is_err() && Pattern::whole("*.php").is_err());
+    }
+
+    #[test]
+    fn a_url_is_made_of_the_group_and_what_follows() {
+        let url = Pattern::anywhere("cms.xoyo.com/site([/a-zA-Z0-9]*).xoyo.com/images").expect("valid");
+        let made = url.rewrite(b"/data0/htdocs/cms.xoyo.com/site/jx3.xoyo.com/images/a.jpg");
+        assert_eq!(made.as_deref(), Some(&b"/jx3/a.jpg"[..]));
+        assert_eq!(url.rewrite(b"/data0/elsewhere"), None);
+    }
+}
