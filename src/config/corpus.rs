@@ -1,15 +1,12 @@
-//! Every file of tests/corpus is read, said what is said of it, and converted: all of it in a snapshot.
+//! Every file of the corpora is read, checked and converted: all of it in a snapshot.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use syncd_compat::SourceText;
+use syncd_compat::{Severity, SourceText};
 
-use super::convert;
-use super::load::translate;
 use super::machine::Machine;
-use super::overrides::{Overrides, Side};
-use super::{ConfigError, Finding, Severity};
+use super::{convert, lint};
 
 fn machine() -> Machine {
     Machine::made_of(
@@ -19,56 +16,58 @@ fn machine() -> Machine {
     )
 }
 
-fn files(kind: &str) -> Vec<PathBuf> {
-    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus").join(kind);
-    let mut files: Vec<_> =
-        fs::read_dir(dir).expect("the corpus").map(|entry| entry.expect("an entry").path()).collect();
-    files.sort();
+/// The files of one format: those of the grammars, and those that only their meaning makes.
+fn files(format: &str) -> Vec<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let dirs = ["compat/tests/corpus", "tests/corpus"].map(|dir| root.join(dir).join(format));
+    let entries = dirs.iter().filter_map(|dir| fs::read_dir(dir).ok()).flatten();
+    let mut files: Vec<_> = entries.map(|entry| entry.expect("an entry").path()).collect();
+    files.sort_by_key(|file| file.file_name().map(ToOwned::to_owned));
     files
 }
 
 /// What is said of a file, and what it is converted to.
-fn shown(file: &Path, side: Side) -> String {
+fn shown(file: &Path) -> String {
     let name = file.file_name().expect("a file").to_string_lossy().into_owned();
-    let source = SourceText::decode(&name, &fs::read(file).expect("readable"));
-    let overrides = Overrides::parse(&[], side).expect("none");
-    let said = |findings: &[Finding]| {
-        findings.iter().map(|finding| format!("{} {finding}\n", finding.code)).collect::<String>()
-    };
-    match translate(&source, &machine(), &overrides, side, None) {
-        Ok(loaded) => {
-            let converted = convert::of(std::slice::from_ref(&source), &machine());
-            let text = converted.map_or_else(|why| why.to_string(), |converted| converted.text);
-            format!("{}-> syncd.toml\n{text}", said(&loaded.findings))
-        }
-        Err(error) => {
-            let errors = error.findings().iter().filter(|finding| finding.severity == Severity::Error);
-            for finding in errors {
-                // An empty file has no place that could be meant.
-                assert!(finding.place.is_some() || matches!(error, ConfigError::Faulty(_)), "{finding}");
-            }
-            said(error.findings())
-        }
+    let bytes = fs::read(file).expect("readable");
+    let findings = lint::check_alone(Path::new(&name), &bytes, &machine());
+    let mut text: String = findings.iter().map(|finding| format!("[{}] {finding}\n", finding.code)).collect();
+    let placeless = |code: &str| matches!(code, "config-kind" | "config-encoding");
+    for finding in findings.iter().filter(|finding| finding.severity == Severity::Error && !placeless(finding.code)) {
+        assert!(finding.place.is_some(), "{finding}");
     }
+    match convert::of(&[SourceText::decode(&name, &bytes)], &machine()) {
+        Ok(converted) => text.push_str(&format!("-> syncd.toml\n{}", converted.text)),
+        Err(why) => text.push_str(&format!("-> none: {why}\n")),
+    }
+    text
 }
 
-fn check(kind: &str, side: Side) {
-    let files = files(kind);
-    assert!(files.len() >= 30, "{}", files.len());
-    insta::with_settings!({ snapshot_path => format!("../../tests/corpus/snapshots/{kind}"), prepend_module_to_snapshot => false }, {
+fn check(format: &str, at_least: usize) {
+    let files = files(format);
+    assert!(files.len() >= at_least, "only {} files of {format}", files.len());
+    let snapshots = format!("../../tests/corpus/snapshots/{format}");
+    insta::with_settings!({ snapshot_path => snapshots, prepend_module_to_snapshot => false }, {
         for file in files {
-            let name = file.file_stem().expect("a name").to_string_lossy().into_owned();
-            insta::assert_snapshot!(name, shown(&file, side));
+            let of_grammar = file.components().any(|part| part.as_os_str() == "compat");
+            let stem = file.file_stem().expect("a name").to_string_lossy().into_owned();
+            let name = if of_grammar { format!("compat-{stem}") } else { stem };
+            insta::assert_snapshot!(name, shown(&file));
         }
     });
 }
 
 #[test]
-fn every_confxml_of_the_corpus_means_what_its_snapshot_says() {
-    check("confxml", Side::Source);
+fn every_confxml_is_said_of_and_converted_as_its_snapshot_has_it() {
+    check("confxml", 60);
 }
 
 #[test]
-fn every_rsyncd_conf_of_the_corpus_means_what_its_snapshot_says() {
-    check("rsyncd", Side::Peer);
+fn every_rsyncd_conf_is_said_of_and_converted_as_its_snapshot_has_it() {
+    check("rsyncd", 50);
+}
+
+#[test]
+fn every_keepalived_conf_is_said_of_and_converted_as_its_snapshot_has_it() {
+    check("keepalived", 20);
 }

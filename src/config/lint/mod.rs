@@ -86,6 +86,15 @@ pub fn check(files: &[PathBuf]) -> Report {
     Report { files: files.to_vec(), findings: sorted(files, findings) }
 }
 
+/// The same of one file on a machine of which nothing else is known.
+#[cfg(test)]
+pub(super) fn check_alone(file: &Path, bytes: &[u8], machine: &Machine) -> Vec<Finding> {
+    let (mut findings, mut given) = (Vec::new(), Given::default());
+    given.add(file, bytes, machine, &mut super::glob::load, &mut findings);
+    findings.extend(rules(&given, &Facts::default()));
+    sorted(&[file.to_owned()], findings)
+}
+
 /// What the files name and this machine has not. Of two ends one is another machine's: what is
 /// missing here may be there.
 fn local(given: &Given) -> Vec<Finding> {
