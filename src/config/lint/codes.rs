@@ -258,7 +258,7 @@ pub const CODES: &[Code] = &[
     ),
     code("plugin-value", "error", "a value of a plugin cannot be used", "correct it"),
     code("push-ring", "warning", "two nodes push one tree into each other", "one primary"),
-    code("remote-is-this-node", "warning", "a remote is the machine itself", "name the other node"),
+    code("remote-is-this-node", "warning, note", "a remote is the machine itself", "name the other node"),
     code("remote-is-virtual", "error", "a remote is an address that moves", "the other node's own address"),
     code(
         "rsync-argument",

@@ -17,7 +17,10 @@ use crate::config::{ReplicaAuth, SourceAuth};
 const MOST_FILES: usize = 2_000;
 
 /// How large one of them may be.
-const LARGEST: u64 = 1 << 20;
+const LARGEST: u64 = 256 << 10;
+
+/// How much text is kept for one question.
+const MOST_TEXT: usize = 16 << 20;
 
 /// Where distributions keep the addresses of interfaces.
 const NETWORK: [&str; 6] = [
@@ -39,7 +42,7 @@ pub(super) fn facts(given: &Given) -> Facts {
         Some(text.trim() != "0")
     });
     if !given.vrrp.is_empty() {
-        facts.network = NETWORK.iter().flat_map(|dir| texts(Path::new(dir))).collect();
+        facts.network = NETWORK.iter().flat_map(|dir| texts(Path::new(dir), |_| true)).collect();
         facts.nginx = nginx(given);
     }
     let sources = given.vrrp.iter().flat_map(|vrrp| vrrp.conf.sources.iter());
@@ -111,18 +114,20 @@ fn local_v6(line: &str) -> Option<IpAddr> {
 fn nginx(given: &Given) -> Vec<SourceText> {
     let watched: BTreeSet<&PathBuf> = given.sending.iter().map(|set| &set.path).collect();
     let listens = |source: &SourceText| source.text().contains("listen");
-    let below: Vec<SourceText> = watched.into_iter().flat_map(|dir| texts(dir)).filter(listens).collect();
-    if below.is_empty() { texts(Path::new(NGINX)).into_iter().filter(listens).collect() } else { below }
+    let below: Vec<SourceText> = watched.into_iter().flat_map(|dir| texts(dir, listens)).collect();
+    if below.is_empty() { texts(Path::new(NGINX), listens) } else { below }
 }
 
-/// The small files at or below `root` in the order of their names; links to directories are not followed.
-fn texts(root: &Path) -> Vec<SourceText> {
+/// The small files at or below `root` that are worth keeping, in the order of their names; links to
+/// directories are not followed.
+fn texts(root: &Path, worth: impl Fn(&SourceText) -> bool) -> Vec<SourceText> {
     let mut found = BTreeMap::new();
+    let mut kept = 0;
     let mut pending = vec![root.to_owned()];
     let mut looked_at = 0;
     while let Some(path) = pending.pop() {
         looked_at += 1;
-        if looked_at > MOST_FILES {
+        if looked_at > MOST_FILES || kept > MOST_TEXT {
             break;
         }
         let Ok(meta) = fs::symlink_metadata(&path) else { continue };
@@ -132,19 +137,33 @@ fn texts(root: &Path) -> Vec<SourceText> {
             continue;
         }
         let Ok(meta) = fs::metadata(&path) else { continue };
-        if meta.is_file()
-            && meta.len() <= LARGEST
-            && let Ok(bytes) = fs::read(&path)
-        {
-            found.insert(path, bytes);
+        if !meta.is_file() || meta.len() > LARGEST {
+            continue;
+        }
+        let Ok(bytes) = fs::read(&path) else { continue };
+        let source = SourceText::decode(&path, &bytes);
+        if worth(&source) {
+            kept += bytes.len();
+            found.insert(path, source);
         }
     }
-    found.into_iter().map(|(path, bytes)| SourceText::decode(path, &bytes)).collect()
+    found.into_values().collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn files_below_a_directory_are_kept_where_they_are_worth_it() {
+        let dir = tempfile::tempdir().expect("directory");
+        fs::create_dir_all(dir.path().join("a/b")).expect("directory");
+        fs::write(dir.path().join("a/b/1.conf"), "listen 80;").expect("file");
+        fs::write(dir.path().join("a/2.conf"), "nothing").expect("file");
+        fs::write(dir.path().join("large"), vec![b'x'; 300 << 10]).expect("file");
+        let names = |worth: fn(&SourceText) -> bool| texts(dir.path(), worth).len();
+        assert_eq!((names(|_| true), names(|source| source.text().contains("listen"))), (2, 1));
+    }
 
     #[test]
     fn the_kernels_lists_are_read() {

@@ -8,6 +8,7 @@ use super::facts::Facts;
 use super::finding;
 use super::given::Given;
 use super::view::{SendTarget, Sending};
+use crate::config::DEFAULT_PORT;
 
 pub(super) fn check(given: &Given, facts: &Facts, findings: &mut Vec<Finding>) {
     for target in given.sending.iter().flat_map(|set| &set.targets) {
@@ -22,9 +23,14 @@ pub(super) fn check(given: &Given, facts: &Facts, findings: &mut Vec<Finding>) {
 
 fn itself(target: &SendTarget, facts: &Facts) -> Option<Finding> {
     facts.is_here(&target.host).then(|| {
-        let message = format!("the remote `{}` is this machine: it would mirror into itself", target.host);
+        // A port of its own is likely another instance's.
+        let (severity, effect) = match target.port {
+            DEFAULT_PORT => (Severity::Warning, "it would mirror into itself"),
+            _ => (Severity::Note, "it mirrors into itself, unless another instance has the port"),
+        };
+        let message = format!("the remote `{}` is this machine: {effect}", target.host);
         let help = "name the other node; each node's file leaves out the node itself";
-        finding(Severity::Warning, "remote-is-this-node", target.host_said.at(), message, help)
+        finding(severity, "remote-is-this-node", target.host_said.at(), message, help)
     })
 }
 

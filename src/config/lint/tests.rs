@@ -155,6 +155,9 @@ fn a_remote_that_moves_or_is_the_node_itself_or_pushes_back_is_named() {
     assert_eq!(found(&[("c.xml", XML), ("k.conf", &vip)], &Facts::default()), ["c.xml:3:13 error remote-is-virtual"]);
     let local = XML.replace("10.0.0.2", "localhost");
     assert_eq!(found(&[("c.xml", &local)], &Facts::default()), ["c.xml:3:13 warning remote-is-this-node"]);
+    let port = "<rsync><userDefinedPort start=\"true\" port=\"8730\"/>";
+    let instance = local.replace("<rsync>", port);
+    assert_eq!(found(&[("c.xml", &instance)], &Facts::default()), ["c.xml:3:13 note remote-is-this-node"]);
     let back = XML.replace("10.0.0.2", "10.0.0.1");
     assert_eq!(found(&[("c.xml", XML), ("d.xml", &back)], &Facts::default()), ["d.xml:3:13 warning push-ring"]);
     let elsewhere = back.replace("\"/w\"", "\"/v\"");
