@@ -49,15 +49,18 @@ pub(super) enum Run {
     },
 }
 
-/// How rsync compares two files that have the same name.
+/// How rsync compares two things that have the same name.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum By {
-    /// By size and time, to the nanosecond.
-    Time,
-    /// By size and time in whole seconds, for an rsync there that is older than 3.1.3.
-    WholeSeconds,
-    /// By content.
-    Content,
+pub(super) struct By {
+    /// By content, else by size and time.
+    pub(super) content: bool,
+    /// Times to the nanosecond, else in whole seconds, for an rsync there that is older than 3.1.3.
+    pub(super) fine: bool,
+}
+
+impl By {
+    pub(super) const TIME: Self = Self { content: false, fine: true };
+    pub(super) const CONTENT: Self = Self { content: true, fine: true };
 }
 
 /// The arguments for `run` from `source`, an absolute path, to `target`; `dry` changes nothing.
@@ -101,7 +104,7 @@ pub(super) fn args(run: Run, dry: bool, options: &SetOptions, source: &Path, tar
 }
 
 fn reads_content(run: Run) -> bool {
-    matches!(run, Run::Compare { by: By::Content, .. } | Run::Put { by: By::Content, .. })
+    matches!(run, Run::Compare { by, .. } | Run::Put { by, .. } if by.content)
 }
 
 /// Types and attributes.
@@ -123,12 +126,9 @@ fn kept(options: &SetOptions) -> Vec<&'static str> {
     switches.iter().filter(|(on, _)| *on).map(|(_, word)| *word).collect()
 }
 
-fn compared(by: By) -> Option<&'static str> {
-    match by {
-        By::Time => Some("--modify-window=-1"),
-        By::WholeSeconds => None,
-        By::Content => Some("--checksum"),
-    }
+fn compared(by: By) -> Vec<&'static str> {
+    let switches = [(by.content, "--checksum"), (by.fine, "--modify-window=-1")];
+    switches.iter().filter(|(on, _)| *on).map(|(_, word)| *word).collect()
 }
 
 /// How to get there. The password stays in its file: rsync reads that itself.
@@ -214,8 +214,8 @@ mod tests {
     fn every_run_has_its_words() {
         let runs = [
             words(Run::Probe { deletes: true }, false, Reach::Daemon),
-            words(Run::Compare { deletes: true, by: By::Time }, true, Reach::Daemon),
-            words(Run::Put { by: By::Content, force: true }, false, Reach::Ssh { user: Some("deploy".to_owned()) }),
+            words(Run::Compare { deletes: true, by: By::TIME }, true, Reach::Daemon),
+            words(Run::Put { by: By::CONTENT, force: true }, false, Reach::Ssh { user: Some("deploy".to_owned()) }),
             words(Run::Remove { recursive: false }, false, Reach::Daemon),
         ];
         insta::assert_snapshot!(runs.join("\n"));

@@ -142,7 +142,7 @@ impl Change {
 
     /// Whether it is a plain file of the same size on both sides with another time.
     pub(super) fn is_time_alone(&self) -> bool {
-        matches!(self, Self::Unlike { file: true, columns } if columns.contains(&b't') && !columns.contains(&b's'))
+        matches!(self, Self::Unlike { file: true, columns } if columns.contains(&b't') && !columns.iter().any(|c| b"cs".contains(c)))
     }
 }
 

@@ -61,7 +61,7 @@ pub(in crate::engine::source) async fn compare(route: &Route<'_>) -> Result<Vec<
 /// # Errors
 /// [`Failure`], also when anything could not be read: what is not known is not called equal.
 pub(in crate::engine::source) async fn verify(route: &Route<'_>) -> Result<Vec<Found>, Failure> {
-    let (items, missed) = look(route, By::Content).await?;
+    let (items, missed) = look(route, By::CONTENT).await?;
     if let Some(missed) = missed {
         return Err(missed);
     }
@@ -72,7 +72,7 @@ pub(in crate::engine::source) async fn verify(route: &Route<'_>) -> Result<Vec<F
 
 /// How files are compared where content is not read: time tells nothing where it does not travel.
 pub(super) fn by_time(options: &SetOptions) -> By {
-    if options.attrs.has(Attrs::MTIME) { By::Time } else { By::Content }
+    if options.attrs.has(Attrs::MTIME) { By::TIME } else { By::CONTENT }
 }
 
 /// What differs, and why something could not be looked at, if so.
@@ -84,14 +84,14 @@ async fn look(route: &Route<'_>, by: By) -> Result<(Vec<Item>, Option<Failure>),
         let index = route.set.index.lock();
         index.manifest().iter().filter(|(_, record)| record.entry.kind() == Kind::File).count()
     };
-    if by != By::Time || !cannot_tell(&listed.0, files) {
+    if !cannot_tell(&listed.0, files) {
         return Ok(listed);
     }
     tracing::warn!(
         set = route.set.config.name, peer = %route.target,
         "the rsync there seems to be older than 3.1.3: times are compared in whole seconds"
     );
-    self::listed(route, By::WholeSeconds).await
+    self::listed(route, By { fine: false, ..by }).await
 }
 
 async fn listed(route: &Route<'_>, by: By) -> Result<(Vec<Item>, Option<Failure>), Failure> {

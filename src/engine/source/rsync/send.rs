@@ -50,7 +50,7 @@ pub(in crate::engine::source) async fn send(
         remove(route, names, recursive, &mut failed).await?;
     }
     put(route, &batch.quick, Run::Put { by, force }, &mut failed, &mut unread).await?;
-    put(route, &batch.by_content, Run::Put { by: By::Content, force }, &mut failed, &mut unread).await?;
+    put(route, &batch.by_content, Run::Put { by: By::CONTENT, force }, &mut failed, &mut unread).await?;
     for names in &batch.removals {
         remove(route, names, recursive, &mut failed).await?;
     }
