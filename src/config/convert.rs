@@ -117,9 +117,8 @@ fn xml_settings(source: &SourceText) -> Result<Vec<Left>, ConfigError> {
             left.push(Left::at(source, value.span, text));
         }
         if setting.attribute == "passwd" && !value.value.is_empty() {
-            let file = write::cdn_password_file(source.file());
-            let text =
-                format!("{}: write it alone into {}, mode 0600; passwords are not copied", name.trim(), file.display());
+            let file = write::CDN_PASSWORD_FILE;
+            let text = format!("{}: write it alone into {file}, mode 0600; passwords are not copied", name.trim());
             left.push(Left::at(source, value.span, text));
         }
         if setting.attribute == "params" {

@@ -69,7 +69,11 @@ fn command(cx: &mut Context<'_>, plugin: &LegacyPlugin) -> Option<PluginAction> 
         usable &= checked(cx, expression, Pattern::whole(&expression.value)).is_some();
     }
     let words = plugin.command(cx.source).map_err(|finding| cx.findings.push(finding)).ok();
-    let (before, after) = words.filter(|_| usable)?;
+    let (mut before, after) = words.filter(|_| usable)?;
+    if let Some(program) = before.first_mut().filter(|program| program.contains('/')) {
+        // A relative one starts from the working directory, as with sersync2.
+        *program = cx.machine.cwd.join(&*program).to_string_lossy().into_owned();
+    }
     let include = plugin.include.as_ref().map(|list| list.iter().map(|e| e.value.clone()).collect());
     Some(PluginAction::Command { before, after, include })
 }
@@ -110,6 +114,10 @@ fn refresh_cdn(cx: &mut Context<'_>, path: &PluginPath) -> Option<PluginAction> 
         checked(cx, &said, if breaks { Err(why) } else { Ok(said.value.clone()) })
     };
     let (user, password, base) = (plain(cx, user), plain(cx, password), plain(cx, base));
+    if let Some(said) = &path.password {
+        let message = "`passwd` stands here in clear text, and travels so; a syncd.toml names a file for it";
+        cx.findings.push(cx.source.note("plugin-password", said.span, message));
+    }
     let password = CdnPassword::Said(password?);
     Some(PluginAction::RefreshCdn { host: domain?, port: number?, user: user?, password, base: base?, rewrite })
 }

@@ -365,3 +365,34 @@ fn a_transport_that_cannot_be_is_refused_with_its_place() {
     let set = loaded_with(&["transport=rsh"]).expect_err("wrong").to_string();
     insta::assert_snapshot!([conf(false, "rsnyc"), conf(true, "auto"), native, set].join("\n\n"));
 }
+
+#[test]
+fn events_compares_and_plugins_are_written_in_a_native_file_too() {
+    let head =
+        "[[peer]]\nname = \"b\"\naddress = \"10.0.0.2\"\n[[set]]\nname = \"s\"\npath = \"/s\"\nrole = \"primary\"\n";
+    let load = |rest: &str| load_bytes("s.toml", format!("{head}{rest}").as_bytes(), Side::Source, 0);
+    let loaded = load(
+        "[set.events]\nclose-write = false\n[set.compare]\nevery = \"600min\"\nexclude = [\"cache/\"]\n\
+         [[plugin]]\nname = \"hook\"\nkind = \"command\"\nset = \"s\"\ncommand = [\"/x\", \"-v\"]\ntimeout = \"1s\"\n\
+         [[plugin]]\nname = \"cdn\"\nkind = \"refresh-cdn\"\npath = \"/own\"\naddress = \"cdn.example\"\nuser = \"u\"\n\
+         password-file = \"/p\"\nbase = \"http://x\"\n",
+    )
+    .expect("usable");
+    let [set, own] = &loaded.config.sources[..] else { panic!("{:#?}", loaded.config.sources) };
+    assert!(!set.events.close_write && set.events.leave_something_out());
+    assert_eq!(set.compare.every.map(|every| every.as_secs()), Some(36_000));
+    assert_eq!((set.plugins[0].timeout.as_secs(), set.plugins.len()), (1, 1));
+    assert_eq!((own.path.to_str(), own.targets.len(), own.plugins[0].name.as_str()), (Some("/own"), 0, "cdn"));
+    let said = |rest: &str| load(rest).expect_err("wrong").to_string();
+    let wrong = [
+        said("[[plugin]]\nname = \"x\"\nkind = \"http\"\nset = \"s\"\n"),
+        said("[[plugin]]\nname = \"x\"\nkind = \"command\"\nset = \"nowhere\"\ncommand = [\"/x\"]\n"),
+        said("[[plugin]]\nname = \"x\"\nkind = \"socket\"\nset = \"s\"\naddress = \"localhost:1\"\n"),
+        said("[[plugin]]\nname = \"x\"\nkind = \"command\"\ncommand = [\"/x\"]\n"),
+        said("[set.compare]\nevery = \"0\"\n"),
+    ];
+    for (text, why) in wrong.iter().zip(["no kind", "no set `nowhere`", "no IP:PORT", "either `set` or", "more than 0"])
+    {
+        assert!(text.contains(why), "{text}");
+    }
+}

@@ -2,13 +2,12 @@
 
 use std::ffi::OsString;
 use std::io;
-use std::process::Stdio;
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, ToSocketAddrs};
-use tokio::process::Command;
+
+use crate::process::{self, Program};
 
 /// How often a connection is tried, as by sersync2, and how long is waited in between.
 const TRIES: u32 = 5;
@@ -17,39 +16,9 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// As much of a cache's answer is read.
 const MAX_ANSWER: u64 = 8 * 1024;
 
-/// Runs `words`; whatever it started goes with it when it is not waited for to the end.
-pub(super) async fn run(words: &[OsString]) -> Result<(), String> {
-    let Some((program, rest)) = words.split_first() else { return Err("there is no command".to_owned()) };
-    let mut command = Command::new(program);
-    command.args(rest).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    let mut child = command
-        .process_group(0)
-        .kill_on_drop(true)
-        .spawn()
-        .map_err(|e| format!("cannot run {}: {e}", program.to_string_lossy()))?;
-    let group = Group(child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?)));
-    let status = child.wait().await.map_err(|e| e.to_string())?;
-    group.ended();
-    if status.success() { Ok(()) } else { Err(format!("the command ended with {status}")) }
-}
-
-/// The processes of a command, which end when this is dropped.
-struct Group(Option<Pid>);
-
-impl Group {
-    /// The command ended by itself: what it left running is meant to run.
-    fn ended(mut self) {
-        self.0 = None;
-    }
-}
-
-impl Drop for Group {
-    fn drop(&mut self) {
-        if let Some(leader) = self.0 {
-            // It may have ended just now.
-            let _ = kill_process_group(leader, Signal::KILL);
-        }
-    }
+/// Runs `words`; whatever it started goes with it when it takes longer than `limit`.
+pub(super) async fn run(words: Vec<OsString>, limit: Duration) -> Result<(), String> {
+    process::run(&Program { argv: words, env: Vec::new(), limit }).await.map_err(|e| e.to_string())
 }
 
 /// Sends `bytes` on a connection of their own, and nothing else.

@@ -91,9 +91,13 @@ impl Outlet {
     async fn tell(self: Arc<Self>, changed: Changed) {
         let absolute = request::absolute(&self.root, &changed.path);
         let acting = self.act(&absolute, &changed);
-        let result = match tokio::time::timeout(self.plugin.timeout, acting).await {
-            Ok(result) => result,
-            Err(_) => Err(format!("given up after {} s", self.plugin.timeout.as_secs_f32())),
+        let result = match &self.plugin.action {
+            // It has the limit itself, and tells how far it came.
+            PluginAction::Command { .. } => acting.await,
+            _ => match tokio::time::timeout(self.plugin.timeout, acting).await {
+                Ok(result) => result,
+                Err(_) => Err(format!("given up after {} s", self.plugin.timeout.as_secs_f32())),
+            },
         };
         self.note(&changed.path, result);
         self.queue().done(&changed.path);
@@ -102,7 +106,9 @@ impl Outlet {
 
     async fn act(&self, absolute: &[u8], changed: &Changed) -> Result<(), String> {
         match &self.plugin.action {
-            PluginAction::Command { before, after, .. } => act::run(&request::words(before, absolute, after)).await,
+            PluginAction::Command { before, after, .. } => {
+                act::run(request::words(before, absolute, after), self.plugin.timeout).await
+            }
             PluginAction::Socket { address } => act::send(*address, absolute).await,
             PluginAction::RefreshCdn { host, port, user, password, base, .. } => {
                 let password = match password {

@@ -30,9 +30,9 @@ fn meaning(source: &SourceText, side: Side) -> Option<String> {
             set.auth = ReplicaAuth::Key;
         }
     }
-    let NodeConfig { name, listen, pid_file, debug } = node;
+    let NodeConfig { name, listen, debug, pid_file } = node;
     Some(format!(
-        "{debug} {name} {listen:?} {pid_file:?} {trust_first_use} {fail_log:#?} {tuning:#?} {sources:#?} {replicas:#?}"
+        "{name} {listen:?} {debug} {pid_file:?} {trust_first_use} {fail_log:#?} {tuning:#?} {sources:#?} {replicas:#?}"
     ))
 }
 
@@ -78,26 +78,27 @@ fn every_legacy_file_that_can_be_used_means_the_same_once_it_is_converted() {
 }
 
 #[test]
-fn plugins_are_carried_over_and_the_password_of_a_cdn_is_not() {
-    let plugin = |name: &str, block: &str| {
-        source(
-            "/etc/conf.xml",
-            format!(
-                "<head><inotify><moveTo start=\"false\"/></inotify><sersync><localpath watch=\"/srv/www\"><remote ip=\"h\" name=\"m\"/></localpath>\
-                 <plugin start=\"true\" name=\"{name}\"/></sersync>\n<plugin name=\"{name}\">{block}</plugin></head>"
-            ),
-        )
+fn a_plugin_is_converted_with_the_directory_that_it_has_for_itself() {
+    let xml = |plugin: &str, block: &str| {
+        let text = format!(
+            "<head><filter start=\"true\"><exclude expression=\"(.*)~\"/></filter><inotify><moveTo start=\"false\"/></inotify>\
+             <sersync><localpath watch=\"/srv\"><remote ip=\"h\" name=\"m\"/></localpath>\
+             <plugin start=\"true\" name=\"{plugin}\"/></sersync><plugin name=\"{plugin}\">{block}</plugin></head>"
+        );
+        source("conf.xml", text)
     };
-    let command = "<param prefix=\"/bin/sh /opt/mark.sh\" suffix=\"x 'y z'\" ignoreError=\"true\"/><filter start=\"true\"><include expression=\"(.*)\\.php\"/></filter>";
-    let socket = "<localpath watch=\"/srv/other\"><deshost ip=\"10.0.0.9\" port=\"8009\"/></localpath>";
-    let cdn = "<localpath watch=\"/srv/www\"><cdninfo domainname=\"ccms.example\" port=\"80\" username=\"u\" passwd=\"geheim\"/>\
-               <sendurl base=\"http://pic.example/\"/><regexurl regex=\"true\" match=\"site([/a-z]*)pic\"/></localpath>";
-    for (name, block) in [("command", command), ("socket", socket), ("refreshCDN", cdn)] {
-        let text = round(&plugin(name, block), Side::Source).expect("usable");
-        assert!(text.contains("[[plugin]]"), "{text}");
-        assert!(!text.contains("geheim"), "a password was copied:\n{text}");
-        assert_eq!(text.contains("into /etc/cdn.password, mode 0600"), name == "refreshCDN", "{text}");
-    }
+    let socket = "<localpath watch=\"/own\"><deshost ip=\"127.0.0.1\" port=\"8009\"/></localpath>";
+    let text = round(&xml("socket", socket), Side::Source).expect("usable");
+    assert!(text.contains("peers = []") && text.contains("set = \"plugin-socket\""), "{text}");
+    let command = "<param prefix=\"/bin/sh -c 'echo $0'\" suffix=\"end\"/>";
+    round(&xml("command", command), Side::Source).expect("usable");
+
+    let cdn = "<localpath><cdninfo domainname=\"cdn.example\" username=\"u\" passwd=\"geheim\"/>\
+               <sendurl base=\"http://pic.example\"/><regexurl regex=\"true\" match=\"a(b)c\"/></localpath>";
+    let Converted { text, left } = of(&[xml("refreshCDN", cdn)], &machine()).expect("convertible");
+    assert!(!text.contains("geheim") && text.contains("password-file") && left > 0, "{text}");
+    let native = meaning(&source("syncd.toml", &text), Side::Source).expect("readable");
+    assert!(native.contains("RefreshCdn") && native.contains("a(b)c"), "{native}");
 }
 
 #[test]

@@ -156,9 +156,8 @@ fn peers<'a>(cx: &mut Context<'_>, file: &'a File, set: &Set, own_name: &str) ->
         None => others().map(|peer| (peer, None)).collect(),
         Some(names) => names.iter().filter_map(|name| goes_to(cx, file, name)).collect(),
     };
-    // A tree may be there for a plugin alone.
-    let told = file.plugin.iter().filter_map(|plugin| plugin.set.as_ref()).any(|of| of.get_ref() == set.name.get_ref());
-    if peers.is_empty() && !told {
+    let is_followed = |by: &file::PluginTable| by.set.as_ref().is_some_and(|name| name.get_ref() == set.name.get_ref());
+    if peers.is_empty() && !file.plugin.iter().any(is_followed) {
         let message = format!("the set `{}` has no peer to go to", set.name.get_ref());
         let help = "write `[[peer]]` with `name` and `address`";
         fault(cx, set.name.span(), "toml-peer", message, help);

@@ -1,7 +1,7 @@
 //! The configuration as `syncd.toml`: what [`super::read`] reads back as the same.
 
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use crate::config::{
@@ -11,6 +11,9 @@ use crate::config::{
 };
 use crate::filter::Rule;
 use crate::model::Attrs;
+
+/// Where the password of a CDN is to stand, which a legacy file has in its text.
+pub(in crate::config) const CDN_PASSWORD_FILE: &str = "/etc/syncd/cdn.password";
 
 /// Why a configuration cannot be written: TOML is text, and this is not.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
@@ -24,7 +27,7 @@ pub(in crate::config) struct NotText(String);
 /// [`NotText`]: a path.
 pub(in crate::config) fn write(config: &Config, said: &dyn Fn(&Path) -> Vec<String>) -> Result<String, NotText> {
     // Each field by name: one that is new has to be written too.
-    let Config { file, node, sources, replicas, trust_first_use, fail_log, tuning } = config;
+    let Config { file: _, node, sources, replicas, trust_first_use, fail_log, tuning } = config;
     let mut out = Writer { text: String::new(), said };
     out.node(node, *trust_first_use, fail_log.as_ref().map(|log| log.path.as_path()))?;
     for target in peers(sources) {
@@ -44,8 +47,8 @@ pub(in crate::config) fn write(config: &Config, said: &dyn Fn(&Path) -> Vec<Stri
     for set in replicas {
         out.replica(set)?;
     }
-    for (set, plugin) in sources.iter().flat_map(|set| set.plugins.iter().map(|plugin| (&set.name, plugin))) {
-        out.plugin(set, plugin, &cdn_password_file(file))?;
+    for (set, plugin) in sources.iter().flat_map(|set| set.plugins.iter().map(move |plugin| (set, plugin))) {
+        out.plugin(set, plugin)?;
     }
     out.tuning(tuning);
     Ok(out.text)
@@ -109,15 +112,14 @@ impl Writer<'_> {
     }
 
     fn node(&mut self, node: &NodeConfig, trust_first_use: bool, fail_log: Option<&Path>) -> Result<(), NotText> {
-        let NodeConfig { name, listen, pid_file, debug } = node;
+        let NodeConfig { name, listen, debug, pid_file } = node;
         self.table("[node]");
         self.key("name", text(name));
         if let Some(listen) = listen {
             self.key("listen", text(&listen.to_string()));
         }
-        for (key, on) in [("trust-first-use", trust_first_use), ("debug", *debug)] {
-            self.unless(key, &on, &false, bool::to_string);
-        }
+        self.unless("trust-first-use", &trust_first_use, &false, bool::to_string);
+        self.unless("debug", debug, &false, bool::to_string);
         if let Some(file) = pid_file {
             self.path("pid-file", file)?;
         }
@@ -279,12 +281,12 @@ impl Writer<'_> {
         Ok(())
     }
 
-    fn plugin(&mut self, set: &str, plugin: &Plugin, password_file: &Path) -> Result<(), NotText> {
+    fn plugin(&mut self, set: &SourceSet, plugin: &Plugin) -> Result<(), NotText> {
         let Plugin { name, action, timeout, at_once } = plugin;
         let default = Plugin::new(name, action.clone());
         self.table("[[plugin]]");
         self.key("name", text(name));
-        self.key("set", text(set));
+        self.key("set", text(&set.name));
         match action {
             PluginAction::Command { before, after, include } => {
                 self.key("kind", text("command"));
@@ -300,15 +302,17 @@ impl Writer<'_> {
             }
             PluginAction::RefreshCdn { host, port, user, password, base, rewrite } => {
                 self.key("kind", text("refresh-cdn"));
+                let host = if host.contains(':') { format!("[{host}]") } else { host.clone() };
                 self.key("address", text(&format!("{host}:{port}")));
                 self.key("user", text(user));
-                self.key(
-                    "password-file",
-                    match password {
-                        CdnPassword::File(file) => text(utf8(file)?),
-                        CdnPassword::Said(_) => text(utf8(password_file)?),
-                    },
-                );
+                match password {
+                    CdnPassword::File(file) => self.path("password-file", file)?,
+                    CdnPassword::Said(_) => {
+                        self.text
+                            .push_str("# Not carried over: the password itself. Write it into this file, mode 0600.\n");
+                        self.key("password-file", text(CDN_PASSWORD_FILE));
+                    }
+                }
                 self.key("base", text(base));
                 if let Some(rewrite) = rewrite {
                     self.key("rewrite", text(rewrite));
@@ -357,11 +361,6 @@ impl Writer<'_> {
             self.list(key, items.iter().cloned());
         }
     }
-}
-
-/// Where the password of a CDN is to stand, which a legacy `file` has in its text.
-pub(in crate::config) fn cdn_password_file(file: &Path) -> PathBuf {
-    file.with_file_name("cdn.password")
 }
 
 fn utf8(path: &Path) -> Result<&str, NotText> {

@@ -204,6 +204,7 @@ impl Task {
             tracing::warn!(set = set.config.name, peer = %target, "{cause}; trying again");
         }
         peer.complain(target, &cause);
+        set.tell_plugins();
     }
 }
 
