@@ -1,6 +1,9 @@
 //! Expressions over the absolute path of what changed.
 
-use regex::bytes::{Regex, RegexBuilder};
+use fancy_regex::{BytesMode, Regex, RegexBuilder};
+
+/// How many steps back an expression may take for one path, some milliseconds.
+const STEPS: usize = 100_000;
 
 /// A regular expression in Perl's syntax, on bytes.
 #[derive(Clone, Debug)]
@@ -22,26 +25,33 @@ impl Pattern {
     /// # Errors
     /// What is wrong with it, for people.
     pub fn anywhere(text: &str) -> Result<Self, String> {
-        let built = RegexBuilder::new(text).unicode(false).dot_matches_new_line(true).build();
-        built.map(Self).map_err(|error| {
+        let build =
+            |mode| RegexBuilder::new(text).bytes_mode(mode).dot_matches_new_line(true).backtrack_limit(STEPS).build();
+        // A glob, which this engine alone takes literally.
+        if text.starts_with(['*', '+', '?']) {
+            return Err(format!("the expression `{text}` cannot be used: nothing stands before what repeats it"));
+        }
+        // In ASCII `.` is a byte, as for sersync2; a class such as `[日月]` needs more.
+        build(BytesMode::Ascii).or_else(|_| build(BytesMode::UnicodeBytes)).map(Self).map_err(|error| {
             let said = error.to_string();
-            let last = said.lines().last().unwrap_or_default().trim();
-            format!("the expression `{text}` cannot be used: {}", last.strip_prefix("error: ").unwrap_or(last))
+            format!("the expression `{text}` cannot be used: {}", said.lines().last().unwrap_or_default().trim())
         })
     }
 
     /// Whether it matches.
     #[must_use]
     pub fn matches(&self, path: &[u8]) -> bool {
-        self.0.is_match(path)
+        // One that gives up has not matched.
+        self.0.is_match(path).unwrap_or(false)
     }
 
     /// What its first group holds, and what follows the match; none where it does not match.
     #[must_use]
     pub fn rewrite(&self, path: &[u8]) -> Option<Vec<u8>> {
-        let found = self.0.captures(path)?;
+        let found = self.0.captures(path).ok()??;
         let rest = path.get(found.get(0)?.end()..).unwrap_or_default();
-        Some([found.get(1).map_or(&[][..], |group| group.as_bytes()), rest].concat())
+        let group = found.get(1).and_then(|group| path.get(group.start()..group.end())).unwrap_or_default();
+        Some([group, rest].concat())
     }
 }
 
@@ -53,6 +63,10 @@ mod tests {
     fn an_include_means_the_whole_path() {
         let php = Pattern::whole(r"(.*)\.php").expect("valid");
         assert!(php.matches(b"/srv/a\nb.php") && !php.matches(b"/srv/a.php.bak"));
+        let looking = Pattern::whole(r"(?!.*/cache/)(.*)").expect("valid");
+        assert!(looking.matches(b"/srv/a") && !looking.matches(b"/srv/cache/a"));
+        let bytes = Pattern::whole("(.*)[日月]").expect("valid");
+        assert!(bytes.matches("/srv/月".as_bytes()) && php.matches(b"/\xff.php"));
         assert!(Pattern::whole("a)|(b").is_err() && Pattern::whole("*.php").is_err());
     }
 
