@@ -47,18 +47,19 @@ impl Watching {
             tokio::select! {
                 biased;
                 () = stopped(&mut stop) => break,
-                told = events.recv() => match told {
-                    Some(told) => self.handle(told).await,
-                    None => break,
-                },
-                () = sleep_until(due.unwrap_or_else(far).into()), if due.is_some() => self.refresh_due().await,
+                // Before the events: a tree that always changes must not put them off.
+                () = tick(&mut compares) => self.compare_all(),
                 Some(done) = looks.recv() => {
                     self.look_at(everything(), Asked::ByCompare).await;
                     // Whoever asked may have ended.
                     let _ = done.send(());
                 }
+                told = events.recv() => match told {
+                    Some(told) => self.handle(told).await,
+                    None => break,
+                },
+                () = sleep_until(due.unwrap_or_else(far).into()), if due.is_some() => self.refresh_due().await,
                 () = tick(&mut scan) => self.look_at(everything(), Asked::ByChange).await,
-                () = tick(&mut compares) => self.compare_all(),
             }
         }
     }
