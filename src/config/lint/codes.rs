@@ -251,6 +251,12 @@ pub const CODES: &[Code] = &[
     ),
     code("plugin-missing", "error", "a plugin lacks what it cannot do without", "write it, or switch the plugin off"),
     code(
+        "plugin-password",
+        "warning",
+        "the password of a CDN stands in the file in clear text",
+        "let only root read the file",
+    ),
+    code(
         "plugin-unknown",
         "error",
         "there is no plugin of that name",
