@@ -252,7 +252,7 @@ pub const CODES: &[Code] = &[
     code("plugin-missing", "error", "a plugin lacks what it cannot do without", "write it, or switch the plugin off"),
     code(
         "plugin-password",
-        "warning",
+        "note",
         "the password of a CDN stands in the file in clear text",
         "let only root read the file",
     ),
