@@ -14,6 +14,7 @@
 //! | what is a path, an entry, a manifest, an epoch? | [`model`] |
 //! | when is a dirty name looked at? | [`coalesce`] |
 //! | what never travels? | [`filter`] |
+//! | what is said of an entry instead of what stat(2) says? | [`rewrite`] |
 //! | what has to be done so that a peer holds what is on disk? | [`plan`] |
 //! | which parts of a large file have to travel? | [`delta`] |
 //! | which bytes travel, and what are their limits? | [`wire`] |
@@ -51,6 +52,7 @@ pub mod observe;
 pub mod plan;
 pub mod plugin;
 pub mod process;
+pub mod rewrite;
 pub mod session;
 pub mod store;
 pub mod watch;

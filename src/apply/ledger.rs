@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::area::Dirs;
 use super::journal::Journal;
 use super::policy::Policy;
-use crate::model::{Attrs, Manifest, Record, RelPath, Stamp, Timestamp};
+use crate::model::{Manifest, Record, RelPath, Stamp, Timestamp};
 
 /// Writes a commit into the manifest of the set.
 ///
@@ -37,7 +37,7 @@ impl Ledger<'_, '_> {
             let now = known.get(at).copied().flatten().or_else(|| self.stamp(&made.path, made.ino));
             if let Some((stamp, mtime)) = now {
                 record.stamp = Some(stamp);
-                if !self.policy.attrs.has(Attrs::MTIME) {
+                if !self.policy.attrs.has_times_of(record.entry.kind()) {
                     // Each host has its own, and needs it to see a change.
                     record.entry.meta.mtime = mtime;
                 }
@@ -71,7 +71,12 @@ impl Ledger<'_, '_> {
         let now = self.dirs.look(path).ok().flatten();
         let same = |old: &Stamp, now: &Record| now.stamp.is_some_and(|s| s.ino == old.ino);
         record.stamp = match (record.stamp, now) {
-            (Some(old), Some(now)) if same(&old, &now) => now.stamp,
+            (Some(old), Some(now)) if same(&old, &now) => {
+                if !self.policy.attrs.has_times_of(record.entry.kind()) {
+                    record.entry.meta.mtime = now.entry.meta.mtime;
+                }
+                now.stamp
+            }
             _ => None,
         };
         manifest.insert(path, record);

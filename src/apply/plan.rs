@@ -295,7 +295,7 @@ impl Planner<'_, '_> {
         if let Some(item) = self.state.items.get(&dir.path) {
             return Ok(self.fix(&item.entry));
         }
-        if !self.staging.policy.attrs.has(Attrs::MTIME) {
+        if !self.staging.policy.attrs.has_times_of(Kind::Dir) {
             return Ok(Fix::default());
         }
         let mtime = match self.held.get(&dir.origin) {
@@ -368,7 +368,6 @@ impl Planner<'_, '_> {
     fn puts(&mut self, ordered: &Ordered, wanted: &[Wanted]) {
         let here: HashMap<_, _> = ordered.in_place.iter().map(|o| (&o.path, o.ino)).collect();
         let touched: HashSet<_> = ordered.touched.iter().map(|o| &o.path).collect();
-        let mtime = self.staging.policy.attrs.has(Attrs::MTIME);
         for Wanted { path, .. } in wanted {
             let Some(item) = self.state.items.get(path).filter(|_| !self.plan.failed.contains_key(path)) else {
                 continue;
@@ -376,6 +375,7 @@ impl Planner<'_, '_> {
             let Item { entry, place, ino, known, .. } = item;
             let ino = here.get(path).copied().unwrap_or(*ino);
             let carried = place.is_some() && !ordered.placed.contains(path) && !here.contains_key(path);
+            let mtime = self.staging.policy.attrs.has_times_of(entry.kind());
             let steady = carried && !entry.is_dir() && !touched.contains(path) && mtime;
             self.plan.known.push(known.filter(|_| steady));
             self.plan.journal.puts.push(Made { path: path.clone(), entry: entry.clone(), place: place.clone(), ino });

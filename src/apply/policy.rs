@@ -8,6 +8,7 @@ use super::Ids;
 use crate::fs::meta::Fix;
 use crate::fs::xattr_fd as xattr;
 use crate::model::{Attrs, Entry, Kind, Node};
+use crate::rewrite::Chmod;
 
 /// What happens to what a change set removes.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -35,6 +36,8 @@ pub struct Policy {
     pub numeric_ids: bool,
     /// What happens to what is removed.
     pub deletions: Deletions,
+    /// What becomes of permission bits before they are set.
+    pub incoming: Chmod,
 }
 
 impl Policy {
@@ -52,6 +55,7 @@ impl Policy {
             groups,
             numeric_ids: false,
             deletions: Deletions::Guarded,
+            incoming: Chmod::default(),
         })
     }
 
@@ -62,7 +66,7 @@ impl Policy {
             mode: (self.attrs.has(Attrs::MODE) && entry.kind() != Kind::Symlink).then(|| self.mode(entry)),
             uid: (self.attrs.has(Attrs::OWNER) && self.can_chown).then(|| ids.user(entry.meta.uid)),
             gid: (self.attrs.has(Attrs::GROUP) && (self.can_chown || self.groups.contains(&gid))).then_some(gid),
-            mtime: self.attrs.has(Attrs::MTIME).then_some(entry.meta.mtime),
+            mtime: self.attrs.has_times_of(entry.kind()).then_some(entry.meta.mtime),
             xattrs: (self.attrs.has(Attrs::XATTRS) && matches!(entry.node, Node::File { .. } | Node::Dir))
                 .then(|| entry.xattrs.iter().filter(|x| xattr::is_replicated(&x.name)).cloned().collect()),
         }
@@ -71,7 +75,7 @@ impl Policy {
     /// The permission bits that `entry` gets. A directory keeps its set-group-id bit, which hands
     /// down a group and gives nobody a right.
     pub(super) fn mode(&self, entry: &Entry) -> u32 {
-        let mode = entry.meta.mode & 0o7777;
+        let mode = self.incoming.apply(entry.meta.mode, entry.is_dir());
         if self.privileged || entry.is_dir() { mode } else { mode & 0o1777 }
     }
 }
@@ -89,6 +93,7 @@ mod tests {
             groups: vec![100],
             numeric_ids: true,
             deletions: Deletions::Guarded,
+            incoming: Chmod::parse("Do-w,Fo-x", 0).expect("usable"),
         }
     }
 
@@ -100,10 +105,10 @@ mod tests {
     #[test]
     fn rights_that_the_set_does_not_grant_are_dropped() {
         let fix = policy().fix(&file(0o6755, 100), &Ids::default());
-        assert_eq!((fix.mode, fix.uid, fix.gid), (Some(0o755), None, Some(100)));
+        assert_eq!((fix.mode, fix.uid, fix.gid), (Some(0o754), None, Some(100)));
         assert_eq!(policy().fix(&file(0o644, 101), &Ids::default()).gid, None);
         let privileged = Policy { privileged: true, can_chown: true, ..policy() };
         let fix = privileged.fix(&file(0o6755, 101), &Ids::default());
-        assert_eq!((fix.mode, fix.uid, fix.gid), (Some(0o6755), Some(7), Some(101)));
+        assert_eq!((fix.mode, fix.uid, fix.gid), (Some(0o6754), Some(7), Some(101)));
     }
 }

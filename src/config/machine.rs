@@ -11,6 +11,8 @@ pub(super) struct Machine {
     pub(super) name: String,
     /// The effective user of the process.
     pub(super) euid: u32,
+    /// The bits that files which the process makes do not get.
+    pub(super) umask: u32,
     /// The directory that relative paths start from.
     pub(super) cwd: std::path::PathBuf,
     passwd: String,
@@ -32,6 +34,7 @@ impl Machine {
         Self {
             name: if name.is_empty() { "localhost".to_owned() } else { name },
             euid: rustix::process::geteuid().as_raw(),
+            umask: umask(&text("/proc/self/status")).unwrap_or(0o022),
             cwd: std::env::current_dir().unwrap_or_else(|_| Path::new("/").to_owned()),
             passwd: text("/etc/passwd"),
             group: text("/etc/group"),
@@ -47,7 +50,7 @@ impl Machine {
     #[cfg(test)]
     pub(super) fn made_of(euid: u32, passwd: &str, group: &str) -> Self {
         let (passwd, group) = (passwd.to_owned(), group.to_owned());
-        Self { name: "host".to_owned(), euid, cwd: "/cwd".into(), passwd, group }
+        Self { name: "host".to_owned(), euid, umask: 0o022, cwd: "/cwd".into(), passwd, group }
     }
 
     /// Whether the process is root's.
@@ -84,6 +87,12 @@ impl Machine {
         }
         groups
     }
+}
+
+/// What proc(5) says of the process: umask(2) tells it only to whom it sets it.
+fn umask(status: &str) -> Option<u32> {
+    let line = status.lines().find_map(|line| line.strip_prefix("Umask:"))?;
+    u32::from_str_radix(line.trim(), 8).ok()
 }
 
 fn user(line: &str) -> Option<User> {

@@ -6,7 +6,7 @@
 //! | which kind of file is this, and what does it say? | `load.rs`, `kind.rs` |
 //! | `syncd.toml` | `native.rs` |
 //! | sersync2's `confxml.xml` | `source.rs`, `rsync.rs`, `plugin.rs` |
-//! | rules of what is left out, in any of them | `rules.rs` |
+//! | rules of what is left out, sizes and owners, in any of them | `rules.rs`, `sizes.rs`, `owners.rs` |
 //! | `rsyncd.conf` | `peer.rs`, `include.rs`, `hosts.rs`, `machine.rs` |
 //! | `--set KEY=VALUE` | `overrides.rs` |
 //! | is all that it names there? | `check.rs` |
@@ -28,10 +28,12 @@ mod machine;
 mod model;
 mod native;
 mod overrides;
+mod owners;
 mod peer;
 mod plugin;
 mod rsync;
 mod rules;
+mod sizes;
 mod source;
 #[cfg(test)]
 mod tests;
@@ -42,9 +44,9 @@ pub use convert::{Converted, convert};
 pub use error::ConfigError;
 pub use load::{Loaded, load_peer, load_plugin, load_source};
 pub use model::{
-    CdnPassword, Coalesce, Compare, Compression, Config, DeletePolicy, Events, FailLog, HostPattern, NodeConfig, Owner,
-    Plugin, PluginAction, Reach, ReplicaAuth, ReplicaSet, SetOptions, SourceAuth, SourceSet, Target, Transport, Tuning,
-    XferExec,
+    CdnPassword, Coalesce, Compare, Compression, Config, DeletePolicy, Events, FailLog, Family, HostPattern,
+    NodeConfig, Owner, Plugin, PluginAction, Reach, ReplicaAuth, ReplicaSet, SetOptions, SourceAuth, SourceSet, Target,
+    Transport, Tuning, XferExec,
 };
 pub use overrides::{OVERRIDES, Override};
 

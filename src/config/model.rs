@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::filter::Rule;
 use crate::model::Attrs;
+use crate::rewrite::{Chmod, Rewrite};
 
 /// Everything that one running syncd does.
 #[derive(Clone, Debug)]
@@ -152,6 +153,8 @@ pub struct Target {
     pub port: u16,
     /// The set's name there.
     pub set: String,
+    /// Only addresses of this kind, where the host is a name.
+    pub family: Option<Family>,
     /// How this node proves that it may write there.
     pub auth: SourceAuth,
     /// What carries changes there.
@@ -164,7 +167,7 @@ impl Target {
     /// A receiver that runs `syncd peer`.
     #[must_use]
     pub fn new(host: String, port: u16, set: String, auth: SourceAuth) -> Self {
-        Self { host, port, set, auth, transport: Transport::default(), reach: Reach::default() }
+        Self { host, port, set, family: None, auth, transport: Transport::default(), reach: Reach::default() }
     }
 
     /// Whether `other` is the same set on the same host, however it is reached.
@@ -197,6 +200,15 @@ pub enum Reach {
         /// The user there; none leaves it to ssh.
         user: Option<String>,
     },
+}
+
+/// A kind of addresses.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Family {
+    /// IPv4 (`-4`).
+    V4,
+    /// IPv6 (`-6`).
+    V6,
 }
 
 /// How a source proves its right.
@@ -236,6 +248,16 @@ pub struct SetOptions {
     pub full_compare: bool,
     /// How often the whole tree is looked at for changes that inotify(7) cannot see.
     pub scan_interval: Duration,
+    /// Larger files, in bytes, neither travel nor are removed (`--max-size`).
+    pub max_size: Option<u64>,
+    /// Smaller files, in bytes, neither travel nor are removed (`--min-size`).
+    pub min_size: Option<u64>,
+    /// What is mounted below the root neither travels nor is removed (`-x`).
+    pub one_file_system: bool,
+    /// What is said of entries instead of what stat(2) says (`--chmod`, `--chown`, …).
+    pub rewrite: Rewrite,
+    /// The most bytes in a second to one peer (`--bwlimit`).
+    pub bandwidth: Option<u64>,
 }
 
 impl Default for SetOptions {
@@ -251,6 +273,11 @@ impl Default for SetOptions {
             delete: DeletePolicy::Guarded,
             full_compare: true,
             scan_interval: Duration::from_secs(600),
+            max_size: None,
+            min_size: None,
+            one_file_system: false,
+            rewrite: Rewrite::default(),
+            bandwidth: None,
         }
     }
 }
@@ -375,6 +402,10 @@ pub struct ReplicaSet {
     pub privileged: bool,
     /// The guard of the receiver itself against mass deletion.
     pub delete: DeletePolicy,
+    /// Rules of what no source sees, writes or removes; the first that matches decides.
+    pub filter: Vec<Rule>,
+    /// What becomes of the permission bits that come (`incoming chmod`).
+    pub incoming_chmod: Chmod,
     /// Commands around each change set.
     pub xfer_exec: XferExec,
 }

@@ -11,11 +11,14 @@ use syncd_compat::{Severity, Span, Spanned};
 
 use super::load::Context;
 use super::machine::User;
+use super::rules::{Form, Gathering, Kind};
 use super::value::port;
 use super::{
     Config, DEFAULT_PORT, DeletePolicy, HostPattern, NodeConfig, Owner, ReplicaAuth, ReplicaSet, Tuning, XferExec,
     hosts,
 };
+use crate::filter::Rule;
+use crate::rewrite::Chmod;
 
 /// The user that rsyncd takes when root starts it and a module names none.
 const NOBODY: &str = "nobody";
@@ -90,6 +93,8 @@ fn replica(cx: &mut Context<'_>, module: &Module) -> Option<ReplicaSet> {
         privileged: false,
         delete: delete_policy(cx, section),
         xfer_exec: XferExec { before: command(section, "pre-xfer exec"), after: command(section, "post-xfer exec") },
+        filter: rules(cx, section),
+        incoming_chmod: incoming_chmod(cx, section),
         path,
     })
 }
@@ -203,6 +208,36 @@ fn delete_policy(cx: &mut Context<'_>, section: &Section) -> DeletePolicy {
         cx.findings.push(cx.source.note("setting-differs", refused.span, message));
     }
     if words().any(deletes) { DeletePolicy::Never } else { DeletePolicy::Guarded }
+}
+
+/// The rules of the module, in the order in which rsyncd takes them.
+fn rules(cx: &mut Context<'_>, section: &Section) -> Vec<Rule> {
+    let (source, machine) = (cx.source, cx.machine);
+    let mut gathering = Gathering::new(&machine.cwd);
+    let words = |kind| Form { kind, words: true };
+    let value = |name| section.get(name);
+    if let Some(said) = value("filter") {
+        gathering.value(source, &said.value, said.span, words(Kind::Rule));
+    }
+    for (from, name, include) in [("include from", "include", true), ("exclude from", "exclude", false)] {
+        if let Some(said) = value(from) {
+            let form = Form { kind: Kind::Pattern(include), words: false };
+            gathering.named_file(source, &said.value, said.span, form);
+        }
+        if let Some(said) = value(name) {
+            gathering.value(source, &said.value, said.span, words(Kind::Pattern(include)));
+        }
+    }
+    cx.findings.extend(gathering.findings);
+    gathering.rules
+}
+
+fn incoming_chmod(cx: &mut Context<'_>, section: &Section) -> Chmod {
+    let Some(said) = section.get("incoming chmod") else { return Chmod::default() };
+    Chmod::parse(&said.value, cx.machine.umask).unwrap_or_else(|why| {
+        fault(cx, said.span, why.to_string(), "write `incoming chmod = D755,F644`");
+        Chmod::default()
+    })
 }
 
 /// The user and groups that files are written as.

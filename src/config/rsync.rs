@@ -4,9 +4,13 @@ use syncd_compat::rsync::{Effect, RsyncOption};
 use syncd_compat::{Span, Spanned};
 
 use super::load::Context;
+use super::machine::Machine;
+use super::owners::{self, Whose};
+use super::sizes::size;
 use super::value::port;
-use super::{Compression, DeletePolicy, SetOptions};
+use super::{Compression, DeletePolicy, Family, SetOptions};
 use crate::model::Attrs;
+use crate::rewrite::Chmod;
 
 /// What `-z` means: a level of zstd that costs about as much as it saves on a fast link.
 const DEFAULT_LEVEL: i32 = 3;
@@ -17,6 +21,8 @@ pub(super) struct Meaning {
     pub(super) options: SetOptions,
     /// `--port`.
     pub(super) port: Option<u16>,
+    /// `-4`, `-6`.
+    pub(super) family: Option<Family>,
 }
 
 /// What `params` mean; `delete` is what `<inotify><delete>` says, which decides.
@@ -29,11 +35,11 @@ pub(super) fn translate(cx: &mut Context<'_>, params: &[RsyncOption], delete: De
         delete,
         ..SetOptions::default()
     };
-    let mut meaning = Meaning { options: nothing, port: None };
+    let mut meaning = Meaning { options: nothing, port: None, family: None };
     let mut recursive = false;
     for option in params {
         recursive |= option.on && matches!(option.spec.effect, Effect::Archive | Effect::Recursive);
-        if let Err((span, why)) = apply(&mut meaning, option) {
+        if let Err((span, why)) = apply(cx.machine, &mut meaning, option) {
             cx.findings.push(cx.source.error("rsync-argument", span, why));
         }
         let deletes = option.on && option.spec.effect == Effect::Delete;
@@ -52,7 +58,7 @@ pub(super) fn translate(cx: &mut Context<'_>, params: &[RsyncOption], delete: De
     meaning
 }
 
-fn apply(meaning: &mut Meaning, option: &RsyncOption) -> Result<(), (Span, String)> {
+fn apply(machine: &Machine, meaning: &mut Meaning, option: &RsyncOption) -> Result<(), (Span, String)> {
     let options = &mut meaning.options;
     let on = option.on;
     let mut attrs = |which: Attrs| {
@@ -74,6 +80,39 @@ fn apply(meaning: &mut Meaning, option: &RsyncOption) -> Result<(), (Span, Strin
             (options.symlinks, options.devices, options.specials) = (on, on, on);
         }
         Effect::NumericIds => options.numeric_ids = on,
+        Effect::OmitDirTimes => attrs(Attrs::OMIT_DIR_TIMES),
+        Effect::OmitLinkTimes => attrs(Attrs::OMIT_LINK_TIMES),
+        Effect::Existing => attrs(Attrs::EXISTING_ONLY),
+        Effect::IgnoreExisting => attrs(Attrs::NEW_ONLY),
+        Effect::OneFileSystem => options.one_file_system = on,
+        Effect::Ipv4 => meaning.family = Some(Family::V4).filter(|_| on),
+        Effect::Ipv6 => meaning.family = Some(Family::V6).filter(|_| on),
+        // `--no-OPTION` takes it back.
+        Effect::MaxSize if !on => options.max_size = None,
+        Effect::MinSize if !on => options.min_size = None,
+        Effect::BwLimit if !on => options.bandwidth = None,
+        Effect::Chmod if !on => options.rewrite.chmod = Chmod::default(),
+        Effect::Chown | Effect::UserMap | Effect::GroupMap if !on => {}
+        Effect::MaxSize => options.max_size = Some(said(option, |text| size(text, 'B'))?),
+        Effect::MinSize => options.min_size = Some(said(option, |text| size(text, 'B'))?),
+        Effect::BwLimit => options.bandwidth = Some(said(option, |text| size(text, 'K'))?).filter(|rate| *rate > 0),
+        Effect::Chmod => {
+            let chmod = said(option, |text| Chmod::parse(text, machine.umask).map_err(|e| e.to_string()))?;
+            options.rewrite.chmod.extend(chmod);
+        }
+        Effect::Chown => {
+            let (users, groups) = said(option, |text| owners::chown(machine, text))?;
+            options.rewrite.users.extend(users);
+            options.rewrite.groups.extend(groups);
+        }
+        Effect::UserMap => {
+            let maps = said(option, |text| owners::maps(machine, Whose::Users, text))?;
+            options.rewrite.users.extend(maps);
+        }
+        Effect::GroupMap => {
+            let maps = said(option, |text| owners::maps(machine, Whose::Groups, text))?;
+            options.rewrite.groups.extend(maps);
+        }
         Effect::WholeFile => options.whole_file = on,
         Effect::Port => {
             let value = option.value.as_deref().unwrap_or("");
@@ -91,6 +130,11 @@ fn apply(meaning: &mut Meaning, option: &RsyncOption) -> Result<(), (Span, Strin
         Effect::Recursive | Effect::Delete | Effect::Nothing => {}
     }
     Ok(())
+}
+
+/// What `parse` makes of the option's argument.
+fn said<T>(option: &RsyncOption, parse: impl FnOnce(&str) -> Result<T, String>) -> Result<T, (Span, String)> {
+    parse(option.value.as_deref().unwrap_or("")).map_err(|why| (option.span, why))
 }
 
 /// `-z`, with the level where it is one of zstd: zlib's levels mean other speeds.

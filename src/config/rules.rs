@@ -99,6 +99,11 @@ impl<'a> Gathering<'a> {
         self.text(&Text { source, text, span, literal: false }, form, 0);
     }
 
+    /// Adds the rules of the file that `name` names, at `span`.
+    pub(super) fn named_file(&mut self, source: &SourceText, name: &str, span: Span, form: Form) {
+        self.file(&Text { source, text: name, span, literal: false }, name, form, 0);
+    }
+
     fn text(&mut self, text: &Text<'_>, form: Form, depth: usize) {
         let mut at = 0;
         while let Some(rest) = text.text.get(at..).filter(|rest| !rest.trim().is_empty() || (at == 0 && !form.words)) {

@@ -130,7 +130,8 @@ fn sets(cx: &mut Context<'_>, block: &Sersync, common: &Common<'_>) -> Vec<Sourc
             say_served(cx, local.watch.span, "<localpath>");
         }
         let Some(path) = watch(cx, local) else { continue };
-        let targets = targets(cx, local, port, &auth, &block.rsync);
+        let mut targets = targets(cx, local, port, &auth, &block.rsync);
+        targets.iter_mut().for_each(|target| target.family = meaning.family);
         let filter = rules(cx, block, &path);
         sets.push(SourceSet {
             name: name(&targets, &path),

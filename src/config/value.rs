@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use super::{Compression, DEFAULT_PORT, DeletePolicy, Transport};
+use super::{Compression, DEFAULT_PORT, DeletePolicy, Family, Transport};
 
 /// Units of a duration with their length in microseconds.
 const UNITS: [(&str, u64); 7] = [
@@ -64,6 +64,15 @@ pub(super) fn compression(text: &str) -> Result<Compression, String> {
             _ => Err(format!("`{level}` is no level of zstd: there are 1 to 19")),
         },
         _ => Err(format!("`{text}` is no compression: there are off, zstd and zstd:LEVEL")),
+    }
+}
+
+/// `ipv4` or `ipv6`.
+pub(super) fn family(text: &str) -> Result<Family, String> {
+    match text {
+        "ipv4" => Ok(Family::V4),
+        "ipv6" => Ok(Family::V6),
+        _ => Err(format!("`{text}` is no kind of addresses: there are ipv4 and ipv6")),
     }
 }
 

@@ -40,7 +40,7 @@ pub(crate) fn describe(here: Option<&Entry>, there: Option<&Entry>, attrs: Attrs
     differs(Attrs::MODE, a.mode != b.mode && !matches!(here.node, Node::Symlink { .. }), "mode");
     differs(Attrs::OWNER, a.uid != b.uid, "owner");
     differs(Attrs::GROUP, a.gid != b.gid, "group");
-    differs(Attrs::MTIME, a.mtime != b.mtime, "mtime");
+    differs(Attrs::MTIME, attrs.has_times_of(here.kind()) && a.mtime != b.mtime, "mtime");
     differs(Attrs::XATTRS, here.xattrs != there.xattrs, "extended attributes");
     differs(Attrs::HARD_LINKS, here.link != there.link, "hard links");
     what.join(", ")

@@ -47,12 +47,17 @@ impl Scan {
 /// meanwhile is left out too; what cannot be read is a problem and stops nothing else. With
 /// `xattrs`, extended attributes are read.
 pub fn scan(root: &Root, below: &RelPath, excluded: Excluded<'_>, xattrs: bool) -> Scan {
-    let walk = Walk { root, excluded, xattrs, seen: Mutex::default() };
+    scan_device(root, below, excluded, xattrs, None)
+}
+
+/// The same; of a directory that is on another device than `device` nothing but itself is seen.
+pub fn scan_device(root: &Root, below: &RelPath, excluded: Excluded<'_>, xattrs: bool, device: Option<u64>) -> Scan {
+    let walk = Walk { root, excluded, xattrs, device, seen: Mutex::default() };
     match walk.top(below) {
         Ok(Some(record)) => {
-            let is_dir = record.entry.is_dir();
+            let enter = walk.enters(&record);
             walk.add(Scan { records: vec![(below.clone(), record)], problems: Vec::new() });
-            if is_dir {
+            if enter {
                 rayon::in_place_scope(|scope| walk.directory(below, scope));
             }
         }
@@ -66,6 +71,7 @@ struct Walk<'a> {
     root: &'a Root,
     excluded: Excluded<'a>,
     xattrs: bool,
+    device: Option<u64>,
     seen: Mutex<Scan>,
 }
 
@@ -89,6 +95,11 @@ impl<'a> Walk<'a> {
         Ok(Some(record))
     }
 
+    fn enters(&self, record: &Record) -> bool {
+        let elsewhere = self.device.is_some_and(|device| record.stamp.is_some_and(|s| s.dev != device));
+        record.entry.is_dir() && !elsewhere
+    }
+
     /// Reads one directory and hands each directory in it to the pool.
     fn directory<'s>(&'s self, dir: &RelPath, scope: &Scope<'s>) {
         let mut here = Scan::default();
@@ -97,7 +108,7 @@ impl<'a> Walk<'a> {
             _ => {}
         }
         let below: Vec<RelPath> =
-            here.records.iter().filter(|(_, record)| record.entry.is_dir()).map(|(path, _)| path.clone()).collect();
+            here.records.iter().filter(|(_, record)| self.enters(record)).map(|(path, _)| path.clone()).collect();
         // Before the directories below can add theirs.
         self.add(here);
         for path in below {

@@ -148,7 +148,7 @@ impl Entry {
         (!attrs.has(Attrs::MODE) || a.mode == b.mode || self.kind() == Kind::Symlink)
             && (!attrs.has(Attrs::OWNER) || a.uid == b.uid)
             && (!attrs.has(Attrs::GROUP) || a.gid == b.gid)
-            && (!attrs.has(Attrs::MTIME) || a.mtime == b.mtime)
+            && (!attrs.has_times_of(self.kind()) || a.mtime == b.mtime)
             && (!attrs.has(Attrs::XATTRS) || self.xattrs == other.xattrs)
             && (!attrs.has(Attrs::HARD_LINKS) || self.link == other.link)
     }
@@ -178,7 +178,7 @@ impl Entry {
         if attrs.has(Attrs::GROUP) {
             hasher.update(&self.meta.gid.to_le_bytes());
         }
-        if attrs.has(Attrs::MTIME) {
+        if attrs.has_times_of(self.kind()) {
             hasher.update(&self.meta.mtime.secs.to_le_bytes()).update(&self.meta.mtime.nanos.to_le_bytes());
         }
         if attrs.has(Attrs::XATTRS) {

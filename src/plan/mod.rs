@@ -35,7 +35,9 @@ use crate::model::{Attrs, Change, RelPath};
 #[must_use]
 pub fn plan(changes: &BTreeMap<RelPath, Change>, moves: &[(RelPath, RelPath)], attrs: Attrs, delete: bool) -> Plan {
     let mut slots = slots::of(changes);
-    let renames = if delete { renames::find(&mut slots, moves, attrs) } else { Vec::new() };
+    // Where not all that is unlike travels, the peer may not hold what a rename would take along.
+    let all = !attrs.has_some(Attrs::EXISTING_ONLY.with(Attrs::NEW_ONLY));
+    let renames = if delete && all { renames::find(&mut slots, moves, attrs) } else { Vec::new() };
     let mut plan = diff::diff(&slots, attrs, delete);
     plan.steps.splice(0..0, renames.into_iter().map(|(from, to)| Step::Rename { from, to }));
     plan

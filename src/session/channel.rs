@@ -455,7 +455,7 @@ impl Channel {
         let mut dues = BTreeMap::new();
         let mut due =
             |retry: &mut Backoff, failures| *dues.entry(failures).or_insert_with(|| now + retry.delay(failures));
-        for Failed { path, cause } in failed.iter().filter(|failed| !flight.names.contains_key(&failed.path)) {
+        for Failed { path, cause, .. } in failed.iter().filter(|failed| !flight.names.contains_key(&failed.path)) {
             let (name, due) = (Name::new(now, self.events, Base::Unknown), due(&mut self.retry, 0));
             self.fail_name(now, path.clone(), name, cause.clone(), due);
         }

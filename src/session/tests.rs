@@ -100,7 +100,7 @@ impl Rig {
     }
 
     fn ack_with(&mut self, failed: &[&str], deletions_held: u64, root_matches: Option<bool>) {
-        let failed = failed.iter().map(|p| Failed { path: path(p), cause: "EACCES".into() }).collect();
+        let failed = failed.iter().map(|p| Failed { path: path(p), cause: "EACCES".into(), left_out: false }).collect();
         let generation = Generation { epoch: EPOCH, number: self.number, root: None };
         self.channel.handle_ack(self.now, &Ack { generation, failed, deletions_held, root_matches });
     }

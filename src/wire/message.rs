@@ -249,6 +249,8 @@ pub struct Failed {
     pub path: RelPath,
     /// The cause, for people.
     pub cause: String,
+    /// The receiver's own rules leave it out: there is no use in sending it again.
+    pub left_out: bool,
 }
 
 /// The change set is live.

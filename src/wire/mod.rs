@@ -44,3 +44,6 @@ pub use message::{
 
 /// The protocol's major version: nodes that differ here refuse each other by name.
 pub const VERSION: u16 = 1;
+
+/// The feature of a receiver that understands [`crate::model::Attrs::SELECTION`].
+pub const SELECTION: &str = "selection";

@@ -138,7 +138,7 @@ pub(crate) fn apply(tree: &Tree, ops: &[Op], broken: &BTreeSet<RelPath>, hold: b
 
 impl Applied {
     fn fail(&mut self, path: &RelPath) {
-        self.failed.push(Failed { path: path.clone(), cause: "simulated".to_owned() });
+        self.failed.push(Failed { path: path.clone(), cause: "simulated".to_owned(), left_out: false });
     }
 
     fn rename(&mut self, from: &RelPath, to: &RelPath, broken: &BTreeSet<RelPath>) -> Result<(), Vec<RelPath>> {

@@ -258,7 +258,7 @@ mod tests {
     #[test]
     fn lines_have_their_places_and_comments_are_none() {
         let found: Vec<_> = lines("# c\n- a\r\n\n; d\n b").collect();
-        assert_eq!(found, [(4, "- a"), (15, " b")]);
+        assert_eq!(found, [(4, "- a"), (14, " b")]);
     }
 
     proptest! {

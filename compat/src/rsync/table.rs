@@ -1,9 +1,10 @@
 //! Every option of rsync(1) 3.4, and what becomes of it.
 
 use Effect::{
-    Acls, Archive, Compress, CompressLevel, CvsExclude, Delete, Devices, DevicesAndSpecials, Exclude, ExcludeFrom,
-    Filter, Group, HardLinks, Include, IncludeFrom, Links, Nothing, NumericIds, Owner, Perms, Port, Recursive,
-    Specials, Times, WholeFile, Xattrs,
+    Acls, Archive, BwLimit, Chmod, Chown, Compress, CompressLevel, CvsExclude, Delete, Devices, DevicesAndSpecials,
+    Exclude, ExcludeFrom, Existing, Filter, Group, GroupMap, HardLinks, IgnoreExisting, Include, IncludeFrom, Ipv4,
+    Ipv6, Links, MaxSize, MinSize, Nothing, NumericIds, OmitDirTimes, OmitLinkTimes, OneFileSystem, Owner, Perms, Port,
+    Recursive, Specials, Times, UserMap, WholeFile, Xattrs,
 };
 
 use crate::standing::Standing;
@@ -79,6 +80,34 @@ pub enum Effect {
     WholeFile,
     /// `-X`.
     Xattrs,
+    /// `--bwlimit`, in KiB a second.
+    BwLimit,
+    /// `--chmod`.
+    Chmod,
+    /// `--chown`.
+    Chown,
+    /// `--existing`.
+    Existing,
+    /// `--groupmap`.
+    GroupMap,
+    /// `--ignore-existing`.
+    IgnoreExisting,
+    /// `-4`.
+    Ipv4,
+    /// `-6`.
+    Ipv6,
+    /// `--max-size`.
+    MaxSize,
+    /// `--min-size`.
+    MinSize,
+    /// `-O`.
+    OmitDirTimes,
+    /// `-J`.
+    OmitLinkTimes,
+    /// `-x`.
+    OneFileSystem,
+    /// `--usermap`.
+    UserMap,
     /// Nothing that a set could be told.
     Nothing,
 }
@@ -96,17 +125,17 @@ const fn also(mut spec: Spec, alias: &'static str) -> Spec {
     spec
 }
 
-const WINS: Standing = Differs("not honoured: what the primary holds wins, also over a newer file on a replica");
+const WINS: Standing = Differs("what the primary holds wins, also over a newer file on a replica");
 const SSH: Standing =
     Refused("for rsync over ssh write `<ssh start=\"true\"/>`; to a `syncd peer` it is QUIC, encrypted");
 const CONTENT: Standing = Differs("syncd looks at size, times in ns and inode, and compares content by hash");
 const NO_RSYNC: Standing = Differs("no meaning: syncd itself chooses how an rsync is started");
 const NEW_INODE: Standing = Differs("no meaning: syncd stages each file whole and renames it into place");
-const SYMLINKS: Standing = NotHonoured("not honoured yet: symlinks travel as they are");
-const SUBSET: Standing = NotHonoured("not honoured: the whole tree is mirrored");
-const OWNERS: Standing = NotHonoured("not honoured yet: owner and mode travel as they are");
-const BACKUPS: Standing = NotHonoured("not honoured: no copy is kept of what is replaced");
-const BASES: Standing = NotHonoured("not honoured: a replica compares with its own tree only");
+const SYMLINKS: Standing = NotHonoured("symlinks travel as they are, and none is followed or changed");
+const BACKUPS: Standing = Refused(
+    "a replica keeps no copy of what is replaced; remove it, and take snapshots or backups of the replica by other means",
+);
+const BASES: Standing = Refused("a replica holds the whole tree and compares with that only; remove it");
 const NO_MIRROR: Standing = Refused("a mirror that runs for ever cannot be had with it; remove it");
 const DELETE: Standing =
     Honoured("what is gone here goes on the replicas; `<inotify><delete>` decides, and all forms mean the same");
@@ -132,7 +161,7 @@ pub const OPTIONS: &[Spec] = &[
     flag(None, "implied-dirs", Nothing, Harmless("the names of a set always start from its root")),
     flag(Some('b'), "backup", Nothing, BACKUPS),
     with(None, "backup-dir", Nothing, BACKUPS),
-    with(None, "suffix", Nothing, BACKUPS),
+    with(None, "suffix", Nothing, Harmless("it has a meaning with --backup only")),
     flag(Some('u'), "update", Nothing, WINS),
     flag(None, "inplace", Nothing, NEW_INODE),
     flag(None, "append", Nothing, NEW_INODE),
@@ -158,8 +187,13 @@ pub const OPTIONS: &[Spec] = &[
         Perms,
         Honoured("the twelve mode bits are kept; set-user-ID and set-group-ID only where the replica is privileged"),
     ),
-    flag(Some('E'), "executability", Nothing, OWNERS),
-    with(None, "chmod", Nothing, OWNERS),
+    flag(Some('E'), "executability", Nothing, Differs("modes travel whole with `-p`, and not at all without it")),
+    with(
+        None,
+        "chmod",
+        Chmod,
+        Honoured("modes become so before they travel (`D755`, `F644`, `u=rwX,go-w`); it takes `-p`"),
+    ),
     flag(Some('A'), "acls", Acls, Honoured("ACLs are kept, with all extended attributes that the replica may set")),
     flag(Some('X'), "xattrs", Xattrs, Honoured("extended attributes are kept, ACLs among them")),
     flag(
@@ -175,7 +209,7 @@ pub const OPTIONS: &[Spec] = &[
         Honoured("groups are kept by name, by number where the replica has no such name, where it may set them"),
     ),
     flag(None, "devices", Devices, Honoured("devices travel; a replica makes them only where it is privileged")),
-    flag(None, "copy-devices", Nothing, NotHonoured("not honoured: a device travels as a device")),
+    flag(None, "copy-devices", Nothing, NotHonoured("a device travels as a device")),
     flag(None, "write-devices", Nothing, Refused("syncd writes into no device")),
     flag(None, "specials", Specials, Honoured("named pipes and sockets travel")),
     flag(
@@ -185,13 +219,23 @@ pub const OPTIONS: &[Spec] = &[
         Honoured("devices, named pipes and sockets travel; a replica makes devices only where it is privileged"),
     ),
     flag(Some('t'), "times", Times, Honoured("modification times are kept in nanoseconds")),
-    flag(Some('U'), "atimes", Nothing, NotHonoured("not honoured: access times stay local")),
+    flag(Some('U'), "atimes", Nothing, NotHonoured("access times stay local")),
     flag(None, "open-noatime", Nothing, Harmless("access times stay local")),
-    flag(Some('N'), "crtimes", Nothing, NotHonoured("not honoured: Linux cannot set a time of creation")),
-    flag(Some('O'), "omit-dir-times", Nothing, NotHonoured("not honoured yet: times of directories travel too")),
-    flag(Some('J'), "omit-link-times", Nothing, NotHonoured("not honoured yet: times of symlinks travel too")),
-    flag(None, "super", Nothing, NotHonoured("not honoured: the receiver decides what it may do")),
-    flag(None, "fake-super", Nothing, NotHonoured("not honoured: owners are not kept in extended attributes")),
+    flag(Some('N'), "crtimes", Nothing, NotHonoured("Linux cannot set a time of creation")),
+    flag(
+        Some('O'),
+        "omit-dir-times",
+        OmitDirTimes,
+        Honoured("directories keep the times that they have on the replica"),
+    ),
+    flag(
+        Some('J'),
+        "omit-link-times",
+        OmitLinkTimes,
+        Honoured("symlinks keep the times that they have on the replica"),
+    ),
+    flag(None, "super", Nothing, NotHonoured("the receiver decides what it may do")),
+    flag(None, "fake-super", Nothing, NotHonoured("owners are not kept in extended attributes")),
     flag(Some('S'), "sparse", Nothing, Differs("holes are kept with and without it")),
     flag(None, "preallocate", Nothing, Differs("no meaning: files have the holes that they have on the primary")),
     flag(Some('n'), "dry-run", Nothing, NO_MIRROR),
@@ -205,29 +249,53 @@ pub const OPTIONS: &[Spec] = &[
     flag(
         Some('x'),
         "one-file-system",
-        Nothing,
-        NotHonoured("not honoured yet: what is mounted below the root travels too"),
+        OneFileSystem,
+        Honoured(
+            "what is mounted below the root neither travels nor is removed on the replica; the directory itself travels",
+        ),
     ),
     with(Some('B'), "block-size", Nothing, Harmless("the block size follows from the size of a file")),
     with(Some('e'), "rsh", Nothing, SSH),
     with(None, "rsync-path", Nothing, NO_RSYNC),
-    flag(None, "existing", Nothing, SUBSET),
-    flag(None, "ignore-non-existing", Nothing, SUBSET),
-    flag(None, "ignore-existing", Nothing, SUBSET),
+    flag(
+        None,
+        "existing",
+        Existing,
+        Honoured("what the replica does not have is not made there; what is gone here goes"),
+    ),
+    flag(None, "ignore-non-existing", Existing, Honoured("`--existing` by another name")),
+    flag(
+        None,
+        "ignore-existing",
+        IgnoreExisting,
+        Honoured("what the replica has stays as it is there, directories apart; what is gone here goes"),
+    ),
     flag(None, "remove-source-files", Nothing, Refused("syncd never removes what it mirrors; remove it")),
     flag(None, "remove-sent-files", Nothing, Refused("syncd never removes what it mirrors; remove it")),
     also(flag(None, "delete", Delete, DELETE), "del"),
     flag(None, "delete-before", Delete, DELETE),
     also(flag(None, "delete-during", Delete, DELETE), "delete-delay"),
     flag(None, "delete-after", Delete, DELETE),
-    flag(None, "delete-excluded", Nothing, NotHonoured("not honoured: what is excluded is never removed")),
+    flag(
+        None,
+        "delete-excluded",
+        Nothing,
+        NotHonoured("what is excluded is never removed; remove it on the replica by hand, once"),
+    ),
     flag(None, "ignore-missing-args", Nothing, Harmless("no file is named on a command line")),
     flag(None, "delete-missing-args", Delete, DELETE),
-    flag(None, "ignore-errors", Nothing, NotHonoured("not honoured: what cannot be read is not removed elsewhere")),
+    flag(None, "ignore-errors", Nothing, Differs("what cannot be read is never removed elsewhere, and all else is")),
     flag(None, "force", Nothing, Differs("a directory gives way to a file with and without it")),
-    with(None, "max-delete", Nothing, NotHonoured("not honoured: the `delete` policy of the set guards deletions")),
-    with(None, "max-size", Nothing, SUBSET),
-    with(None, "min-size", Nothing, SUBSET),
+    with(
+        None,
+        "max-delete",
+        Nothing,
+        NotHonoured(
+            "the `delete` policy of the set guards deletions: more than half of the tree at once waits for `syncd approve`",
+        ),
+    ),
+    with(None, "max-size", MaxSize, Honoured("a larger file neither travels nor is removed on the replica")),
+    with(None, "min-size", MinSize, Honoured("a smaller file neither travels nor is removed on the replica")),
     with(None, "max-alloc", Nothing, Harmless("the memory of syncd has bounds of its own")),
     flag(
         None,
@@ -237,11 +305,30 @@ pub const OPTIONS: &[Spec] = &[
     ),
     with(None, "partial-dir", Nothing, Harmless("half a file lies in `.syncd` inside the root and is never visible")),
     flag(None, "delay-updates", Nothing, Differs("every change set becomes visible together anyway")),
-    flag(Some('m'), "prune-empty-dirs", Nothing, NotHonoured("not honoured: empty directories travel too")),
+    flag(
+        Some('m'),
+        "prune-empty-dirs",
+        Nothing,
+        NotHonoured("empty directories travel too; leave them out by --exclude"),
+    ),
     flag(None, "numeric-ids", NumericIds, Honoured("owners and groups are numbers, no name is looked up")),
-    with(None, "usermap", Nothing, OWNERS),
-    with(None, "groupmap", Nothing, OWNERS),
-    with(None, "chown", Nothing, OWNERS),
+    with(
+        None,
+        "usermap",
+        UserMap,
+        Honoured(
+            "owners become others before they travel, by name, number, range or `*`; names are those of the primary",
+        ),
+    ),
+    with(
+        None,
+        "groupmap",
+        GroupMap,
+        Honoured(
+            "groups become others before they travel, by name, number, range or `*`; names are those of the primary",
+        ),
+    ),
+    with(None, "chown", Chown, Honoured("`--usermap=*:USER --groupmap=*:GROUP` in one")),
     with(None, "timeout", Nothing, Differs("no meaning: a silent peer is noticed in seconds and retried for ever")),
     with(None, "contimeout", Nothing, Differs("no meaning: a silent peer is noticed in seconds and retried for ever")),
     flag(Some('I'), "ignore-times", Nothing, CONTENT),
@@ -309,14 +396,21 @@ pub const OPTIONS: &[Spec] = &[
         None,
         "files-from",
         Nothing,
-        NotHonoured("not honoured: the whole tree is mirrored; leave paths out by --exclude"),
+        Refused("a list of names cannot follow a tree that changes; choose by --include and --exclude"),
     ),
     flag(Some('0'), "from0", Nothing, Harmless("lists of rules are read line by line")),
     flag(None, "old-args", Nothing, Harmless("no shell runs on the other side")),
     also(flag(Some('s'), "secluded-args", Nothing, Harmless("no shell runs on the other side")), "protect-args"),
     flag(None, "trust-sender", Nothing, Harmless("a receiver checks every path that it is told")),
-    with(None, "copy-as", Nothing, NotHonoured("not honoured: a receiver writes as the `uid` and `gid` of its module")),
-    with(None, "address", Nothing, NotHonoured("not honoured yet: the kernel chooses the source address")),
+    with(None, "copy-as", Nothing, NotHonoured("a receiver writes as the `uid` and `gid` of its module")),
+    with(
+        None,
+        "address",
+        Nothing,
+        Refused(
+            "the kernel chooses the source address; remove it, and set the source of the route (`ip route … src ADDRESS`)",
+        ),
+    ),
     with(None, "port", Port, Honoured("the UDP port of the receivers; `<userDefinedPort>` goes before it")),
     with(None, "sockopts", Nothing, Harmless("buffers are tuned for the link")),
     flag(None, "blocking-io", Nothing, Harmless("it is about ssh")),
@@ -329,17 +423,12 @@ pub const OPTIONS: &[Spec] = &[
     flag(Some('i'), "itemize-changes", Nothing, Harmless("how rsync prints")),
     with(Some('M'), "remote-option", Nothing, NO_RSYNC),
     with(None, "out-format", Nothing, Harmless("how rsync prints")),
-    with(None, "log-file", Nothing, NotHonoured("not honoured: syncd logs to standard error or the journal")),
+    with(None, "log-file", Nothing, NotHonoured("syncd logs to standard error or the journal")),
     with(None, "log-file-format", Nothing, Harmless("how rsync prints")),
-    with(
-        None,
-        "password-file",
-        Nothing,
-        NotHonoured("not honoured here: name it as `passwordfile` of `<auth start=\"true\">`"),
-    ),
+    with(None, "password-file", Nothing, NotHonoured("name it as `passwordfile` of `<auth start=\"true\">`")),
     with(None, "early-input", Nothing, NO_RSYNC),
     flag(None, "list-only", Nothing, NO_MIRROR),
-    with(None, "bwlimit", Nothing, NotHonoured("not honoured yet: the link is used in full")),
+    with(None, "bwlimit", BwLimit, Honoured("a bound in KiB a second to each peer, for all of its sets together")),
     with(None, "stop-after", Nothing, NO_MIRROR),
     with(None, "stop-at", Nothing, NO_MIRROR),
     flag(None, "fsync", Nothing, Differs("every change set is made durable anyway")),
@@ -347,10 +436,10 @@ pub const OPTIONS: &[Spec] = &[
     with(None, "only-write-batch", Nothing, NO_MIRROR),
     with(None, "read-batch", Nothing, NO_MIRROR),
     with(None, "protocol", Nothing, NO_RSYNC),
-    with(None, "iconv", Nothing, NotHonoured("not honoured: names are bytes and stay as they are")),
+    with(None, "iconv", Nothing, NotHonoured("names are bytes and stay as they are")),
     with(None, "checksum-seed", Nothing, Harmless("all content is compared by BLAKE3")),
-    flag(Some('4'), "ipv4", Nothing, NotHonoured("not honoured yet: write an address in place of a name")),
-    flag(Some('6'), "ipv6", Nothing, NotHonoured("not honoured yet: write an address in place of a name")),
+    flag(Some('4'), "ipv4", Ipv4, Honoured("a name of a remote is resolved to an IPv4 address")),
+    flag(Some('6'), "ipv6", Ipv6, Honoured("a name of a remote is resolved to an IPv6 address")),
     flag(None, "daemon", Nothing, NO_MIRROR),
     flag(None, "server", Nothing, NO_MIRROR),
     flag(None, "sender", Nothing, NO_MIRROR),

@@ -30,8 +30,6 @@ const fn row(scope: Scope, name: &'static str, standing: Standing) -> Known {
 }
 
 const LOGS: Standing = Differs("not honoured: syncd logs to standard error or the journal");
-const PATTERNS: Standing = NotHonoured("not honoured yet: leave paths out on the primary");
-const MODES: Standing = NotHonoured("not honoured yet: modes are those of the primary");
 
 /// All of them, in the order of the man page.
 pub const PARAMETERS: &[Known] = &[
@@ -41,9 +39,9 @@ pub const PARAMETERS: &[Known] = &[
     row(Global, "address", Honoured("the address to listen on")),
     row(Global, "socket options", Harmless("buffers are tuned for the link")),
     row(Global, "listen backlog", Harmless("UDP has none")),
-    row(Global, "daemon chroot", NotHonoured("not honoured: syncd works beneath each root by directory descriptor")),
-    row(Global, "daemon uid", NotHonoured("not honoured: start syncd as the user that it is to be")),
-    row(Global, "daemon gid", NotHonoured("not honoured: start syncd with the group that it is to have")),
+    row(Global, "daemon chroot", NotHonoured("syncd works beneath each root by directory descriptor")),
+    row(Global, "daemon uid", NotHonoured("start syncd as the user that it is to be")),
+    row(Global, "daemon gid", NotHonoured("start syncd with the group that it is to have")),
     row(Global, "proxy protocol", Refused("`hosts allow` would see the proxy instead of the peer; remove it")),
     row(Module, "comment", Harmless("nobody lists modules")),
     row(Module, "path", Honoured("the root of the set")),
@@ -54,11 +52,15 @@ pub const PARAMETERS: &[Known] = &[
             "syncd works beneath the root by directory descriptors, with and without it; it decides what `numeric ids` is by default",
         ),
     ),
-    row(Module, "proxy protocol hosts", NotHonoured("not honoured: syncd reads no proxy header")),
-    row(Module, "name converter", NotHonoured("not honoured: names are looked up in /etc/passwd and /etc/group")),
+    row(Module, "proxy protocol hosts", NotHonoured("syncd reads no proxy header")),
+    row(Module, "name converter", NotHonoured("names are looked up in /etc/passwd and /etc/group")),
     row(Module, "numeric ids", Honoured("owners are numbers, no name is looked up")),
-    row(Module, "munge symlinks", NotHonoured("not honoured: symlinks stay as they are, and none is followed")),
-    row(Module, "charset", NotHonoured("not honoured: names are bytes and stay as they are")),
+    row(
+        Module,
+        "munge symlinks",
+        Differs("symlinks stay as they are written: syncd itself follows none beneath the root"),
+    ),
+    row(Module, "charset", NotHonoured("names are bytes and stay as they are")),
     row(Module, "max connections", Honoured("how many primaries at once")),
     row(Module, "log file", LOGS),
     row(Module, "syslog facility", LOGS),
@@ -71,13 +73,29 @@ pub const PARAMETERS: &[Known] = &[
     row(Module, "list", Harmless("nobody lists modules")),
     row(Module, "uid", Honoured("the user that files are written as")),
     row(Module, "gid", Honoured("the groups that files are written with")),
-    row(Module, "fake super", NotHonoured("not honoured: owners are not kept in extended attributes")),
-    row(Module, "filter", PATTERNS),
-    row(Module, "exclude", PATTERNS),
-    row(Module, "include", PATTERNS),
-    row(Module, "exclude from", PATTERNS),
-    row(Module, "include from", PATTERNS),
-    row(Module, "incoming chmod", MODES),
+    row(
+        Module,
+        "fake super",
+        NotHonoured("owners are set where syncd runs as root, and not kept in extended attributes where it does not"),
+    ),
+    row(
+        Module,
+        "filter",
+        Honoured("what its rules exclude no primary sees, writes or removes; it is reported there path by path"),
+    ),
+    row(
+        Module,
+        "exclude",
+        Honoured("what it names no primary sees, writes or removes; it is reported there path by path"),
+    ),
+    row(Module, "include", Honoured("what it names is no longer excluded by `exclude from` and `exclude`")),
+    row(Module, "exclude from", Honoured("patterns as in `exclude`, one on a line, read at the start and at a reload")),
+    row(Module, "include from", Honoured("patterns as in `include`, one on a line, read at the start and at a reload")),
+    row(
+        Module,
+        "incoming chmod",
+        Honoured("modes that come become so before they are set (`D755`, `F644`, `u=rwX,go-w`)"),
+    ),
     row(Module, "outgoing chmod", Harmless("nothing is ever read from a module")),
     row(Module, "auth users", Honoured("who may write, proven by a password that never travels")),
     row(Module, "secrets file", Honoured("lines of `user:password`")),
@@ -90,18 +108,22 @@ pub const PARAMETERS: &[Known] = &[
     row(Module, "ignore nonreadable", Harmless("nothing is ever read from a module")),
     row(Module, "transfer logging", LOGS),
     row(Module, "log format", LOGS),
-    row(Module, "timeout", Differs("no meaning: a silent peer is noticed in seconds")),
+    row(Module, "timeout", Differs("a silent peer is noticed in seconds, whatever it says")),
     row(
         Module,
         "refuse options",
         Honoured("`delete` keeps a primary from removing anything; of the others there is nothing to refuse"),
     ),
     row(Module, "dont compress", Harmless("the primary decides, and what does not shrink travels as it is")),
-    row(Module, "temp dir", NotHonoured("not honoured: files are staged in `.syncd` inside the module's path")),
+    row(
+        Module,
+        "temp dir",
+        Differs("files are staged in `.syncd` inside the module's path, so that they go live by one rename"),
+    ),
     row(
         Module,
         "early exec",
-        NotHonoured("not honoured: a connection has no transfer to begin; `pre-xfer exec` runs before each change set"),
+        NotHonoured("a connection has no transfer to begin; `pre-xfer exec` runs before each change set"),
     ),
     row(
         Module,

@@ -18,6 +18,7 @@ use crate::config::{
     SourceSet, Target, Tuning, XferExec,
 };
 use crate::engine::{self, Node};
+use crate::rewrite::Chmod;
 
 /// How long any one step may take before the demo gives up.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -208,6 +209,8 @@ fn primary_config(root: &Path, peer: SocketAddr) -> Config {
 
 fn replica_config(root: &Path) -> Config {
     let set = ReplicaSet {
+        filter: Vec::new(),
+        incoming_chmod: Chmod::default(),
         name: "site".to_owned(),
         path: root.to_owned(),
         read_only: false,

@@ -60,6 +60,8 @@ pub(super) struct Peer {
     pub(super) transport: Option<Text>,
     /// With `ssh`: the user there.
     pub(super) user: Option<String>,
+    /// `ipv4` or `ipv6`: only such addresses, where the host is a name.
+    pub(super) family: Option<Text>,
 }
 
 /// A replicated tree.
@@ -83,13 +85,13 @@ pub(super) struct Set {
     pub(super) delete: Option<Text>,
     /// `in-place`.
     pub(super) apply: Option<Text>,
-    /// Primary: globs of what is left alone.
+    /// Globs of what is left alone.
     #[serde(default)]
     pub(super) exclude: Vec<Text>,
     /// Primary: the same as regular expressions in sersync2's dialect.
     #[serde(default)]
     pub(super) exclude_regex: Vec<Text>,
-    /// Primary: rsync's filter rules, behind `exclude`; the first that matches decides.
+    /// rsync's filter rules, behind `exclude`; the first that matches decides.
     #[serde(default)]
     pub(super) filter: Vec<Text>,
     /// Primary: what is kept equal, and how.
@@ -127,15 +129,15 @@ pub(super) struct Set {
     pub(super) pre_xfer_exec: Option<String>,
     /// Replica: a line for a shell that runs when a change set is live.
     pub(super) post_xfer_exec: Option<String>,
+    /// Replica: what becomes of the permission bits that come.
+    pub(super) incoming_chmod: Option<Text>,
 }
 
 impl Set {
     /// Keys that only a primary has, and whether they are there.
-    pub(super) fn primary_keys(&self) -> [(&'static str, bool); 8] {
+    pub(super) fn primary_keys(&self) -> [(&'static str, bool); 6] {
         [
             ("remote", self.remote.is_some()),
-            ("exclude", !self.exclude.is_empty()),
-            ("filter", !self.filter.is_empty()),
             ("exclude-regex", !self.exclude_regex.is_empty()),
             ("options", self.options != Options::default()),
             ("coalesce", self.coalesce != Times::default()),
@@ -145,7 +147,7 @@ impl Set {
     }
 
     /// Keys that only a replica has, and whether they are there.
-    pub(super) fn replica_keys(&self) -> [(&'static str, bool); 10] {
+    pub(super) fn replica_keys(&self) -> [(&'static str, bool); 11] {
         [
             ("read-only", self.read_only.is_some()),
             ("hosts-allow", !self.hosts_allow.is_empty()),
@@ -157,6 +159,7 @@ impl Set {
             ("privileged", self.privileged.is_some()),
             ("pre-xfer-exec", self.pre_xfer_exec.is_some()),
             ("post-xfer-exec", self.post_xfer_exec.is_some()),
+            ("incoming-chmod", self.incoming_chmod.is_some()),
         ]
     }
 }
@@ -196,6 +199,24 @@ pub(super) struct Options {
     /// `off`, `zstd` or `zstd:LEVEL`.
     pub(super) compression: Option<Text>,
     pub(super) scan_interval: Option<Text>,
+    /// Sizes as `"10M"`.
+    pub(super) max_size: Option<Text>,
+    pub(super) min_size: Option<Text>,
+    pub(super) one_file_system: Option<bool>,
+    pub(super) omit_dir_times: Option<bool>,
+    pub(super) omit_link_times: Option<bool>,
+    pub(super) existing_only: Option<bool>,
+    pub(super) new_only: Option<bool>,
+    /// As rsync's `--chmod`.
+    pub(super) chmod: Option<Text>,
+    /// `FROM:TO` each.
+    #[serde(default)]
+    pub(super) user_map: Vec<Text>,
+    /// `FROM:TO` each.
+    #[serde(default)]
+    pub(super) group_map: Vec<Text>,
+    /// In a second, as `"10M"`.
+    pub(super) bandwidth: Option<Text>,
 }
 
 /// When changes are sent: see [`super::Coalesce`].

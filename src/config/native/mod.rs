@@ -16,14 +16,17 @@ use file::{Auth, CompareTable, EventTable, File, Options, Peer, Set, Times, Tuni
 use super::hosts;
 use super::load::Context;
 use super::overrides::{MAX_RETRY_CEILING, Side, positive, within};
+use super::owners::{self, Whose};
 use super::rules::{Gathering, RULE};
-use super::value::{compression, delete_policy, duration, host_port, listen, transport};
+use super::sizes::size;
+use super::value::{compression, delete_policy, duration, family, host_port, listen, transport};
 use super::{
     Coalesce, Compare, Config, DEFAULT_PORT, Events, FailLog, HostPattern, NodeConfig, Owner, Reach, ReplicaAuth,
     ReplicaSet, SetOptions, SourceAuth, SourceSet, Target, Transport, Tuning, XferExec,
 };
 use crate::filter::{Filter, Rule};
 use crate::model::Attrs;
+use crate::rewrite::{Chmod, Mapped, Rewrite};
 
 /// Reads the file for one side of its sets.
 ///
@@ -80,8 +83,9 @@ fn source(cx: &mut Context<'_>, file: &File, set: &Set, own_name: &str) -> Optio
     for (peer, module) in peers(cx, file, set, own_name) {
         if let Some((host, port)) = value(cx, &peer.address, |text| host_port(text, default_port)) {
             let (transport, reach) = carrier(cx, peer);
+            let family = peer.family.as_ref().and_then(|said| value(cx, said, family));
             let target = Target::new(host, port, module.unwrap_or_else(|| remote.clone()), auth.clone());
-            targets.push(Target { transport, reach, ..target });
+            targets.push(Target { family, transport, reach, ..target });
         }
     }
     let mut options = options(cx, &set.options);
@@ -114,9 +118,10 @@ fn replica(cx: &mut Context<'_>, file: &File, set: &Set) -> Option<ReplicaSet> {
     let uid = set.uid.as_ref().and_then(|uid| user(cx, uid));
     let gid: Vec<Owner> = set.gid.iter().filter_map(|gid| group(cx, gid)).collect();
     let defaults = SetOptions::default();
+    let (root, umask) = (path(cx, &set.path), cx.machine.umask);
+    let chmod = |text: &str| Chmod::parse(text, umask).map_err(|e| e.to_string());
     Some(ReplicaSet {
         name: set.name.get_ref().clone(),
-        path: path(cx, &set.path),
         read_only: set.read_only.unwrap_or(false),
         auth,
         hosts_allow,
@@ -128,6 +133,9 @@ fn replica(cx: &mut Context<'_>, file: &File, set: &Set) -> Option<ReplicaSet> {
         privileged: set.privileged.unwrap_or(false),
         delete: set.delete.as_ref().and_then(|delete| value(cx, delete, delete_policy)).unwrap_or(defaults.delete),
         xfer_exec: XferExec { before: set.pre_xfer_exec.clone(), after: set.post_xfer_exec.clone() },
+        filter: rules(cx, set, &root),
+        incoming_chmod: set.incoming_chmod.as_ref().and_then(|said| value(cx, said, chmod)).unwrap_or_default(),
+        path: root,
     })
 }
 
@@ -309,6 +317,10 @@ fn options(cx: &mut Context<'_>, table: &Options) -> SetOptions {
         (table.mtime, Attrs::MTIME),
         (table.xattrs, Attrs::XATTRS),
         (table.hard_links, Attrs::HARD_LINKS),
+        (table.omit_dir_times, Attrs::OMIT_DIR_TIMES),
+        (table.omit_link_times, Attrs::OMIT_LINK_TIMES),
+        (table.existing_only, Attrs::EXISTING_ONLY),
+        (table.new_only, Attrs::NEW_ONLY),
     ];
     for (on, which) in attrs {
         options.attrs = match on {
@@ -324,6 +336,7 @@ fn options(cx: &mut Context<'_>, table: &Options) -> SetOptions {
         (table.numeric_ids, &mut options.numeric_ids),
         (table.whole_file, &mut options.whole_file),
         (table.full_compare, &mut options.full_compare),
+        (table.one_file_system, &mut options.one_file_system),
     ];
     for (said, switch) in switches {
         *switch = said.unwrap_or(*switch);
@@ -331,7 +344,24 @@ fn options(cx: &mut Context<'_>, table: &Options) -> SetOptions {
     let said = table.compression.as_ref().and_then(|said| value(cx, said, compression));
     options.compression = said.unwrap_or(options.compression);
     set_time(cx, &table.scan_interval, &mut options.scan_interval);
+    let bytes = |cx: &mut Context<'_>, said: &Option<Spanned<String>>| {
+        said.as_ref().and_then(|said| value(cx, said, |text| size(text, 'B')))
+    };
+    options.max_size = bytes(cx, &table.max_size);
+    options.min_size = bytes(cx, &table.min_size);
+    options.bandwidth = bytes(cx, &table.bandwidth).filter(|rate| *rate > 0);
+    options.rewrite = rewrite(cx, table);
     options
+}
+
+fn rewrite(cx: &mut Context<'_>, table: &Options) -> Rewrite {
+    let machine = cx.machine;
+    let chmod = |text: &str| Chmod::parse(text, machine.umask).map_err(|e| e.to_string());
+    let chmod = table.chmod.as_ref().and_then(|said| value(cx, said, chmod)).unwrap_or_default();
+    let mut maps = |whose, said: &[Spanned<String>]| -> Vec<Mapped> {
+        said.iter().filter_map(|said| value(cx, said, |text| owners::maps(machine, whose, text))).flatten().collect()
+    };
+    Rewrite { chmod, users: maps(Whose::Users, &table.user_map), groups: maps(Whose::Groups, &table.group_map) }
 }
 
 fn coalesce(cx: &mut Context<'_>, table: &Times) -> Coalesce {

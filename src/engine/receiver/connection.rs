@@ -166,7 +166,7 @@ impl Connection<'_> {
     fn hello(&self) -> Hello {
         Hello {
             version: wire::VERSION,
-            features: vec!["zstd".to_owned()],
+            features: vec!["zstd".to_owned(), wire::SELECTION.to_owned()],
             name: self.node.name.clone(),
             agent: crate::AGENT.to_owned(),
         }

@@ -8,6 +8,7 @@ use tokio::time::timeout;
 
 use super::ServeError;
 use super::connection::Ended;
+use super::screen::Screen;
 use super::set::{ReplicaSet, Session};
 use super::signature;
 use super::touched::Touched;
@@ -16,7 +17,7 @@ use crate::delta::BlockSize;
 use crate::engine::pool::Panicked;
 use crate::engine::speak::speak;
 use crate::link::{FrameReader, FrameWriter, LinkError};
-use crate::model::{Content, Digest, Entry, Epoch, Generation, Op, RelPath};
+use crate::model::{Attrs, Content, Digest, Entry, Epoch, Generation, Op, RelPath};
 use crate::process::ProgramError;
 use crate::store::StoreError;
 use crate::wire::{Ack, ChangeSet, Failed, FileBegin, Message, Nack, NackCode};
@@ -154,7 +155,10 @@ async fn make(
     say: &mpsc::Sender<Message>,
 ) -> Result<Ack, IncomingError> {
     let mut touched = Touched::default();
-    let (root, ops) = stage(set, session, staging, &mut touched, reader, say).await?;
+    let mut screen = Screen::new(session.attrs);
+    let (root, ops) = stage(set, session, staging, (&mut screen, &mut touched), reader, say).await?;
+    // Where something was left out, the tree is not what the source says.
+    let root = root.filter(|_| !screen.is_partial());
     set.xfer.before(session).await.map_err(IncomingError::Xfer)?;
     set.may_commit(session.id)?;
     let outcome = set.commit(staging, head, ops, touched).await?;
@@ -166,7 +170,8 @@ async fn make(
         Generation { epoch: head.epoch, number: head.number, root: root.filter(|_| root_matches == Some(true)) };
     set.live(session.id, generation);
     set.xfer.after(session);
-    let failed = outcome.failed.into_iter().map(|(path, cause)| Failed { path, cause }).collect();
+    let failed = outcome.failed.into_iter().map(|(path, cause)| Failed { path, cause, left_out: false });
+    let failed = failed.chain(screen.into_left_out()).collect();
     Ok(Ack { generation, failed, deletions_held: outcome.deletions_held, root_matches })
 }
 
@@ -182,7 +187,7 @@ async fn stage(
     set: &Arc<ReplicaSet>,
     session: &Session,
     staging: &Arc<Staging>,
-    touched: &mut Touched,
+    (screen, touched): (&mut Screen, &mut Touched),
     reader: &mut FrameReader,
     say: &mpsc::Sender<Message>,
 ) -> Result<(Option<Digest>, u64), IncomingError> {
@@ -192,6 +197,7 @@ async fn stage(
         match reader.read().await? {
             Some(Message::Ops(ops)) => {
                 count += ops.len() as u64;
+                let ops = pass(set, screen, ops).await?;
                 set.note(touched, &ops);
                 let alone = !ops.iter().all(is_plain_file);
                 let at_most = if alone { 0 } else { PARALLEL - 1 };
@@ -202,6 +208,7 @@ async fn stage(
                     drain(&mut running, 0).await?;
                 }
             }
+            Some(Message::FileBegin(begin)) if screen.is_unwanted(begin.number) => skip_file(reader).await?,
             Some(Message::FileBegin(begin)) => {
                 drain(&mut running, 0).await?;
                 large_file(set, staging, begin, reader).await?;
@@ -221,6 +228,31 @@ async fn stage(
             Some(Message::Working | Message::Unknown(_)) => {}
             Some(_) => return Err(IncomingError::Protocol("a frame that does not belong there")),
             None => return Err(IncomingError::Protocol("it ended early")),
+        }
+    }
+}
+
+/// What of `ops` is for the stage.
+async fn pass(set: &Arc<ReplicaSet>, screen: &mut Screen, ops: Vec<Op>) -> Result<Vec<Op>, IncomingError> {
+    let (held, mut taken) = (set.clone(), std::mem::replace(screen, Screen::new(Attrs::NONE)));
+    let looking = set.pool.run(move || {
+        let passed = taken.pass(&held, ops);
+        (taken, passed)
+    });
+    let (taken, passed) = looking.await?;
+    *screen = taken;
+    Ok(passed?)
+}
+
+/// Reads past a content that is for nobody.
+async fn skip_file(reader: &mut FrameReader) -> Result<(), IncomingError> {
+    loop {
+        match reader.read().await? {
+            Some(Message::FileEnd { .. } | Message::FileAbort) => return Ok(()),
+            Some(Message::Data(_) | Message::Hole { .. } | Message::Copy { .. }) => {}
+            Some(Message::Working | Message::Unknown(_)) => {}
+            Some(_) => return Err(IncomingError::Protocol("a frame that does not belong into a file")),
+            None => return Err(IncomingError::Protocol("it ended inside a file")),
         }
     }
 }

@@ -14,6 +14,7 @@ mod compare;
 mod connection;
 mod error;
 mod incoming;
+mod screen;
 mod set;
 mod signature;
 mod touched;

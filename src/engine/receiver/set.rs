@@ -125,8 +125,8 @@ impl ReplicaSet {
         let (applier, recovered) = pool.run_blocking(|| open_tree(&config, &mut manifest))?;
         let changed = recovered.finished || recovered.taken_back;
         tell_recovery(&set, &recovered);
-        let filter =
-            Filter::new(&[], &[]).map_err(|e| ServeError::Filter { set: set.clone(), cause: e.to_string() })?;
+        let filter = Filter::new(&[], &config.filter)
+            .map_err(|e| ServeError::Filter { set: set.clone(), cause: e.to_string() })?;
         let opened = Self {
             xfer: Arc::new(Xfer::new(&config)),
             config,
@@ -149,6 +149,11 @@ impl ReplicaSet {
         };
         opened.owe(Touched { all: changed, ..Touched::default() });
         Ok(opened)
+    }
+
+    /// What of the tree no source sees or touches.
+    pub(crate) fn filter(&self) -> &Filter {
+        &self.filter
     }
 
     /// The root directory.
@@ -568,7 +573,8 @@ fn open_tree(config: &config::ReplicaSet, manifest: &mut Manifest) -> Result<(Ap
         DeletePolicy::Guarded => Deletions::Guarded,
         DeletePolicy::Never => Deletions::Never,
     };
-    let policy = Policy { privileged: config.privileged, numeric_ids: config.numeric_ids, deletions, ..policy };
+    let (privileged, numeric_ids, incoming) = (config.privileged, config.numeric_ids, config.incoming_chmod.clone());
+    let policy = Policy { privileged, numeric_ids, incoming, deletions, ..policy };
     let applier = Applier::open(root, policy).map_err(failed)?;
     let recovered = applier.recover(manifest).map_err(failed)?;
     Ok((applier, recovered))

@@ -10,7 +10,8 @@ use crate::model::{Attrs, Kind, Manifest, Record, RelPath};
 /// Every path at which the tree is not what `set` acknowledged, by content and metadata.
 pub(crate) fn verify(set: &ReplicaSet, attrs: Attrs) -> Vec<Found> {
     let known = set.manifest().clone();
-    let found = scan(&set.root(), &RelPath::root(), &|_, _| false, attrs.has(Attrs::XATTRS));
+    let excluded = |path: &RelPath, is_dir| set.filter().excludes(path, is_dir);
+    let found = scan(&set.root(), &RelPath::root(), &excluded, attrs.has(Attrs::XATTRS));
     let mut actual = Manifest::new();
     for (path, record) in found.records {
         actual.insert(&path, record);

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
-use super::index::Index;
 use super::merge::{self, Difference, Theirs};
 use super::rsync::Failure;
 use super::set::{SharedIndex, SourceSet};
@@ -70,11 +69,7 @@ pub(crate) async fn verify(
     channel: u32,
     epoch: Epoch,
 ) -> Result<Vec<Found>, CompareError> {
-    let copied = {
-        let index = set.index.lock();
-        (index.manifest().clone(), index.number())
-    };
-    let read = Arc::new(SharedIndex::new(Index::new(copied.0, copied.1)));
+    let read = Arc::new(SharedIndex::new(set.index.lock().to_compare()));
     let differences = compare_with(set, Some(read.clone()), link, wire::Compare { channel, epoch, deep: true }).await?;
     let attrs = set.config.options.attrs;
     let index = read.lock();
@@ -127,7 +122,7 @@ async fn ask(
         let theirs = theirs.clone();
         here.on_pool(move |set, index| {
             let wanted = merge::wanted(index, &theirs, &set.config.options, &set.filter);
-            (wanted, merge::only_here(index, &theirs))
+            (wanted, merge::only_here(index, &theirs, set.config.options.attrs))
         })
         .await?
     };

@@ -220,13 +220,14 @@ impl Producer<'_> {
         let mut read = Vec::with_capacity(files.len());
         for file in files {
             self.frames.note_read();
-            let (record, bytes) = match whole(read_small(self.look.root, &file.path, MAX_BODY as u64 / 2)) {
+            let (mut record, bytes) = match whole(read_small(self.look.root, &file.path, MAX_BODY as u64 / 2)) {
                 Ok(got) => got,
                 Err(cause) => {
                     done.unsendable.push((file.path.clone(), cause));
                     continue;
                 }
             };
+            self.look.options.rewrite.apply(&mut record.entry);
             let entry = as_planned(file, &record);
             done.sent.push((file.path.clone(), Some(entry.clone())));
             read.push((file, record));
@@ -261,9 +262,11 @@ impl Producer<'_> {
                 return Ok(());
             }
         };
+        let mut record = reader.record().clone();
+        self.look.options.rewrite.apply(&mut record.entry);
         let put = Put {
             path: file.path.clone(),
-            entry: as_planned(file, reader.record()),
+            entry: as_planned(file, &record),
             content: Content::Stream(number),
             base: file.base_hash(),
         };
@@ -277,7 +280,10 @@ impl Producer<'_> {
             None => self.all(&mut reader, size_of(&file.entry))?,
         };
         let read = read.and_then(|()| match reader.finish() {
-            Ok((record, true)) => Ok(record),
+            Ok((mut record, true)) => {
+                self.look.options.rewrite.apply(&mut record.entry);
+                Ok(record)
+            }
             Ok((_, false)) => Err("it went on changing while it was read".to_owned()),
             Err(cause) => Err(cause.to_string()),
         });

@@ -35,7 +35,7 @@ impl FailedPaths {
     /// Takes note of what `failed` now; of what failed before, that is well which is not `owed` any more.
     pub(crate) fn note(&mut self, failed: &[Failed], owed: impl Fn(&RelPath) -> bool) -> News {
         let mut news = News::default();
-        for Failed { path, cause } in failed {
+        for Failed { path, cause, .. } in failed {
             if self.0.insert(path.clone(), cause.clone()).as_ref() != Some(cause) {
                 news.failed.push((path.clone(), cause.clone()));
             }
@@ -70,7 +70,7 @@ mod tests {
     }
 
     fn failed(at: &str, cause: &str) -> Failed {
-        Failed { path: path(at), cause: cause.to_owned() }
+        Failed { path: path(at), cause: cause.to_owned(), left_out: false }
     }
 
     #[test]

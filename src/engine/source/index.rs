@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tokio::sync::Notify;
 
 use super::content::Unlike;
+use super::left_out::LeftOut;
 use crate::model::{Attrs, Digest, Entry, Manifest, Record, RelPath, Stamp, Timestamp};
 
 /// The manifest of a source set together with what follows from it.
@@ -20,6 +21,8 @@ pub struct Index {
     unsaved: BTreeSet<RelPath>,
     /// Rung when there is something unsaved.
     changed: Arc<Notify>,
+    /// What is there and no part of the set by its size, or mounted.
+    pub left_out: LeftOut,
 }
 
 impl Index {
@@ -32,7 +35,13 @@ impl Index {
                 names.entry(inode).or_default().insert(path);
             }
         }
-        Self { manifest, number, names, unsaved: BTreeSet::new(), changed: Arc::default() }
+        Self { manifest, number, names, unsaved: BTreeSet::new(), ..Self::default() }
+    }
+
+    /// A copy to compare with, of which nothing is saved.
+    #[must_use]
+    pub fn to_compare(&self) -> Self {
+        Self { left_out: self.left_out.clone(), ..Self::new(self.manifest.clone(), self.number) }
     }
 
     /// The manifest.

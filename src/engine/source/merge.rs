@@ -9,7 +9,7 @@ use super::set::SharedIndex;
 use crate::config::{DeletePolicy, SetOptions};
 use crate::filter::Filter;
 use crate::fs::read_record;
-use crate::model::{Digest, Entry, Kind, Node, Record, RelPath};
+use crate::model::{Attrs, Digest, Entry, Kind, Node, Record, RelPath};
 
 /// What the peer holds directly inside one directory; the root's own entry stands under `.`.
 pub(crate) type Theirs = BTreeMap<Vec<u8>, Entry>;
@@ -31,14 +31,21 @@ pub(crate) fn wanted(
     let deletes = options.delete != DeletePolicy::Never;
     let unlike = |(dir, digest): &(&RelPath, &Option<Digest>)| {
         let here = index.manifest().entry(dir).is_some_and(Entry::is_dir);
-        let goes = !here && deletes && !filter.excludes(dir, true);
+        let goes = !here && deletes && !filter.excludes(dir, true) && !index.left_out.has(dir);
         goes || (here && (digest.is_none() || index.dir_digest(dir, options.attrs) != **digest))
     };
     theirs.iter().filter(unlike).map(|(dir, _)| dir.clone()).collect()
 }
 
 /// What is here in directories of which the peer has none: all of it is new to the peer.
-pub(crate) fn only_here(index: &SharedIndex, theirs: &BTreeMap<RelPath, Option<Digest>>) -> Vec<Difference> {
+pub(crate) fn only_here(
+    index: &SharedIndex,
+    theirs: &BTreeMap<RelPath, Option<Digest>>,
+    attrs: Attrs,
+) -> Vec<Difference> {
+    if attrs.has(Attrs::EXISTING_ONLY) {
+        return Vec::new();
+    }
     let index = index.lock();
     let manifest = index.manifest();
     let missing = manifest.dirs().filter(|dir| !theirs.contains_key(dir));
@@ -57,7 +64,9 @@ pub(crate) fn differences(look: &Look<'_>, index: &SharedIndex, dir: &RelPath, m
         .filter(|(name, mine)| theirs.get(name).is_some_and(|t| needs_reading(&mine.entry, t)))
         .filter_map(|(name, _)| {
             let path = child(dir, name)?;
-            Some((path.clone(), read_record(look.root, &path)?))
+            let mut record = read_record(look.root, &path)?;
+            look.options.rewrite.apply(&mut record.entry);
+            Some((path, record))
         })
         .collect();
     if !read.is_empty() {
@@ -77,14 +86,17 @@ pub(crate) fn differences(look: &Look<'_>, index: &SharedIndex, dir: &RelPath, m
             None => &mine.entry,
         };
         let base = theirs.remove(name);
-        if !base.as_ref().is_some_and(|b| b.same(mine, attrs)) {
+        let wanted = attrs.wants(Some(mine.kind()), base.as_ref().map(Entry::kind));
+        if wanted && !base.as_ref().is_some_and(|b| b.same(mine, attrs)) {
             out.push((path, base));
         }
     }
     if look.options.delete != DeletePolicy::Never {
+        let left_out = index.lock().left_out.clone();
         for (name, entry) in theirs {
             if let Some(path) = child(dir, &name)
                 && !look.filter.excludes(&path, entry.is_dir())
+                && !left_out.has(&path)
             {
                 out.push((path, Some(entry)));
             }

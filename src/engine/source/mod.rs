@@ -21,6 +21,7 @@ mod content;
 mod failed;
 mod fallback;
 mod index;
+mod left_out;
 mod merge;
 mod open;
 mod outcome;

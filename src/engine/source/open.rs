@@ -9,8 +9,29 @@ use super::set::{SourceSet, Target};
 use crate::config::SourceAuth;
 use crate::engine::place::places_of;
 use crate::link::Link;
-use crate::model::NodeKey;
-use crate::wire::{Open, Proof};
+use crate::model::{Attrs, NodeKey};
+use crate::wire::{self, Hello, Open, Proof};
+
+/// The first word to a peer.
+pub(crate) fn hello(name: &str) -> Hello {
+    Hello {
+        version: wire::VERSION,
+        features: vec!["zstd".to_owned(), wire::SELECTION.to_owned()],
+        name: name.to_owned(),
+        agent: crate::AGENT.to_owned(),
+    }
+}
+
+/// Whether the peer that said `hello` understands all that the set is about.
+pub(crate) fn is_understood(hello: Option<&Hello>, set: &SourceSet, target: &Target) -> bool {
+    let known = hello.is_some_and(|hello| hello.features.iter().any(|feature| feature == wire::SELECTION));
+    if known || !set.config.options.attrs.has_some(Attrs::SELECTION) {
+        return true;
+    }
+    let set = &set.config.name;
+    tracing::error!(set, peer = %target, "it is too old for -O, -J, --existing or --ignore-existing: upgrade it, or remove the option");
+    false
+}
 
 /// What asks for the set behind `target`, and what answers the challenge where a password proves
 /// the right to it.

@@ -81,7 +81,11 @@ impl Task {
             }
         }
         match outcome {
-            Outcome::Acknowledged(ack) => {
+            Outcome::Acknowledged(mut ack) => {
+                // Its own rules are settled: there is no use in sending it again.
+                let (left_out, failed) = std::mem::take(&mut ack.failed).into_iter().partition(|f| f.left_out);
+                ack.failed = failed;
+                target.note_left_out(&set.config.name, left_out);
                 set.monitor.count(Counter::ChangeSetsSent, 1);
                 set.monitor.count(Counter::EntriesSent, names.saturating_sub(ack.failed.len() as u64));
                 for failed in &ack.failed {

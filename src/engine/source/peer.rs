@@ -22,9 +22,9 @@ use crate::engine::{Found, lock, stopped};
 use crate::link::{Endpoint, Link, LinkError};
 use crate::model::{Epoch, NodeKey, RelPath};
 use crate::observe::{Counter, FailLog, Failure};
-use crate::session::{self, Action, CloseReason, Fault, PeerAction, PeerState, Sending};
+use crate::session::{self, Action, CloseReason, Fault, Pace, PeerAction, PeerState, Sending};
 use crate::store::{Store, Writer};
-use crate::wire::{self, Hello, Message, Refusal};
+use crate::wire::{Message, Refusal};
 
 /// How soon the channels are looked at again at the latest, whatever their timers say.
 const AT_LATEST: Duration = Duration::from_secs(30);
@@ -46,6 +46,8 @@ pub struct Peer {
     /// What every peer of this node shares.
     pub shared: Arc<Shared>,
     wake: Arc<Notify>,
+    /// The bound on what goes there in a second, where a set has one: the lowest counts for all.
+    pace: Option<Arc<Mutex<Pace>>>,
     /// An operator wants an attempt now.
     replay: AtomicBool,
     verifications: mpsc::UnboundedSender<Verification>,
@@ -117,7 +119,10 @@ impl Peer {
             rsync: false,
         };
         let (verifications, asked) = mpsc::unbounded_channel();
+        let rate = channels.iter().filter_map(|(set, _)| set.config.options.bandwidth).min();
+        let pace = rate.map(|rate| Arc::new(Mutex::new(Pace::new(rate))));
         Self {
+            pace,
             host,
             port,
             transport,
@@ -369,12 +374,7 @@ impl Task {
     async fn greet(&mut self) {
         let Some(link) = self.link.take() else { return };
         self.number += 1;
-        let hello = Message::Hello(Hello {
-            version: wire::VERSION,
-            features: vec!["zstd".to_owned()],
-            name: self.peer.shared.name.clone(),
-            agent: crate::AGENT.to_owned(),
-        });
+        let hello = Message::Hello(open::hello(&self.peer.shared.name));
         let greeted = async {
             let (mut control, reader) = link.open_stream().await?;
             control.write(&hello).await?;
@@ -411,6 +411,7 @@ impl Task {
                 if let Some((set, target)) = self.peer.channels.get(opened.channel as usize) {
                     target.set_proof(Some(opened.proof.clone()));
                     tracing::info!(set = set.config.name, peer = %target, "connected; {}", opened.proof);
+                    target.forget_left_out();
                     target.channel().handle_opened(opened.newest, opened.generation);
                 }
             }
@@ -431,6 +432,9 @@ impl Task {
 
     async fn open(&mut self, number: usize, set: &Arc<SourceSet>, target: &Target) {
         let Some(up) = &mut self.up else { return };
+        if !open::is_understood(self.machine.hello(), set, target) {
+            return target.channel().handle_refused(Instant::now(), Refusal::Version);
+        }
         match open::open(&up.link, self.peer.shared.key, number, set, target) {
             Ok((open, prover)) => {
                 up.provers.extend(prover.map(|p| (number, p)));
@@ -517,8 +521,9 @@ impl Task {
         let Some(up) = &self.up else { return };
         let (link, set, target, tx, on) = (up.link.clone(), set.clone(), target.clone(), self.tx.clone(), self.number);
         let channel = u32::try_from(number).unwrap_or(u32::MAX);
+        let pace = self.peer.pace.clone();
         tokio::spawn(async move {
-            let result = send::send(&set, &target, &link, channel, sending).await;
+            let result = send::send(&set, &target, &link, pace.as_deref(), channel, sending).await;
             let _ = tx.send(Event::Sent(on, number, result));
         });
     }

@@ -8,8 +8,8 @@ use super::set::SharedIndex;
 use crate::coalesce::{Batch, Scope};
 use crate::config::SetOptions;
 use crate::filter::Filter;
-use crate::fs::{Root, Scan, look, scan, xattrs};
-use crate::model::{Attrs, Entry, Kind, Record, RelPath};
+use crate::fs::{Root, Scan, look, scan_device, xattrs};
+use crate::model::{Attrs, Entry, Kind, Node, Record, RelPath};
 
 /// How old a change must be before equal timestamps prove that there was no other.
 const FRESH: Duration = Duration::from_millis(100);
@@ -129,15 +129,42 @@ impl Look<'_> {
 
     fn scan(&self, below: &RelPath, held: &(dyn Fn(&RelPath) -> bool + Sync)) -> Scan {
         let excluded = |path: &RelPath, is_dir: bool| self.filter.excludes(path, is_dir) || (!is_dir && held(path));
-        scan(self.root, below, &excluded, self.options.attrs.has(Attrs::XATTRS))
+        let device = if self.options.one_file_system { self.device() } else { None };
+        let mut found = scan_device(self.root, below, &excluded, self.options.attrs.has(Attrs::XATTRS), device);
+        if !self.options.rewrite.is_empty() {
+            found.records.iter_mut().for_each(|(_, record)| self.options.rewrite.apply(&mut record.entry));
+        }
+        found
     }
 
     /// Compares one name with the index.
     fn take_name(&self, index: &mut Index, path: &RelPath, seen: &mut Seen, out: &mut Refreshed) {
         let now = match self.look(path) {
-            Ok(now) => now.filter(|n| self.travels(path, n)),
+            Ok(now) => now,
             Err(e) => return out.problems.push((path.clone(), e)),
         };
+        let is_dir = now
+            .as_ref()
+            .map_or_else(|| index.manifest().entry(path).is_some_and(Entry::is_dir), |now| now.entry.is_dir());
+        if now.as_ref().is_some_and(|now| now.entry.is_dir()) {
+            index.left_out.forget_file(path);
+        } else {
+            index.left_out.forget(path);
+        }
+        if index.left_out.has(path) || self.filter.excludes(path, is_dir) {
+            drop(index.remove(path));
+            return;
+        }
+        let now = now.filter(|n| self.travels(n));
+        if let Some(now) = now.as_ref().filter(|now| self.is_left_out(now)) {
+            tracing::debug!(%path, size = ?now.entry.node, "left out by its size");
+            index.left_out.add_file(path);
+            drop(index.remove(path));
+            return;
+        }
+        if let Some(now) = now.as_ref().filter(|now| now.entry.is_dir() && self.options.one_file_system) {
+            index.left_out.set_mounted(path, is_mounted(now, self.device()));
+        }
         let known = index.manifest().get(path);
         // Also where this name was looked at after the change: the others may not have been.
         for record in now.iter().chain(known) {
@@ -145,7 +172,7 @@ impl Look<'_> {
         }
         match (&now, known) {
             (None, None) => return,
-            (Some(now), Some(known)) if known.is_current(now) && !is_fresh(now) => return,
+            (Some(now), Some(known)) if is_as_known(known, now) && !is_fresh(now) => return,
             _ => {}
         }
         let was_dir = known.is_some_and(|k| k.entry.is_dir());
@@ -169,13 +196,14 @@ impl Look<'_> {
         let mut found = BTreeSet::new();
         let unknown: Vec<RelPath> = scan.problems.iter().map(|(p, _)| p.clone()).collect();
         out.problems.extend(scan.problems);
+        self.take_left_out(index, top, &scan.records, &unknown);
         for (path, now) in scan.records {
-            if !self.travels(&path, &now) {
+            if !self.travels(&now) || index.left_out.has(&path) {
                 continue;
             }
             found.insert(path.clone());
             let known = index.manifest().get(&path);
-            if known.is_some_and(|k| k.is_current(&now)) {
+            if known.is_some_and(|k| is_as_known(k, &now)) {
                 continue;
             }
             for record in std::iter::once(&now).chain(known) {
@@ -186,26 +214,61 @@ impl Look<'_> {
             }
             seen.came.push((path, now));
         }
-        let gone: Vec<RelPath> = index
+        let gone: Vec<(RelPath, bool)> = index
             .manifest()
             .within(top)
-            .map(|(path, _)| path)
-            .filter(|path| !found.contains(path) && !unknown.iter().any(|u| path.is_within(u)))
+            .map(|(path, record)| (path, record.entry.is_dir()))
+            .filter(|(path, _)| !found.contains(path) && !unknown.iter().any(|u| path.is_within(u)))
             .collect();
-        for path in gone {
-            seen.gone(index, &path);
+        for (path, is_dir) in gone {
+            if index.left_out.has(&path) || self.filter.excludes(&path, is_dir) {
+                // It is no longer part of the set: what a replica has of it stays.
+                drop(index.remove(&path));
+            } else {
+                seen.gone(index, &path);
+            }
         }
         seen.trees.push(top.clone());
     }
 
+    /// Notes what of a scanned tree is left out, but for what could not be looked at.
+    fn take_left_out(&self, index: &mut Index, top: &RelPath, records: &[(RelPath, Record)], unknown: &[RelPath]) {
+        if unknown.is_empty() {
+            index.left_out.forget(top);
+        } else {
+            records.iter().for_each(|(path, _)| index.left_out.forget_file(path));
+        }
+        if self.options.one_file_system {
+            let device = self.device();
+            for (path, now) in records.iter().filter(|(_, now)| now.entry.is_dir()) {
+                index.left_out.set_mounted(path, is_mounted(now, device));
+            }
+        }
+        for (path, _) in records.iter().filter(|(_, now)| self.is_left_out(now)) {
+            index.left_out.add_file(path);
+        }
+    }
+
     fn look(&self, path: &RelPath) -> std::io::Result<Option<Record>> {
         let mut now = look(self.root, path)?;
-        if let Some(now) = &mut now
-            && self.options.attrs.has(Attrs::XATTRS)
-        {
-            now.entry.xattrs = xattrs(self.root, path)?;
+        if let Some(now) = &mut now {
+            if self.options.attrs.has(Attrs::XATTRS) {
+                now.entry.xattrs = xattrs(self.root, path)?;
+            }
+            self.options.rewrite.apply(&mut now.entry);
         }
         Ok(now)
+    }
+
+    /// The file system that the root is on; none where it cannot be told.
+    fn device(&self) -> Option<u64> {
+        look(self.root, &RelPath::root()).ok().flatten()?.stamp.map(|stamp| stamp.dev)
+    }
+
+    /// Whether the size of a file keeps it from travelling.
+    fn is_left_out(&self, now: &Record) -> bool {
+        let Node::File { size, .. } = now.entry.node else { return false };
+        self.options.max_size.is_some_and(|max| size > max) || self.options.min_size.is_some_and(|min| size < min)
     }
 
     /// Puts what came into the index and works out what changed and what merely moved. Returns names
@@ -258,16 +321,24 @@ impl Look<'_> {
     }
 
     /// Whether entries like `record` are replicated by this set at all.
-    fn travels(&self, path: &RelPath, record: &Record) -> bool {
-        let wanted = match record.entry.kind() {
-            Kind::Dir => return !self.filter.excludes(path, true),
+    fn travels(&self, record: &Record) -> bool {
+        match record.entry.kind() {
+            Kind::Dir | Kind::File => true,
             Kind::Device => self.options.devices,
             Kind::Fifo | Kind::Socket => self.options.specials,
-            Kind::File => true,
             Kind::Symlink => self.options.symlinks,
-        };
-        wanted && !self.filter.excludes(path, false)
+        }
     }
+}
+
+/// Whether a directory is on another device than the root's.
+fn is_mounted(now: &Record, root: Option<u64>) -> bool {
+    root.zip(now.stamp).is_some_and(|(root, stamp)| stamp.dev != root)
+}
+
+/// Whether the file system shows what it showed, and the same is said of it.
+fn is_as_known(known: &Record, now: &Record) -> bool {
+    known.is_current(now) && known.entry.meta == now.entry.meta
 }
 
 /// Whether the file changed so lately that a second change may hide behind the same timestamps:

@@ -4,20 +4,22 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc as std_mpsc;
 use std::sync::{Arc, Mutex};
+use std::time::Instant;
 
 use bytes::Bytes;
 use tokio::sync::mpsc;
-use tokio::time::timeout;
+use tokio::time::{sleep_until, timeout};
 
 use super::content::{Frames, Producer};
 use super::rsync::Failure;
 use super::set::{SourceSet, Target};
+use crate::engine::lock;
 use crate::engine::names::Names;
 use crate::link::{FrameReader, FrameWriter, Link, LinkError};
-use crate::model::{Change, Entry, RelPath};
+use crate::model::{Attrs, Base, Change, Entry, RelPath};
 use crate::observe::Unit;
 use crate::plan::{Plan, plan};
-use crate::session::Sending;
+use crate::session::{Pace, Sending};
 use crate::wire::{Ack, ChangeSet, Message, Nack, WORKING_EVERY};
 
 /// Frames that wait for the network: bounds the memory of a sender together with a frame's size.
@@ -68,8 +70,9 @@ pub(crate) enum SendError {
 /// [`SendError`]: nothing is known about what became of the change set then.
 pub(crate) async fn send(
     set: &Arc<SourceSet>,
-    target: &Target,
+    target: &Arc<Target>,
     link: &Link,
+    pace: Option<&Mutex<Pace>>,
     channel: u32,
     sending: Sending,
 ) -> Result<(Outcome, Vec<Settled>), SendError> {
@@ -82,8 +85,8 @@ pub(crate) async fn send(
         groups: Vec::new(),
     };
     let planned = {
-        let set = set.clone();
-        set.pool.clone().run(move || Planned::make(&set, sending)).await?
+        let (set, target) = (set.clone(), target.clone());
+        set.pool.clone().run(move || Planned::make(&set, sending, &|path| target.leaves_out(path))).await?
     };
     let Planned { plan, mut settled, users, groups, number } = planned;
     target.channel().handle_planned(&plan);
@@ -122,7 +125,7 @@ pub(crate) async fn send(
             .await
         }
     };
-    let transmit = transmit(writer, frames_rx, read);
+    let transmit = transmit(writer, frames_rx, read, pace);
     let answers = answers(reader, signature_tx);
     tokio::pin!(answers);
     let sending = async { tokio::join!(producing, transmit) };
@@ -168,6 +171,7 @@ async fn transmit(
     mut writer: FrameWriter,
     mut frames: mpsc::Receiver<Bytes>,
     read: Arc<AtomicU64>,
+    pace: Option<&Mutex<Pace>>,
 ) -> Result<FrameWriter, LinkError> {
     let mut seen = None;
     loop {
@@ -175,6 +179,10 @@ async fn transmit(
         match timeout(WORKING_EVERY, frames.recv()).await {
             Ok(Some(frame)) => {
                 seen = Some(now);
+                if let Some(pace) = pace {
+                    let due = lock(pace).take(Instant::now(), frame.len());
+                    wait(&mut writer, due).await?;
+                }
                 writer.write_raw(frame).await?;
             }
             Ok(None) => return Ok(writer),
@@ -185,6 +193,14 @@ async fn transmit(
             }
         }
     }
+}
+
+/// Waits until `due`, and says so.
+async fn wait(writer: &mut FrameWriter, due: Instant) -> Result<(), LinkError> {
+    while timeout(WORKING_EVERY, sleep_until(due.into())).await.is_err() {
+        writer.write(&Message::Working).await?;
+    }
+    Ok(())
 }
 
 /// Reads what comes back until the change set is decided; signatures go to the producer.
@@ -212,10 +228,12 @@ pub(super) struct Planned {
 }
 
 impl Planned {
-    pub(super) fn make(set: &SourceSet, sending: Sending) -> Self {
+    /// Of a path that `leaves_out` names nothing travels, a directory apart.
+    pub(super) fn make(set: &SourceSet, sending: Sending, leaves_out: &dyn Fn(&RelPath) -> bool) -> Self {
         let index = set.index.lock();
         let number = index.number();
-        let changes: BTreeMap<RelPath, Change> = sending
+        let options = &set.config.options;
+        let mut changes: BTreeMap<RelPath, Change> = sending
             .names
             .into_iter()
             .map(|(path, base)| {
@@ -224,7 +242,14 @@ impl Planned {
             })
             .collect();
         drop(index);
-        let options = &set.config.options;
+        let mut left = leave(&mut changes, options.attrs);
+        changes.retain(|path, change| {
+            let stays = leaves_out(path) && !change.now.as_ref().is_some_and(Entry::is_dir);
+            if stays {
+                left.push((path.clone(), Settled::Sent(path.clone(), change.now.clone())));
+            }
+            !stays
+        });
         let halted = set.deletions_halted();
         let mut plan = plan(&changes, &sending.moves, options.attrs, set.deletes() && !halted);
         let withheld: BTreeSet<&RelPath> = plan.withheld.iter().collect();
@@ -237,6 +262,7 @@ impl Planned {
                 let entry = if stays { change.base.entry().cloned() } else { change.now.clone() };
                 (path.clone(), Settled::Sent(path.clone(), entry))
             })
+            .chain(left)
             .collect();
         if !halted {
             // Nobody will ever release it: it waits for nothing.
@@ -247,7 +273,27 @@ impl Planned {
             let ids: BTreeSet<(u32, u32)> =
                 changes.values().filter_map(|c| c.now.as_ref()).map(|e| (e.meta.uid, e.meta.gid)).collect();
             (users, groups) = Names::read().of(&ids);
+            users.retain(|(id, _)| !options.rewrite.is_numeric_user(*id));
+            groups.retain(|(id, _)| !options.rewrite.is_numeric_group(*id));
         }
         Self { plan, settled, users, groups, number }
     }
+}
+
+/// Takes out what the peer keeps as it has it, which is settled with that.
+fn leave(changes: &mut BTreeMap<RelPath, Change>, attrs: Attrs) -> Vec<(RelPath, Settled)> {
+    if !attrs.has_some(Attrs::EXISTING_ONLY.with(Attrs::NEW_ONLY)) {
+        return Vec::new();
+    }
+    let stays = |change: &Change| match &change.base {
+        Base::Known(base) => !attrs.wants(change.now.as_ref().map(Entry::kind), base.as_ref().map(Entry::kind)),
+        // The receiver knows.
+        Base::Unknown => false,
+    };
+    let left: Vec<RelPath> = changes.iter().filter(|(_, change)| stays(change)).map(|(p, _)| p.clone()).collect();
+    let settled = |path: RelPath| {
+        let base = changes.remove(&path)?.base.entry().cloned();
+        Some((path.clone(), Settled::Sent(path, base)))
+    };
+    left.into_iter().filter_map(settled).collect()
 }

@@ -18,7 +18,7 @@ use crate::engine::lock;
 use crate::engine::pool::Pool;
 use crate::filter::Filter;
 use crate::fs::Root;
-use crate::model::{Base, Digest, Entry, Epoch, Generation, RelPath};
+use crate::model::{Attrs, Base, Digest, Entry, Epoch, Generation, RelPath};
 use crate::observe::Monitor;
 use crate::plan::{Guard, Halt};
 use crate::session::{Channel, Fault, Unacknowledged};
@@ -106,6 +106,8 @@ pub struct Target {
     /// The acknowledged generation that the store knows.
     saved: Mutex<Generation>,
     failed: Mutex<FailedPaths>,
+    /// What its own rules leave out, each path with its cause, since it connected.
+    left_out: Mutex<BTreeMap<RelPath, String>>,
 }
 
 impl Target {
@@ -124,6 +126,7 @@ impl Target {
             recorded: Mutex::default(),
             saved,
             failed: Mutex::default(),
+            left_out: Mutex::default(),
         }
     }
 
@@ -137,9 +140,35 @@ impl Target {
         paths.note(failed, |path| owed.contains(path))
     }
 
-    /// What it could not make as asked and does not have yet, each path with its cause.
+    /// What it could not make as asked and does not have yet, and what its own rules leave out, each
+    /// path with its cause.
     pub fn failed(&self) -> Vec<(RelPath, String)> {
-        lock(&self.failed).iter().map(|(path, cause)| (path.clone(), cause.clone())).collect()
+        let left_out = lock(&self.left_out).clone();
+        let failed: BTreeMap<_, _> =
+            lock(&self.failed).iter().map(|(path, cause)| (path.clone(), cause.clone())).collect();
+        failed.into_iter().chain(left_out).collect()
+    }
+
+    /// Notes what its own rules leave out, and tells the log what is news.
+    pub(crate) fn note_left_out(&self, set: &str, left_out: Vec<Failed>) {
+        let mut known = lock(&self.left_out);
+        for Failed { path, cause, .. } in left_out {
+            if known.get(&path) != Some(&cause) {
+                tracing::warn!(set, peer = %self, %path, "{cause}");
+                known.insert(path, cause);
+            }
+        }
+    }
+
+    /// Whether its own rules leave `path` out.
+    pub(crate) fn leaves_out(&self, path: &RelPath) -> bool {
+        let known = lock(&self.left_out);
+        !known.is_empty() && known.contains_key(path)
+    }
+
+    /// A new connection: its rules may be others now.
+    pub(crate) fn forget_left_out(&self) {
+        lock(&self.left_out).clear();
     }
 
     /// Locks what it is owed.
@@ -473,7 +502,13 @@ impl SourceSet {
     pub fn provable_root(&self, number: u64, sent: &[(RelPath, Option<Entry>)]) -> Option<Digest> {
         let options = &self.config.options;
         let excludes = self.filter.has_excludes() || self.uncompared.has_excludes();
-        if !self.deletes() || excludes || !(options.symlinks && options.specials) {
+        let everything = options.symlinks
+            && options.specials
+            && options.max_size.is_none()
+            && options.min_size.is_none()
+            && !options.one_file_system
+            && !options.attrs.has_some(Attrs::EXISTING_ONLY.with(Attrs::NEW_ONLY));
+        if !everything || !self.deletes() || excludes {
             return None;
         }
         let mut index = self.index.lock();

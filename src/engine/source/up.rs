@@ -1,6 +1,7 @@
 //! A link to a peer: how it is made, what comes on it, how it ends.
 
 use std::collections::HashMap;
+use std::net::SocketAddr;
 
 use syncd_certs::password::Prover;
 use tokio::sync::mpsc;
@@ -11,6 +12,7 @@ use super::merge::Difference;
 use super::peer::Peer;
 use super::rsync::Failure;
 use super::send::{Outcome, SendError, Settled};
+use crate::config::Family;
 use crate::link::{FrameReader, FrameWriter, Link, LinkError};
 use crate::wire::Message;
 
@@ -59,7 +61,13 @@ pub(super) async fn dial(peer: &Peer) -> Result<Link, String> {
     let name = format!("{}:{}", peer.host, peer.port);
     let addresses = tokio::net::lookup_host(&name).await.map_err(|e| format!("{name}: cannot be resolved: {e}"))?;
     let mut last = format!("{name}: has no address");
-    for address in addresses {
+    let family = peer.channels.iter().find_map(|(_, target)| target.config.family);
+    let wanted = |address: &SocketAddr| match family {
+        None => true,
+        Some(Family::V4) => address.is_ipv4(),
+        Some(Family::V6) => address.is_ipv6(),
+    };
+    for address in addresses.filter(wanted) {
         match peer.shared.endpoint.dial(address).await {
             Ok(link) => return Ok(link),
             Err(e) => last = e.to_string(),

@@ -5,8 +5,9 @@ use std::os::unix::ffi::OsStringExt;
 use std::path::Path;
 
 use super::itemize;
-use crate::config::{Compression, Reach, SetOptions, SourceAuth, Target};
+use crate::config::{Compression, Family, Reach, SetOptions, SourceAuth, Target};
 use crate::model::{Attrs, RelPath};
+use crate::rewrite::Mapped;
 
 /// How long a connection may take to come up, in seconds.
 const CONNECT_SECONDS: u32 = 10;
@@ -81,11 +82,14 @@ pub(super) fn args(run: Run, dry: bool, options: &SetOptions, source: &Path, tar
             words.push("--recursive".into());
             words.extend(deletes.then(|| "--delete".into()));
             words.extend(kept(options).into_iter().chain(compared(by)).map(Into::into));
+            words.extend(chosen(options).into_iter().map(Into::into));
         }
         Run::Put { by, force } => {
             words.extend(["--dirs", "--from0", "--files-from=-", "--ignore-missing-args"].map(Into::into));
             words.extend(force.then(|| "--force".into()));
             words.extend(kept(options).into_iter().chain(compared(by)).map(Into::into));
+            words.extend(chosen(options).into_iter().map(Into::into));
+            words.extend(options.bandwidth.map(|rate| format!("--bwlimit={}", (rate / 1024).max(1)).into()));
             words.extend((options.compression != Compression::Off).then(|| "--compress".into()));
             words.extend(options.whole_file.then(|| "--whole-file".into()));
         }
@@ -122,8 +126,30 @@ fn kept(options: &SetOptions) -> Vec<&'static str> {
         (attrs.has(Attrs::XATTRS), "--acls"),
         (attrs.has(Attrs::HARD_LINKS), "--hard-links"),
         (options.numeric_ids, "--numeric-ids"),
+        (attrs.has(Attrs::OMIT_DIR_TIMES), "--omit-dir-times"),
+        (attrs.has(Attrs::OMIT_LINK_TIMES), "--omit-link-times"),
+        (attrs.has(Attrs::EXISTING_ONLY), "--existing"),
+        (attrs.has(Attrs::NEW_ONLY), "--ignore-existing"),
+        (options.one_file_system, "--one-file-system"),
     ];
     switches.iter().filter(|(on, _)| *on).map(|(_, word)| *word).collect()
+}
+
+/// Sizes that count, and what is said of entries instead of what stat(2) says.
+fn chosen(options: &SetOptions) -> Vec<String> {
+    let rewrite = &options.rewrite;
+    let mapped = |name: &str, maps: &[Mapped]| {
+        let list: Vec<String> = maps.iter().map(Mapped::to_string).collect();
+        (!list.is_empty()).then(|| format!("--{name}={}", list.join(",")))
+    };
+    let words = [
+        options.max_size.map(|size| format!("--max-size={size}b")),
+        options.min_size.map(|size| format!("--min-size={size}b")),
+        (!rewrite.chmod.is_empty()).then(|| format!("--chmod={}", rewrite.chmod)),
+        mapped("usermap", &rewrite.users),
+        mapped("groupmap", &rewrite.groups),
+    ];
+    words.into_iter().flatten().collect()
 }
 
 fn compared(by: By) -> Vec<&'static str> {
@@ -133,6 +159,16 @@ fn compared(by: By) -> Vec<&'static str> {
 
 /// How to get there. The password stays in its file: rsync reads that itself.
 fn connection(target: &Target) -> Vec<OsString> {
+    let family = target.family.map(|family| match family {
+        Family::V4 => "--ipv4".into(),
+        Family::V6 => "--ipv6".into(),
+    });
+    let mut words: Vec<OsString> = family.into_iter().collect();
+    words.extend(carried(target));
+    words
+}
+
+fn carried(target: &Target) -> Vec<OsString> {
     match target.reach {
         Reach::Ssh { .. } => {
             // The directory there is no word of a remote shell, and nobody sits at a terminal.
@@ -194,12 +230,14 @@ pub(super) fn shown(words: &[OsString]) -> String {
 mod tests {
     use super::*;
     use crate::config::Transport;
+    use crate::rewrite::{Chmod, Rewrite};
 
     fn target(reach: Reach) -> Target {
         Target {
             host: "fe80::1".to_owned(),
             port: 874,
             set: "web site".to_owned(),
+            family: None,
             auth: SourceAuth::Password { user: "u".to_owned(), file: "/etc/rsync.pass".into() },
             transport: Transport::Rsync,
             reach,
@@ -231,6 +269,19 @@ mod tests {
             ..SetOptions::default()
         };
         assert_eq!(kept(&options), ["--hard-links", "--numeric-ids"]);
+    }
+
+    #[test]
+    fn what_is_chosen_is_asked_for() {
+        let rewrite = Rewrite {
+            chmod: Chmod::parse("D755,F644", 0).expect("usable"),
+            users: vec![Mapped { first: 0, last: u32::MAX, to: 33, name: Some("www".to_owned()) }],
+            groups: Vec::new(),
+        };
+        let options = SetOptions { max_size: Some(1000), rewrite, ..SetOptions::default() };
+        assert_eq!(chosen(&options), ["--max-size=1000b", "--chmod=D755,F644", "--usermap=*:www"]);
+        let options = SetOptions { attrs: Attrs::EXISTING_ONLY.with(Attrs::OMIT_DIR_TIMES), ..options };
+        assert!(kept(&options).ends_with(&["--omit-dir-times", "--existing"]));
     }
 
     #[test]

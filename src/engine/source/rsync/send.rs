@@ -56,7 +56,7 @@ pub(in crate::engine::source) async fn send(
     }
     put(route, &batch.losing, Run::Put { by, force }, &mut failed, &mut unread).await?;
     settled.extend(unread.into_iter().map(|(path, cause)| (path.clone(), Settled::Unsendable(path, cause))));
-    let failed = failed.into_iter().map(|(path, cause)| Failed { path, cause }).collect();
+    let failed = failed.into_iter().map(|(path, cause)| Failed { path, cause, left_out: false }).collect();
     let ack = Ack { generation, failed, deletions_held: 0, root_matches: None };
     Ok((Outcome::Acknowledged(ack), settled.into_values().collect()))
 }
@@ -70,7 +70,7 @@ fn planned(set: &SourceSet, mut sending: Sending) -> (Planned, Batch) {
     };
     sending.moves.clear();
     sending.names.values_mut().filter(|base| **base != Base::Known(None)).for_each(|base| *base = Base::Unknown);
-    let planned = Planned::make(set, sending);
+    let planned = Planned::make(set, sending, &|_| false);
     // What became of names that are withheld is said nowhere: they wait.
     names.retain(|path, _| planned.settled.contains_key(path));
     let (deletes, attrs) = (set.deletes(), set.config.options.attrs);
