@@ -52,12 +52,22 @@ fn meaning(path: &str) -> String {
 
 #[test]
 fn every_legacy_fixture_means_what_its_snapshot_says() {
-    let sources =
-        ["tutorial", "gbk-watch", "lenient", "minimal", "ssh", "placeholders", "broken-tag", "broken-comment"];
+    let sources = [
+        "tutorial",
+        "gbk-watch",
+        "lenient",
+        "minimal",
+        "ssh",
+        "placeholders",
+        "selection",
+        "selection-refused",
+        "broken-tag",
+        "broken-comment",
+    ];
     for name in sources {
         insta::assert_snapshot!(name, shown(load_fixture(&format!("tests/fixtures/legacy/{name}.xml"), Side::Source)));
     }
-    for name in ["nginx", "global", "wrong"] {
+    for name in ["nginx", "global", "wrong", "selection", "selection-refused"] {
         let path = format!("tests/fixtures/legacy/{name}.rsyncd.conf");
         insta::assert_snapshot!(format!("rsyncd-{name}"), shown(load_fixture(&path, Side::Peer)));
     }

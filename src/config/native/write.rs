@@ -5,12 +5,13 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::config::{
-    CdnPassword, Coalesce, Compare, Compression, Config, DEFAULT_PORT, DeletePolicy, Events, HostPattern, NodeConfig,
-    Owner, Plugin, PluginAction, Reach, ReplicaAuth, ReplicaSet, SetOptions, SourceAuth, SourceSet, Target, Transport,
-    Tuning, XferExec,
+    CdnPassword, Coalesce, Compare, Compression, Config, DEFAULT_PORT, DeletePolicy, Events, Family, HostPattern,
+    NodeConfig, Owner, Plugin, PluginAction, Reach, ReplicaAuth, ReplicaSet, SetOptions, SourceAuth, SourceSet, Target,
+    Transport, Tuning, XferExec,
 };
 use crate::filter::Rule;
 use crate::model::Attrs;
+use crate::rewrite::{Chmod, Mapped, Rewrite};
 
 /// Where the password of a CDN is to stand, which a legacy file has in its text.
 pub(in crate::config) const CDN_PASSWORD_FILE: &str = "/etc/syncd/cdn.password";
@@ -34,6 +35,9 @@ pub(in crate::config) fn write(config: &Config, said: &dyn Fn(&Path) -> Vec<Stri
         out.table("[[peer]]");
         out.key("name", text(&peer_name(target)));
         out.key("address", text(&address(target)));
+        if let Some(family) = target.family {
+            out.key("family", text(kind(family)));
+        }
         if let Some(carrier) = carrier(target) {
             out.key("transport", text(carrier));
         }
@@ -68,6 +72,10 @@ fn peers(sources: &[SourceSet]) -> Vec<&Target> {
 /// The host, with all that two peers on one host may differ in.
 fn peer_name(target: &Target) -> String {
     let place = if target.port == DEFAULT_PORT { target.host.clone() } else { address(target) };
+    let place = match target.family {
+        Some(family) => format!("{place} on {}", kind(family)),
+        None => place,
+    };
     match (carrier(target), &target.reach) {
         (None, _) => place,
         (Some(carrier), Reach::Ssh { user: Some(user) }) => format!("{user}@{place} by {carrier}"),
@@ -76,8 +84,15 @@ fn peer_name(target: &Target) -> String {
 }
 
 fn address(target: &Target) -> String {
-    let Target { host, port, set: _, auth: _, transport: _, reach: _ } = target;
+    let Target { host, port, set: _, family: _, auth: _, transport: _, reach: _ } = target;
     if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
+}
+
+fn kind(family: Family) -> &'static str {
+    match family {
+        Family::V4 => "ipv4",
+        Family::V6 => "ipv6",
+    }
 }
 
 fn carrier(target: &Target) -> Option<&'static str> {
@@ -166,6 +181,11 @@ impl Writer<'_> {
             delete: _,
             full_compare,
             scan_interval,
+            max_size,
+            min_size,
+            one_file_system,
+            rewrite,
+            bandwidth,
         } = options;
         let mut part = Self { text: String::new(), said: self.said };
         let default = SetOptions::default();
@@ -176,6 +196,10 @@ impl Writer<'_> {
             ("mtime", Attrs::MTIME),
             ("xattrs", Attrs::XATTRS),
             ("hard-links", Attrs::HARD_LINKS),
+            ("omit-dir-times", Attrs::OMIT_DIR_TIMES),
+            ("omit-link-times", Attrs::OMIT_LINK_TIMES),
+            ("existing-only", Attrs::EXISTING_ONLY),
+            ("new-only", Attrs::NEW_ONLY),
         ];
         for (key, which) in kept {
             part.unless(key, &attrs.has(which), &default.attrs.has(which), bool::to_string);
@@ -187,6 +211,17 @@ impl Writer<'_> {
         part.unless("whole-file", whole_file, &default.whole_file, bool::to_string);
         part.unless("full-compare", full_compare, &default.full_compare, bool::to_string);
         part.unless("compression", compression, &default.compression, |c| text(&compressed(*c)));
+        part.unless("one-file-system", one_file_system, &default.one_file_system, bool::to_string);
+        for (key, size) in [("max-size", max_size), ("min-size", min_size), ("bandwidth", bandwidth)] {
+            if let Some(size) = size {
+                part.key(key, text(&format!("{size}B")));
+            }
+        }
+        let Rewrite { chmod, users, groups } = rewrite;
+        part.unless("chmod", chmod, &Chmod::default(), |chmod| text(&chmod.to_string()));
+        for (key, maps) in [("user-map", users), ("group-map", groups)] {
+            part.unless_empty(key, &maps.iter().map(Mapped::to_string).collect::<Vec<_>>());
+        }
         part.unless("scan-interval", scan_interval, &default.scan_interval, |time| text(&duration(*time)));
         self.part("[set.options]", &part.text);
     }
@@ -250,6 +285,8 @@ impl Writer<'_> {
             numeric_ids,
             privileged,
             delete: policy,
+            filter,
+            incoming_chmod,
             xfer_exec: XferExec { before, after },
         } = set;
         self.table("[[set]]");
@@ -273,6 +310,8 @@ impl Writer<'_> {
         self.unless("max-connections", max_connections, &0, u32::to_string);
         self.unless("numeric-ids", numeric_ids, &false, bool::to_string);
         self.unless("privileged", privileged, &false, bool::to_string);
+        self.unless_empty("filter", &filter.iter().map(rule).collect::<Result<Vec<_>, _>>()?);
+        self.unless("incoming-chmod", incoming_chmod, &Chmod::default(), |chmod| text(&chmod.to_string()));
         for (key, command) in [("pre-xfer-exec", before), ("post-xfer-exec", after)] {
             if let Some(command) = command {
                 self.key(key, text(command));
