@@ -43,7 +43,7 @@ pub fn convert(files: &[PathBuf]) -> Result<Converted, ConfigError> {
     };
     let sources = files.iter().map(read).collect::<Result<Vec<_>, _>>()?;
     // Who converts need not be who runs it.
-    of(&sources, &Machine::this().as_root())
+    of(&sources, &Machine::this().into_root())
 }
 
 pub(super) fn of(sources: &[SourceText], machine: &Machine) -> Result<Converted, ConfigError> {

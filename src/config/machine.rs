@@ -42,7 +42,7 @@ impl Machine {
     }
 
     /// This as root sees it.
-    pub(super) fn as_root(self) -> Self {
+    pub(super) fn into_root(self) -> Self {
         Self { euid: 0, ..self }
     }
 

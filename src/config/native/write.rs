@@ -445,7 +445,7 @@ fn host(pattern: &HostPattern) -> String {
 fn duration(time: Duration) -> String {
     let micros = time.as_micros();
     let units = [("min", 60_000_000), ("s", 1_000_000), ("ms", 1_000)];
-    match units.iter().find(|(_, length)| micros % length == 0) {
+    match units.iter().find(|(_, length)| micros.is_multiple_of(*length)) {
         Some((unit, length)) => format!("{}{unit}", micros / length),
         None => format!("{micros}us"),
     }
