@@ -125,6 +125,9 @@ pub enum Command {
         /// One JSON object on a line for each finding, and one for the result
         #[arg(long)]
         json: bool,
+        /// Show every value that is in force too, and which are defaults
+        #[arg(long)]
+        explain: bool,
     },
     /// Make one syncd.toml of legacy files; what is not carried over is listed at its end, with the reason
     Convert {

@@ -32,14 +32,36 @@ struct Summary {
     exit: u8,
 }
 
+/// How the result is shown.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Shape {
+    /// For programs.
+    pub(super) json: bool,
+    /// With every value that is in force.
+    pub(super) explain: bool,
+}
+
+/// A value that is in force, on a line of its own.
+#[derive(Serialize)]
+struct Value<'a> {
+    file: String,
+    of: &'a str,
+    setting: &'a str,
+    value: &'a str,
+    default: bool,
+}
+
 /// Prints what `check` finds in `files`; the worst finding decides.
 pub(super) fn run(
     files: &[PathBuf],
-    json: bool,
+    Shape { json, explain }: Shape,
     check: impl Fn(&[PathBuf]) -> Report,
     out: &mut impl Write,
 ) -> Result<(), Fault> {
-    let report = check(files);
+    let mut report = check(files);
+    if !explain {
+        report.in_force.clear();
+    }
     if json {
         lines(&report, out)?;
     } else {
@@ -80,6 +102,11 @@ fn texts(report: &Report, out: &mut impl Write) -> Result<(), Fault> {
     for finding in of_others {
         writeln!(out, "{finding}")?;
     }
+    for value in &report.in_force {
+        let of = if value.of.is_empty() { String::new() } else { format!(" [{}]", value.of) };
+        let default = if value.default { " (default)" } else { "" };
+        writeln!(out, "{}:{of} {} = {}{default}", value.file.display(), value.name, value.value)?;
+    }
     Ok(())
 }
 
@@ -98,6 +125,15 @@ fn lines(report: &Report, out: &mut impl Write) -> Result<(), Fault> {
             code: finding.code,
             message: &finding.message,
             help: finding.help.as_deref(),
+        }))?;
+    }
+    for value in &report.in_force {
+        print(serde_json::to_string(&Value {
+            file: value.file.display().to_string(),
+            of: &value.of,
+            setting: value.name,
+            value: &value.value,
+            default: value.default,
         }))?;
     }
     print(serde_json::to_string(&Summary {
@@ -123,13 +159,14 @@ mod tests {
             };
             Some(Finding { severity, ..Finding::of_file(file, "some-code", "so it is").help("do this") })
         };
-        Report { files: files.to_vec(), findings: files.iter().filter_map(finding).collect() }
+        Report { files: files.to_vec(), findings: files.iter().filter_map(finding).collect(), ..Report::default() }
     }
 
     fn told(names: &[&str], json: bool) -> (u8, String) {
         let files: Vec<_> = names.iter().map(PathBuf::from).collect();
         let mut out = Vec::new();
-        let code = run(&files, json, check, &mut out).map_or_else(|fault| fault.code(), |()| 0);
+        let code =
+            run(&files, Shape { json, explain: false }, check, &mut out).map_or_else(|fault| fault.code(), |()| 0);
         (code, String::from_utf8(out).expect("text"))
     }
 

@@ -108,8 +108,10 @@ fn dispatch(
         Command::Demo => (wiring.start)(Start::Demo, console),
         Command::Approve { set } => simple::approve(dir, set, out),
         Command::Certs { command } => certs::run(dir, command, out),
-        Command::Check { files, json } => check::run(&files, json, wiring.check, out),
         Command::Convert { files, output } => convert::run(&files, output.as_deref(), out),
+        Command::Check { files, json, explain } => {
+            check::run(&files, check::Shape { json, explain }, wiring.check, out)
+        }
         Command::Reload => simple::reload(dir, out),
         Command::Replay { list: true } => replay::list(dir, out),
         Command::Replay { list: false } => replay::now(dir, out),

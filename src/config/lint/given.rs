@@ -94,7 +94,8 @@ impl Given {
 
     /// A file of one's own may have sets of both sides; that one of them is absent is no fault.
     fn add_native(&mut self, source: &SourceText, machine: &Machine, findings: &mut Vec<Finding>) {
-        let absent = |faults: &[Finding]| faults.iter().any(|fault| fault.code == "config-role");
+        let absent =
+            |faults: &[Finding]| faults.iter().any(|f| ["config-role", "toml-nothing-to-do"].contains(&f.code));
         match (translated(source, machine, Side::Source), translated(source, machine, Side::Peer)) {
             (Err(faults), Ok(loaded)) | (Ok(loaded), Err(faults)) if absent(&faults) => {
                 self.take(source, loaded, findings);

@@ -10,6 +10,7 @@
 //! | does a `keepalived.conf` fit the machine? | `host.rs`, `nginx.rs` |
 //! | may a node that comes back delete? | `delete.rs` |
 //! | what does each code mean? | [`codes`] |
+//! | what is in force? | `explain.rs` |
 //!
 //! The rules are pure: [`given`] and [`facts`] in, findings out. Only `gather.rs` and the functions
 //! here read anything.
@@ -17,6 +18,7 @@
 pub mod codes;
 mod delete;
 mod ends;
+mod explain;
 mod facts;
 mod gather;
 mod given;
@@ -34,6 +36,8 @@ use std::path::{Path, PathBuf};
 use syncd_compat::diag::Place;
 use syncd_compat::{Finding, Severity};
 
+pub use explain::InForce;
+
 use super::load;
 use super::machine::Machine;
 use facts::Facts;
@@ -46,6 +50,8 @@ pub struct Report {
     pub files: Vec<PathBuf>,
     /// Everything that is worth saying, the worst of each file first.
     pub findings: Vec<Finding>,
+    /// Every value that is in force.
+    pub in_force: Vec<InForce>,
 }
 
 impl Report {
@@ -83,7 +89,7 @@ pub fn check(files: &[PathBuf]) -> Report {
     findings.extend(local(&given));
     let facts = gather::facts(&given);
     findings.extend(rules(&given, &facts));
-    Report { files: files.to_vec(), findings: sorted(files, findings) }
+    Report { files: files.to_vec(), findings: sorted(files, findings), in_force: explain::all(&given) }
 }
 
 /// The same of one file on a machine of which nothing else is known.

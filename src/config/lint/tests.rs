@@ -242,3 +242,16 @@ fn every_file_of_the_corpus_is_checked_with_known_codes() {
     }
     assert!(checked >= 20, "only {checked} files");
 }
+
+#[test]
+fn what_is_in_force_says_which_of_it_is_a_default() {
+    let (given, _) = given(&[("k.conf", A), ("c.xml", XML)]);
+    let all = explain::all(&given);
+    let of =
+        |name: &str| all.iter().find(|value| value.name == name).map(|value| (value.value.as_str(), value.default));
+    assert_eq!(of("priority"), Some(("150", false)));
+    assert_eq!(of("garp_master_delay"), Some(("5s", true)));
+    assert_eq!(of("delete"), Some(("guarded", true)));
+    // Measured with keepalived 2.2.7.
+    assert_eq!(of("a takeover after a crash waits"), Some(("3.4140625s", true)));
+}
