@@ -94,13 +94,13 @@ fn what_sersync2_refuses_is_one_error_with_its_place() {
     [
         "c.xml:1:1: error: something stands before `<?xml …?>` — the declaration has to be the first in the file: move what is before it behind it",
         "c.xml:1:1: error: something stands before `<?xml …?>` — the declaration has to be the first in the file: move what is before it behind it",
-        "c.xml: error: there is no `<head>` element in it — a confxml.xml of sersync2 has `<head version=\"2.5\">` around everything",
+        "c.xml:1:1: error: there is no `<head>` element in it — a confxml.xml of sersync2 has `<head version=\"2.5\">` around everything",
         "c.xml:1:1: error: `<head>` is never closed — write `</head>` where it ends, or end its tag with `/>`",
         "c.xml:1:92: error: `</head>` closes nothing — remove it",
         "c.xml:1:85: error: this comment is never closed — end it with `-->`",
         "c.xml:1:88: error: `<` stands in text — write `&lt;`",
         "c.xml:1:27: error: a comment stands inside a tag — move it behind the tag",
-        "c.xml: error: there is no `<head>` element in it — a confxml.xml of sersync2 has `<head version=\"2.5\">` around everything",
+        "c.xml:1:1: error: there is no `<head>` element in it — a confxml.xml of sersync2 has `<head version=\"2.5\">` around everything",
     ]
     "#);
 }
