@@ -288,6 +288,7 @@ impl Starting {
                 channel.request_compare();
             }
             let target = Target::new(target.clone(), channel, source.options.compression, wake);
+            target.set_unread(!resumed);
             target.restore(&self.store)?;
             targets.push(Arc::new(target));
         }

@@ -1,6 +1,7 @@
 //! A source set as its tasks share it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -108,6 +109,8 @@ pub struct Target {
     failed: Mutex<FailedPaths>,
     /// What its own rules leave out, each path with its cause, since it connected.
     left_out: Mutex<BTreeMap<RelPath, String>>,
+    /// Nothing was ever known of what it holds: size and time alone prove nothing.
+    unread: AtomicBool,
 }
 
 impl Target {
@@ -127,7 +130,18 @@ impl Target {
             saved,
             failed: Mutex::default(),
             left_out: Mutex::default(),
+            unread: AtomicBool::new(false),
         }
+    }
+
+    /// Whether what it holds has to be compared by content, since nothing was ever known of it.
+    pub(crate) fn is_unread(&self) -> bool {
+        self.unread.load(Ordering::Relaxed)
+    }
+
+    /// Notes whether what it holds has to be compared by content.
+    pub(crate) fn set_unread(&self, unread: bool) {
+        self.unread.store(unread, Ordering::Relaxed);
     }
 
     /// Notes what it could not make as asked, by what `channel` owes it now; returns what is news.

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::model::{Attrs, Base, Entry, Node, RelPath};
+use crate::model::{Attrs, Base, Entry, Kind, Node, RelPath};
 
 /// The names of a change set, by what is to be done with them; done in this order, no name is
 /// missing there between an old and a new one.
@@ -33,13 +33,14 @@ pub(super) struct Name {
 
 /// Orders `names`. `protects` says that the filter leaves something alone that may stand on the
 /// peer anywhere: then no directory goes but an empty one. `is_dir` says what of the set is a
-/// directory.
+/// directory, `linked` which other names the same file has.
 pub(super) fn order(
     names: &BTreeMap<RelPath, Name>,
     attrs: Attrs,
     protects: bool,
     deletes: bool,
     is_dir: impl Fn(&RelPath) -> bool,
+    linked: impl Fn(&RelPath) -> Vec<RelPath>,
 ) -> Batch {
     let goes = |name: &Name| deletes && name.now.is_none() && name.base != Base::Known(None);
     let gone: BTreeSet<&RelPath> = names.iter().filter(|(_, name)| goes(name)).map(|(path, _)| path).collect();
@@ -56,8 +57,8 @@ pub(super) fn order(
         let doubtful = !attrs.has(Attrs::MTIME) || content_may_differ(&name.base, now);
         let list = if doubtful { &mut by_content } else { &mut quick };
         list.insert(path.clone());
-        // A link is made to another name that travels with it, and costs nothing where that is equal.
-        list.extend(now.link.clone().filter(|_| attrs.has(Attrs::HARD_LINKS)));
+        // A link is made to another name that travels with it; those cost nothing where they are equal.
+        list.extend(if now.kind() == Kind::Dir { Vec::new() } else { linked(path) });
     }
     if attrs.has(Attrs::HARD_LINKS) && !by_content.is_empty() {
         // Names of one file must not part.
@@ -136,7 +137,14 @@ mod tests {
 
     fn batch(names: &[(&str, Base, Option<Entry>)], protects: bool, deletes: bool) -> Batch {
         let names = names.iter().map(|(p, base, now)| (path(p), Name { base: base.clone(), now: now.clone() }));
-        order(&names.collect(), Attrs::ARCHIVE, protects, deletes, |dir| dir.is_root() || *dir == path("d"))
+        order(
+            &names.collect(),
+            Attrs::ARCHIVE,
+            protects,
+            deletes,
+            |dir| dir.is_root() || *dir == path("d"),
+            |_| Vec::new(),
+        )
     }
 
     fn texts(paths: &[RelPath]) -> Vec<String> {
@@ -193,13 +201,13 @@ mod tests {
 
     #[test]
     fn names_of_one_file_travel_together() {
-        let linked = Entry { link: Some(path("a")), ..file(1, None, 1) };
         let names = BTreeMap::from([
-            (path("b"), Name { base: Base::Known(None), now: Some(linked) }),
+            (path("b"), Name { base: Base::Known(None), now: Some(file(1, None, 1)) }),
             (path("c"), Name { base: Base::Unknown, now: Some(file(1, None, 1)) }),
         ]);
         let attrs = Attrs::ARCHIVE.with(Attrs::HARD_LINKS);
-        let batch = order(&names, attrs, false, true, |_| true);
+        let linked = |of: &RelPath| if *of == path("b") { vec![path("a")] } else { Vec::new() };
+        let batch = order(&names, attrs, false, true, |_| true, linked);
         assert_eq!((texts(&batch.by_content), batch.quick.len()), (vec!["a".into(), "b".into(), "c".into()], 0));
     }
 

@@ -47,12 +47,24 @@ pub(in crate::engine::source) async fn probe(route: &Route<'_>) -> Result<(), Fa
 /// # Errors
 /// [`Failure`].
 pub(in crate::engine::source) async fn compare(route: &Route<'_>) -> Result<Vec<Difference>, Failure> {
-    let (items, missed) = look(route, by_time(&route.set.config.options)).await?;
+    // Where no index of an earlier run tells what changed, a change of content alone would stay unseen.
+    let unread = route.target.is_unread();
+    let by = if unread { By::CONTENT } else { by_time(&route.set.config.options) };
+    let (items, missed) = look(route, by).await?;
+    route.target.set_unread(unread && missed.is_some());
     if let Some(missed) = missed {
         tracing::warn!(set = route.set.config.name, peer = %route.target, "not all could be compared: {missed}");
     }
     let index = route.set.index.lock();
-    let differs = |item: Item| (item.path, (item.change == Change::Deleted).then(|| held(item.is_dir)));
+    // Of what is unlike, size and time may be equal: as if it held what is here.
+    let differs = |item: Item| {
+        let theirs = match item.change {
+            Change::Deleted => Some(held(item.is_dir)),
+            Change::Created => None,
+            Change::Unlike { .. } => index.manifest().entry(&item.path).cloned(),
+        };
+        (item.path, theirs)
+    };
     Ok(counted(route.set, index.manifest(), items).into_iter().map(differs).collect())
 }
 

@@ -11,7 +11,7 @@ use super::look::{PARTIAL, VANISHED, by_time};
 use super::{Route, Said};
 use crate::engine::source::send::{Outcome, Planned, SendError, Settled};
 use crate::engine::source::set::SourceSet;
-use crate::model::{Base, Entry, Generation, RelPath};
+use crate::model::{Attrs, Base, Entry, Generation, RelPath};
 use crate::session::Sending;
 use crate::store::Writer;
 use crate::wire::{Ack, Failed};
@@ -76,7 +76,11 @@ fn planned(set: &SourceSet, mut sending: Sending) -> (Planned, Batch) {
     let (deletes, attrs) = (set.deletes(), set.config.options.attrs);
     let index = set.index.lock();
     let is_dir = |path: &RelPath| index.manifest().entry(path).is_some_and(Entry::is_dir);
-    let batch = batch::order(&names, attrs, set.filter.has_excludes(), deletes, is_dir);
+    let linked = |path: &RelPath| {
+        let record = index.manifest().get(path).filter(|_| attrs.has(Attrs::HARD_LINKS));
+        record.map(|record| index.other_names(path, record)).unwrap_or_default()
+    };
+    let batch = batch::order(&names, attrs, set.filter.has_excludes(), deletes, is_dir, linked);
     drop(index);
     (planned, batch)
 }
