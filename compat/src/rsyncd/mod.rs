@@ -253,7 +253,6 @@ mod tests {
             "r.conf:1:1: warning: `port 8730` has no `=`: taken as `port = 8730` — write the `=`",
             "r.conf:2:1: warning: `read only no` has no `=`: ignored, as by rsyncd — write `name = value`, or `#` before a comment",
             "r.conf:3:1: note: `log file`: not honoured: syncd logs to standard error or the journal",
-            "r.conf:4:1: warning: `filter`: not honoured yet: leave paths out on the primary",
             "r.conf:5:1: error: `&included /etc/rsyncd.d` is no directive — there are `&include PATH` and `&merge PATH`",
             "r.conf:7:1: warning: `pid file` inside a module is ignored, as by rsyncd — put it above the first `[module]`",
             "r.conf:8:1: warning: `host allow` is unknown and ignored — did you mean `hosts allow`?",
