@@ -58,7 +58,7 @@ pub const PARAMETERS: &[Known] = &[
     row(
         Module,
         "munge symlinks",
-        Differs("symlinks stay as they are written: syncd itself follows none beneath the root"),
+        NotHonoured("symlinks stay as they are written, usable for other programs; syncd itself follows none"),
     ),
     row(Module, "charset", NotHonoured("names are bytes and stay as they are")),
     row(Module, "max connections", Honoured("how many primaries at once")),
