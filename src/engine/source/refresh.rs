@@ -67,6 +67,9 @@ impl Seen {
     }
 }
 
+/// Whether a name is still being written, and comes in a batch of its own.
+type Held<'a> = &'a (dyn Fn(&RelPath) -> bool + Sync);
+
 /// What a refresh needs to know of its set.
 #[derive(Clone, Copy, Debug)]
 pub struct Look<'a> {
@@ -85,14 +88,14 @@ impl Look<'_> {
     /// directory and is gone takes everything below with it. The parents of names that came or
     /// went are looked at too, since their mtime moved. `held` names that are still being written
     /// are left out of scans: they come in a batch of their own.
-    pub fn refresh(&self, index: &SharedIndex, batch: &Batch, held: &(dyn Fn(&RelPath) -> bool + Sync)) -> Refreshed {
+    pub fn refresh(&self, index: &SharedIndex, batch: &Batch, held: Held<'_>) -> Refreshed {
         let mut out = Refreshed::default();
         let trees = batch.names.iter().filter(|(_, scope)| **scope == Scope::Tree);
         let scans: Vec<(RelPath, Scan)> = trees.map(|(path, _)| (path.clone(), self.scan(path, held))).collect();
         let mut index = index.lock();
         let mut seen = Seen::default();
         for (path, scan) in scans {
-            self.take_tree(&mut index, &path, scan, &mut seen, &mut out);
+            self.take_tree(&mut index, &path, scan, held, &mut seen, &mut out);
         }
         let mut todo: BTreeSet<RelPath> = batch.names.keys().cloned().collect();
         for _ in 0..ROUNDS {
@@ -127,7 +130,7 @@ impl Look<'_> {
         }
     }
 
-    fn scan(&self, below: &RelPath, held: &(dyn Fn(&RelPath) -> bool + Sync)) -> Scan {
+    fn scan(&self, below: &RelPath, held: Held<'_>) -> Scan {
         let excluded = |path: &RelPath, is_dir: bool| self.filter.excludes(path, is_dir) || (!is_dir && held(path));
         let device = if self.options.one_file_system { self.device() } else { None };
         let mut found = scan_device(self.root, below, &excluded, self.options.attrs.has(Attrs::XATTRS), device);
@@ -180,7 +183,7 @@ impl Look<'_> {
             None => seen.gone(index, path),
             Some(now) if now.entry.is_dir() && !was_dir => {
                 let scan = self.scan(path, &|_| false);
-                self.take_tree(index, path, scan, seen, out);
+                self.take_tree(index, path, scan, &|_| false, seen, out);
             }
             Some(now) => {
                 if was_dir && !now.entry.is_dir() {
@@ -192,7 +195,15 @@ impl Look<'_> {
     }
 
     /// Compares everything at and below `top` with the index.
-    fn take_tree(&self, index: &mut Index, top: &RelPath, scan: Scan, seen: &mut Seen, out: &mut Refreshed) {
+    fn take_tree(
+        &self,
+        index: &mut Index,
+        top: &RelPath,
+        scan: Scan,
+        held: Held<'_>,
+        seen: &mut Seen,
+        out: &mut Refreshed,
+    ) {
         let mut found = BTreeSet::new();
         let unknown: Vec<RelPath> = scan.problems.iter().map(|(p, _)| p.clone()).collect();
         out.problems.extend(scan.problems);
@@ -218,6 +229,8 @@ impl Look<'_> {
             .manifest()
             .within(top)
             .map(|(path, record)| (path, record.entry.is_dir()))
+            // One that is being written was not looked at: that says nothing of whether it is there.
+            .filter(|(path, is_dir)| *is_dir || !held(path))
             .filter(|(path, _)| !found.contains(path) && !unknown.iter().any(|u| path.is_within(u)))
             .collect();
         for (path, is_dir) in gone {
@@ -445,6 +458,24 @@ mod tests {
         fn is_true(&self) -> bool {
             self.refresh(&[("", Scope::Tree)]).changed.is_empty()
         }
+    }
+
+    #[test]
+    fn what_is_being_written_while_everything_is_looked_at_is_not_gone() {
+        let world = World::new(|dir| {
+            fs::create_dir_all(dir.join("d/old")).expect("made");
+            for name in ["log", "d/log", "d/old/log"] {
+                fs::write(dir.join(name), "line").expect("written");
+            }
+        });
+        fs::write(world.dir.path().join("log"), "line and line").expect("written");
+        fs::remove_dir_all(world.dir.path().join("d/old")).expect("removed");
+        let look = Look { root: &world.root, filter: &world.filter, options: &world.options };
+        let batch = Batch { names: [(RelPath::root(), Scope::Tree)].into() };
+        let seen = look.refresh(&world.index, &batch, &|path| path.as_bytes().ends_with(b"log"));
+        let changed: Vec<_> = seen.changed.keys().map(ToString::to_string).collect();
+        assert_eq!(changed, ["d", "d/old", "d/old/log"]);
+        assert!(world.index.lock().manifest().get(&path("log")).is_some());
     }
 
     fn path(name: &str) -> RelPath {
