@@ -121,6 +121,28 @@ fn a_tree_with_all_kinds_of_names_is_mirrored_and_kept_equal() {
     assert_eq!(verified.status.code(), Some(0), "{verified:?}\n{}", daemon.log());
 }
 
+#[test]
+fn all_names_of_a_file_arrive_as_one() {
+    if !skip::have("all_names_of_a_file_arrive_as_one", "rsync") {
+        return;
+    }
+    let compare = Compare { hard_links: true, ..Compare::archive() };
+    let mut pair = pair("rsync").params("-aH").compare(compare).build();
+    let _daemon = rsyncd(&pair);
+    let src = pair.src().to_owned();
+    fill(&src);
+    fs::hard_link(src.join("d1/f1"), src.join("d2/linked")).expect("link");
+    pair.source.start();
+    pair.wait_equal(HEALED_WITHIN);
+    // A name that comes before all others of its file, and one of a file that had none.
+    fs::hard_link(src.join("d1/f1"), src.join("a first name")).expect("link");
+    fs::hard_link(src.join("d0/f3"), src.join("d2/new")).expect("link");
+    pair.wait_equal(EQUAL_WITHIN);
+    fs::write(src.join("d2/linked"), "written through one of them").expect("write");
+    fs::remove_file(src.join("d1/f1")).expect("remove");
+    pair.wait_equal(EQUAL_WITHIN);
+}
+
 /// Waits until the target is refused or out of reach for a reason that says `cause`.
 fn wait_told(pair: &TestPair, state: &str, cause: &str) {
     let said = |status: &Value| target(status)["last_error"]["cause"].as_str().is_some_and(|said| said.contains(cause));

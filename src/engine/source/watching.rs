@@ -10,6 +10,7 @@ use tokio::time::{Interval, MissedTickBehavior, interval_at, sleep_until};
 use super::refresh::Refreshed;
 use super::set::SourceSet;
 use crate::coalesce::{Admission, Batch, Coalescer, Dirty, Scope};
+use crate::config::Transport;
 use crate::engine::{process_start, stopped};
 use crate::fs::{Root, look};
 use crate::model::{Base, Entry, Kind, RelPath};
@@ -226,8 +227,11 @@ impl Watching {
         for target in &self.set.targets {
             let mut channel = target.channel();
             channel.handle_generation(number);
-            // Before the first compare nobody knows what the peer holds: the compare will tell.
-            if !(first && (self.set.config.options.full_compare || !self.resumed)) {
+            // Before the first compare nobody knows what the peer holds: the compare will tell, unless
+            // it is one that may look at sizes and times alone.
+            let reads = target.config.transport == Transport::Quic;
+            let compare_tells = !self.resumed || (self.set.config.options.full_compare && reads);
+            if !(first && compare_tells) {
                 for (path, base) in &changed {
                     // What happened before the start happened to an index that may be older than
                     // what the peer acknowledged.

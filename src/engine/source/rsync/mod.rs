@@ -70,7 +70,10 @@ impl Route<'_> {
         tracing::debug!(set = self.set.config.name, peer = %self.target, "rsync {}", args::shown(&words));
         let (mut items, mut not_empty) = (Vec::new(), Vec::new());
         let take = |line: &[u8]| match itemize::line(line) {
-            Line::Item(item) => items.push(item),
+            Line::Item(item) => {
+                tracing::trace!(set = self.set.config.name, peer = %self.target, ?item, dry, "rsync names");
+                items.push(item);
+            }
             Line::NotEmpty(path) => not_empty.push(path),
             Line::Sent(bytes) => _ = self.traffic.sent.fetch_add(bytes, Ordering::Relaxed),
             Line::Received(bytes) => _ = self.traffic.received.fetch_add(bytes, Ordering::Relaxed),

@@ -135,6 +135,7 @@ async fn put(
     if names.is_empty() {
         return Ok(());
     }
+    tracing::trace!(set = route.set.config.name, peer = %route.target, ?run, ?names, "put");
     let said = route.run(run, false, list(names)).await?;
     if said.ended.code == Some(0) {
         return Ok(());
