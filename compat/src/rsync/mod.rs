@@ -11,6 +11,9 @@ use crate::text::SourceText;
 pub use rules::{CVS_EXCLUDES, Directive, Pattern, Refused};
 pub use table::{Effect, OPTIONS, Spec};
 
+/// What only a shell gives a meaning; within quotes it is text like any other.
+const SHELL: [char; 7] = [';', '&', '|', '`', '$', '>', '<'];
+
 /// One option that rsync knows.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct RsyncOption {
@@ -49,14 +52,18 @@ impl Parser<'_> {
             self.long(long, word, words);
         } else if let Some(letters) = word.value.strip_prefix('-').filter(|letters| !letters.is_empty()) {
             self.letters(letters, word, words);
-        } else if word.value.contains([';', '&', '|', '`', '$', '>', '<']) {
-            let message = format!("`{}` is meant for a shell, and syncd runs none", word.value);
-            let finding = self.source.error("rsync-shell", word.span, message);
-            self.findings.push(finding.help("leave only options of rsync in commonParams"));
+        } else if word.value.contains(SHELL) {
+            self.shell(word);
         } else {
             let message = format!("`{}` is no option of rsync and ignored", word.value);
             self.findings.push(self.source.warning("rsync-unknown-option", word.span, message).help("remove it"));
         }
+    }
+
+    fn shell(&mut self, word: &Spanned<String>) {
+        let message = format!("`{}` is meant for a shell, and syncd runs none", word.value);
+        let finding = self.source.error("rsync-shell", word.span, message);
+        self.findings.push(finding.help("leave only options of rsync in commonParams"));
     }
 
     fn long(&mut self, long: &str, word: &Spanned<String>, words: &mut impl Iterator<Item = Spanned<String>>) {
@@ -82,6 +89,9 @@ impl Parser<'_> {
     fn letters(&mut self, letters: &str, word: &Spanned<String>, words: &mut impl Iterator<Item = Spanned<String>>) {
         for (at, letter) in letters.char_indices() {
             let Some(spec) = find_letter(letter) else {
+                if SHELL.contains(&letter) {
+                    return self.shell(word);
+                }
                 self.unknown(word, &format!("-{letter}"));
                 continue;
             };

@@ -143,11 +143,11 @@ const COMPRESS: Standing = Honoured("what travels is compressed by zstd");
 
 /// All of them, in the order of the man page.
 pub const OPTIONS: &[Spec] = &[
-    flag(Some('v'), "verbose", Nothing, Harmless("how much rsync prints; syncd logs by RUST_LOG")),
-    with(None, "info", Nothing, Harmless("how much rsync prints; syncd logs by RUST_LOG")),
-    with(None, "debug", Nothing, Harmless("how much rsync prints; syncd logs by RUST_LOG")),
+    flag(Some('v'), "verbose", Nothing, Harmless("how much rsync prints; syncd logs by SYNCD_LOG")),
+    with(None, "info", Nothing, Harmless("how much rsync prints; syncd logs by SYNCD_LOG")),
+    with(None, "debug", Nothing, Harmless("how much rsync prints; syncd logs by SYNCD_LOG")),
     with(None, "stderr", Nothing, Harmless("where rsync prints; syncd logs to standard error")),
-    flag(Some('q'), "quiet", Nothing, Harmless("how much rsync prints; syncd logs by RUST_LOG")),
+    flag(Some('q'), "quiet", Nothing, Harmless("how much rsync prints; syncd logs by SYNCD_LOG")),
     flag(None, "no-motd", Nothing, Harmless("a receiver of syncd has no message of the day")),
     flag(Some('c'), "checksum", Nothing, CONTENT),
     flag(
