@@ -1,15 +1,18 @@
 //! Runs a program of the operator's within bounds: its own process group, a time limit, the end of
 //! what it said.
 
+mod group;
+
 use std::ffi::OsString;
 use std::process::{ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::{AsyncRead, AsyncReadExt};
-use tokio::process::{Child, Command};
+use tokio::process::Command;
 use tokio::time::timeout;
+
+pub use group::Group;
 
 /// How much of what a program says is kept, in bytes: the end, where the cause stands.
 const KEPT: usize = 2048;
@@ -93,26 +96,6 @@ pub async fn run(program: &Program) -> Result<(), ProgramError> {
     }
 }
 
-/// A program that leads a process group.
-struct Group(Child);
-
-impl Group {
-    /// Kills all of it, unless it has been waited for: its number may be another's by then.
-    fn kill(&mut self) {
-        let leader = self.0.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
-        if let Some(leader) = leader {
-            // Whoever is gone need not be killed.
-            let _ = kill_process_group(leader, Signal::KILL);
-        }
-    }
-}
-
-impl Drop for Group {
-    fn drop(&mut self) {
-        self.kill();
-    }
-}
-
 /// Keeps the end of what comes from `pipe`.
 async fn listen(pipe: Option<impl AsyncRead + Unpin>, said: Arc<Mutex<Vec<u8>>>) {
     let Some(mut pipe) = pipe else { return };
@@ -177,7 +160,7 @@ mod tests {
         let pid = dir.path().join("pid");
         shell(&format!("setsid sleep 1000 & echo $! > {}", pid.display()), LONG).expect("well");
         let child: i32 = std::fs::read_to_string(pid).expect("written").trim().parse().expect("a number");
-        let child = Pid::from_raw(child).expect("a number");
-        rustix::process::kill_process(child, Signal::KILL).expect("it runs");
+        let child = rustix::process::Pid::from_raw(child).expect("a number");
+        rustix::process::kill_process(child, rustix::process::Signal::KILL).expect("it runs");
     }
 }

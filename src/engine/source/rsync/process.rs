@@ -2,13 +2,13 @@
 
 use std::ffi::OsString;
 use std::io;
-use std::process::{ExitStatus, Stdio};
+use std::process::Stdio;
 
-use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWriteExt, BufReader};
-use tokio::process::{Child, Command};
+use tokio::process::Command;
 
 use super::complaint::Failure;
+use crate::process::Group;
 
 /// How many lines of complaints are kept; more are read and dropped.
 const MAX_COMPLAINTS: usize = 1000;
@@ -32,7 +32,7 @@ pub(super) struct Ended {
 /// # Errors
 /// [`Failure`]: it could not be started.
 pub(super) async fn run(args: &[OsString], input: Vec<u8>, mut take: impl FnMut(&[u8])) -> Result<Ended, Failure> {
-    let mut group = Group::start(args).map_err(|error| not_started(&error))?;
+    let mut group = start(args).map_err(|error| not_started(&error))?;
     let (stdin, stdout, stderr) = (group.0.stdin.take(), group.0.stdout.take(), group.0.stderr.take());
     let feed = async move {
         if let Some(mut stdin) = stdin {
@@ -47,7 +47,7 @@ pub(super) async fn run(args: &[OsString], input: Vec<u8>, mut take: impl FnMut(
         }
     };
     let ((), (), ()) = tokio::join!(feed, lines(stdout, &mut take), lines(stderr, complain));
-    let status = group.wait().await.map_err(|error| Failure::here(format!("rsync cannot be waited for: {error}")))?;
+    let status = group.0.wait().await.map_err(|error| Failure::here(format!("rsync cannot be waited for: {error}")))?;
     Ok(Ended { code: status.code(), stderr: complaints })
 }
 
@@ -91,28 +91,20 @@ async fn lines(from: Option<impl AsyncRead + Unpin>, mut take: impl FnMut(&[u8])
     }
 }
 
-/// A process with all that it starts.
-struct Group(Child);
-
-impl Group {
-    fn start(args: &[OsString]) -> io::Result<Self> {
-        let mut command = Command::new("rsync");
-        command.args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        command.kill_on_drop(true);
-        // Neither options nor passwords from elsewhere, and messages that can be understood.
-        for (name, _) in std::env::vars_os() {
-            if name.as_encoded_bytes().starts_with(b"RSYNC_") {
-                command.env_remove(name);
-            }
+/// Starts rsync.
+fn start(args: &[OsString]) -> io::Result<Group> {
+    let mut command = Command::new("rsync");
+    command.args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command.kill_on_drop(true);
+    // Neither options nor passwords from elsewhere, and messages that can be understood.
+    for (name, _) in std::env::vars_os() {
+        if name.as_encoded_bytes().starts_with(b"RSYNC_") {
+            command.env_remove(name);
         }
-        command.env("LC_ALL", "C");
-        end_with_parent(&mut command);
-        command.spawn().map(Self)
     }
-
-    async fn wait(&mut self) -> io::Result<ExitStatus> {
-        self.0.wait().await
-    }
+    command.env("LC_ALL", "C");
+    end_with_parent(&mut command);
+    command.spawn().map(Group)
 }
 
 /// A syncd that is killed must not leave an rsync behind that goes on with an old list. A session
@@ -134,16 +126,5 @@ fn end_with_parent(command: &mut Command) {
     // SAFETY: between fork(2) and execve(2) `prepare` allocates nothing and takes no lock.
     unsafe {
         command.pre_exec(prepare);
-    }
-}
-
-/// Not waited for: what is left of it is killed, ssh included.
-impl Drop for Group {
-    fn drop(&mut self) {
-        // None once it was waited for: the number may be another's by then.
-        let pid = self.0.id().and_then(|id| Pid::from_raw(id.cast_signed()));
-        if let Some(pid) = pid {
-            let _ = kill_process_group(pid, Signal::KILL);
-        }
     }
 }
