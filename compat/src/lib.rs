@@ -23,6 +23,7 @@ pub mod keepalived;
 mod nearest;
 pub mod rsync;
 pub mod rsyncd;
+mod secret;
 pub mod span;
 pub mod standing;
 pub mod text;

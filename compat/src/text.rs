@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use encoding_rs::{Encoding, GB18030, UTF_8, UTF_16BE, UTF_16LE};
 
 use crate::diag::{Finding, Place, Severity};
+use crate::secret;
 use crate::span::{Span, Spanned};
 
 /// A decoded file, with the files that it includes in their places. Offsets count bytes of
@@ -182,7 +183,7 @@ impl SourceText {
     #[must_use]
     pub fn place(&self, span: Span) -> Place {
         let (line, column) = self.position(span.start);
-        let excerpt = self.line(self.line_number(span.start)).trim_end_matches(['\r', '\n']).to_owned();
+        let excerpt = secret::hidden(self.line(self.line_number(span.start)).trim_end_matches(['\r', '\n']));
         let marked = self.text.get(span.start..span.end).unwrap_or("").split('\n').next().unwrap_or("");
         Place { line, column, span, excerpt, marked: marked.trim_end().chars().count().max(1) }
     }

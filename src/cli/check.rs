@@ -93,14 +93,16 @@ fn texts(report: &Report, out: &mut impl Write) -> Result<(), Fault> {
         report.findings.iter().partition(|finding| report.files.contains(&finding.file));
     for file in &report.files {
         for finding in of_files.iter().filter(|finding| finding.file == *file) {
-            writeln!(out, "{finding}")?;
+            writeln!(out, "{}", with_code(finding))?;
         }
-        if worst(report, file).is_none_or(|worst| worst == Severity::Note) {
-            writeln!(out, "{}: every setting is understood and honoured", file.display())?;
+        match worst(report, file) {
+            None => writeln!(out, "{}: every setting is understood and honoured", file.display())?,
+            Some(Severity::Note) => writeln!(out, "{}: no error and no warning", file.display())?,
+            Some(_) => {}
         }
     }
     for finding in of_others {
-        writeln!(out, "{finding}")?;
+        writeln!(out, "{}", with_code(finding))?;
     }
     for value in &report.in_force {
         let of = if value.of.is_empty() { String::new() } else { format!(" [{}]", value.of) };
@@ -108,6 +110,15 @@ fn texts(report: &Report, out: &mut impl Write) -> Result<(), Fault> {
         writeln!(out, "{}:{of} {} = {}{default}", value.file.display(), value.name, value.value)?;
     }
     Ok(())
+}
+
+/// The finding with its code behind the first line.
+fn with_code(finding: &Finding) -> String {
+    let shown = finding.to_string();
+    match shown.split_once('\n') {
+        Some((first, rest)) => format!("{first} [{}]\n{rest}", finding.code),
+        None => format!("{shown} [{}]", finding.code),
+    }
 }
 
 /// For programs.

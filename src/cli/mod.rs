@@ -73,7 +73,7 @@ pub fn main(argv: impl IntoIterator<Item = OsString>, wiring: &Wiring) -> ExitCo
 pub fn parse(argv: &[OsString]) -> Result<Args, clap::Error> {
     let mut command = Args::command();
     command.build();
-    let mut matches = if sersync::called(argv) {
+    let mut matches = if sersync::called(argv) && !sersync::names_command(argv, &command) {
         let argv = sersync::without_words(argv, &command);
         command.try_get_matches_from(argv)?
     } else {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sd_notify::NotifyState;
-use syncd_compat::Severity;
+use syncd_compat::{Finding, Severity};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
@@ -47,7 +47,10 @@ fn load(args: &NodeArgs, role: Role) -> Result<Loaded, Fault> {
             None => config::load_source(&args.config, &args.settings)?,
         },
     };
-    for finding in &loaded.findings {
+    let trusting = args.trust_first_use || loaded.config.trust_first_use;
+    // What is told of such a module is what was asked for.
+    let news = |finding: &&Finding| !(trusting && finding.code == config::NO_PASSWORD);
+    for finding in loaded.findings.iter().filter(news) {
         match finding.severity {
             Severity::Note => tracing::info!("{}", finding.summary()),
             _ => tracing::warn!("{}", finding.summary()),

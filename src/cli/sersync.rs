@@ -14,6 +14,12 @@ pub(super) fn called(argv: &[OsString]) -> bool {
     argv.first().is_some_and(|name| Path::new(name).file_name().is_some_and(|name| name == NAME))
 }
 
+/// Whether `argv` begins with a command of syncd's own, of which sersync2 has none.
+pub(super) fn names_command(argv: &[OsString], command: &Command) -> bool {
+    argv.get(1)
+        .is_some_and(|word| command.get_subcommands().any(|known| known.get_name().as_bytes() == word.as_bytes()))
+}
+
 /// `argv` without the words that belong to no option of `command`.
 pub(super) fn without_words(argv: &[OsString], command: &Command) -> Vec<OsString> {
     let mut kept: Vec<OsString> = argv.first().cloned().into_iter().collect();
@@ -56,6 +62,16 @@ mod tests {
         let argv: Vec<OsString> = line.split(' ').map(OsString::from).collect();
         let kept = without_words(&argv, &Args::command());
         kept.iter().map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn a_command_of_syncds_own_stays_one() {
+        let names = |line: &str| {
+            let argv: Vec<OsString> = line.split(' ').map(OsString::from).collect();
+            names_command(&argv, &Args::command())
+        };
+        assert!(names("sersync2 status --json") && names("sersync2 check a.xml"));
+        assert!(!names("sersync2 -r -d -o status") && !names("sersync2 start") && !names("sersync2"));
     }
 
     #[test]

@@ -43,7 +43,7 @@ pub fn convert(files: &[PathBuf]) -> Result<Converted, ConfigError> {
     };
     let sources = files.iter().map(read).collect::<Result<Vec<_>, _>>()?;
     // Who converts need not be who runs it.
-    of(&sources, &Machine::this().into_root())
+    of(&sources, &Machine::this().into_any())
 }
 
 pub(super) fn of(sources: &[SourceText], machine: &Machine) -> Result<Converted, ConfigError> {
@@ -110,8 +110,18 @@ impl Left {
 /// The settings of a `confxml.xml` that do not come about as they stand there.
 fn xml_settings(source: &SourceText) -> Result<Vec<Left>, ConfigError> {
     let mut left = Vec::new();
-    for confxml::Present { setting, value } in confxml::present(source)? {
+    let present = confxml::present(source)?;
+    let runs = present.iter().any(|p| p.setting.element == "sersync/plugin" && !p.off);
+    for confxml::Present { setting, value, off } in present {
         let name = format!("{} {}", setting.element, setting.attribute);
+        let unused = setting.element.starts_with("plugin") && !runs;
+        if (off && setting.attribute != "start") || unused {
+            // What is not in force is nothing that could be carried over; nor is it lost in silence.
+            let shown = if setting.attribute == "passwd" { "…" } else { &value.value };
+            let text = format!("{}=\"{shown}\": it is switched off", name.trim());
+            left.push(Left::at(source, value.span, text));
+            continue;
+        }
         if !setting.standing.is_honoured() {
             let text = format!("{}=\"{}\": {}", name.trim(), value.value, setting.standing.sentence());
             left.push(Left::at(source, value.span, text));
@@ -152,15 +162,17 @@ fn rsyncd_settings(source: &SourceText, machine: &Machine) -> Vec<Left> {
     left
 }
 
+/// Why nothing of a `keepalived.conf` is carried over.
+const KEEPALIVED: &str = "stays with keepalived";
+
 /// Every line of a `keepalived.conf`, without the passwords.
 fn keepalived_lines(source: &SourceText) -> Vec<Left> {
-    let why = "syncd has no virtual addresses yet; leave keepalived running with this file";
     let lines = source.text().lines().enumerate().map(|(at, line)| (at + 1, line.trim()));
     let said = lines.filter(|(_, line)| !line.is_empty() && !line.starts_with(['#', '!']) && *line != "}");
     said.map(|(line, text)| {
         let secret = text.to_ascii_lowercase().find("auth_pass");
         let shown = secret.and_then(|at| text.get(..at + "auth_pass".len())).unwrap_or(text);
-        Left { file: source.file().to_owned(), line, column: 1, text: format!("{shown}: {why}") }
+        Left { file: source.file().to_owned(), line, column: 1, text: format!("{shown}: {KEEPALIVED}") }
     })
     .collect()
 }
@@ -188,12 +200,16 @@ impl Whole {
             "# Sets with the role \"primary\" run by `syncd --config FILE`, those with the role \"replica\" by\n\
              # `syncd peer --config FILE`. Passwords stay in the files that are named here.\n\n",
         );
-        if let Some(loaded) = &self.config {
-            let said = |path: &Path| loaded.place_of(path).into_iter().collect();
-            let native = write::write(&loaded.config, &said)
-                .map_err(|why| Finding::of_file(&loaded.config.file, "convert-text", why.to_string()))?;
-            text.push_str(&native);
-        }
+        let Some(loaded) = &self.config else {
+            let message = "there is nothing to convert: syncd has no virtual addresses yet";
+            let file = files.first().map_or(Path::new("convert"), PathBuf::as_path);
+            let help = "leave keepalived running with this file, and name the confxml.xml or rsyncd.conf of the node";
+            return Err(Finding::of_file(file, "config-kind", message).help(help).into());
+        };
+        let said = |path: &Path| loaded.place_of(path).into_iter().collect();
+        let native = write::write(&loaded.config, &said)
+            .map_err(|why| Finding::of_file(&loaded.config.file, "convert-text", why.to_string()))?;
+        text.push_str(&native);
         let mut left = self.left;
         left.sort_by(|a, b| {
             let order = |left: &Left| files.iter().position(|file| *file == left.file);

@@ -17,6 +17,8 @@ pub(super) struct Machine {
     pub(super) cwd: std::path::PathBuf,
     passwd: String,
     group: String,
+    /// Whether users and groups that are not in the files are taken for being there.
+    any: bool,
 }
 
 /// One user of passwd(5).
@@ -38,19 +40,20 @@ impl Machine {
             cwd: std::env::current_dir().unwrap_or_else(|_| Path::new("/").to_owned()),
             passwd: text("/etc/passwd"),
             group: text("/etc/group"),
+            any: false,
         }
     }
 
-    /// This as root sees it.
-    pub(super) fn into_root(self) -> Self {
-        Self { euid: 0, ..self }
+    /// A machine of which nothing is known but its name, as root sees it: every user and group may be there.
+    pub(super) fn into_any(self) -> Self {
+        Self { euid: 0, any: true, ..self }
     }
 
     /// A machine made up of the given files.
     #[cfg(test)]
     pub(super) fn made_of(euid: u32, passwd: &str, group: &str) -> Self {
         let (passwd, group) = (passwd.to_owned(), group.to_owned());
-        Self { name: "host".to_owned(), euid, umask: 0o022, cwd: "/cwd".into(), passwd, group }
+        Self { name: "host".to_owned(), euid, umask: 0o022, cwd: "/cwd".into(), passwd, group, any: false }
     }
 
     /// Whether the process is root's.
@@ -63,7 +66,7 @@ impl Machine {
         let number = name.parse().ok();
         let found = self.passwd.lines().filter_map(user).find(|u| u.owner.name == name || Some(u.owner.id) == number);
         let unnamed = |id| User { owner: Owner { id, name: name.to_owned() }, primary_group: id };
-        found.or_else(|| number.map(unnamed))
+        found.or_else(|| number.or(self.any.then_some(u32::MAX)).map(unnamed))
     }
 
     /// The group called `name`, or with that number.
@@ -72,7 +75,7 @@ impl Machine {
         let mut groups = self.group.lines().filter_map(|line| group(line).map(|(group, _)| group));
         groups
             .find(|group| group.name == name || Some(group.id) == number)
-            .or_else(|| number.map(|id| Owner { id, name: name.to_owned() }))
+            .or_else(|| number.or(self.any.then_some(u32::MAX)).map(|id| Owner { id, name: name.to_owned() }))
     }
 
     /// All groups of `user`, the primary one first.

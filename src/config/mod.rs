@@ -49,6 +49,7 @@ pub use model::{
     Transport, Tuning, XferExec,
 };
 pub use overrides::{OVERRIDES, Override};
+pub use peer::NO_PASSWORD;
 
 /// What is said about a configuration file; its [`std::fmt::Display`] shows the line with a caret.
 pub use syncd_compat::{Finding, Severity};

@@ -20,6 +20,9 @@ use super::{
 use crate::filter::Rule;
 use crate::rewrite::Chmod;
 
+/// The code of a module that has no password.
+pub const NO_PASSWORD: &str = "rsyncd-no-password";
+
 /// The user that rsyncd takes when root starts it and a module names none.
 const NOBODY: &str = "nobody";
 
@@ -77,8 +80,11 @@ fn replica(cx: &mut Context<'_>, module: &Module) -> Option<ReplicaSet> {
     let (auth, read_only) = auth(cx, module, read_only);
     let faulty = cx.findings.iter().skip(said).any(|finding| finding.severity == Severity::Error);
     let (uid, gid) = identity(cx, module, &path);
-    if read_only && !faulty {
-        say_read_only(cx, module);
+    match (read_only, &auth) {
+        _ if faulty => {}
+        (true, _) => say_read_only(cx, module),
+        (false, ReplicaAuth::Key) => say_no_password(cx, module),
+        (false, ReplicaAuth::Password { .. }) => {}
     }
     Some(ReplicaSet {
         name: module.name.value.clone(),
@@ -110,8 +116,12 @@ fn path(cx: &mut Context<'_>, module: &Module) -> Option<PathBuf> {
         return None;
     };
     if value.value.contains('%') || !value.value.starts_with('/') {
-        let message = format!("`{}` is no absolute path", value.value);
-        fault(cx, value.span, message, "write it out, from `/` on and without variables");
+        let what = if value.value.starts_with('/') {
+            "names a variable, which is not supported"
+        } else {
+            "is no absolute path"
+        };
+        fault(cx, value.span, format!("`{}` {what}", value.value), "write it out, from `/` on and without variables");
         return None;
     }
     Some(named_path(cx, value))
@@ -180,6 +190,14 @@ fn writer(cx: &mut Context<'_>, span: Span, word: &str, read_only: bool) -> Opti
             None
         }
     }
+}
+
+/// rsyncd lets anybody in there.
+fn say_no_password(cx: &mut Context<'_>, module: &Module) {
+    let message = format!("the module `{}` has no `auth users`: nobody may write it as it stands", module.name.value);
+    let help = "write `auth users` and `secrets file`, or start with --trust-first-use, which pins the first key that \
+                comes from `hosts allow`";
+    cx.findings.push(cx.source.warning(NO_PASSWORD, module.name.span, message).help(help));
 }
 
 fn say_read_only(cx: &mut Context<'_>, module: &Module) {

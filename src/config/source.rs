@@ -43,6 +43,7 @@ pub(super) fn translate(cx: &mut Context<'_>, conf: &ConfXml) -> Config {
             "write `<sersync><localpath watch=\"/DIR\"><remote ip=\"HOST\" name=\"MODULE\"/></localpath></sersync>`";
         cx.findings.push(cx.source.error("xml-nothing-to-do", (start..start + 1).into(), message).help(help));
     }
+    let mut taken = Vec::new();
     let delete = if conf.inotify.delete.on { DeletePolicy::Guarded } else { DeletePolicy::Never };
     for (at, block) in conf.sersync.iter().enumerate() {
         if at > 0 {
@@ -52,7 +53,7 @@ pub(super) fn translate(cx: &mut Context<'_>, conf: &ConfXml) -> Config {
         let meaning = rsync::translate(cx, &block.rsync.options, delete);
         let compare = crontab(cx, &block.crontab, !exclude_regex.is_empty());
         let common = Common { meaning, exclude_regex: &exclude_regex, events: events(&conf.inotify), compare };
-        let mut sets = sets(cx, block, &common);
+        let mut sets = sets(cx, block, &common, &mut taken);
         let name = block.plugin.as_ref().filter(|_| cx.plugin_alone.is_none());
         if let Some(used) = name.and_then(|name| plugin::find(cx, conf, &name.value, Some(name.span))) {
             attach(cx, used, &mut sets);
@@ -112,7 +113,7 @@ struct Common<'a> {
 }
 
 /// The sets of one `<sersync>`: one for each `<localpath>`.
-fn sets(cx: &mut Context<'_>, block: &Sersync, common: &Common<'_>) -> Vec<SourceSet> {
+fn sets(cx: &mut Context<'_>, block: &Sersync, common: &Common<'_>, taken: &mut Vec<Target>) -> Vec<SourceSet> {
     let meaning = &common.meaning;
     if block.localpath.is_empty() {
         let message = "this `<sersync>` has no `<localpath>`, thus nothing to mirror";
@@ -130,7 +131,8 @@ fn sets(cx: &mut Context<'_>, block: &Sersync, common: &Common<'_>) -> Vec<Sourc
             say_served(cx, local.watch.span, "<localpath>");
         }
         let Some(path) = watch(cx, local) else { continue };
-        let mut targets = targets(cx, local, port, &auth, &block.rsync);
+        let all = targets(cx, local, port, &auth, &block.rsync);
+        let Some(mut targets) = free(cx, local, all, taken) else { continue };
         targets.iter_mut().for_each(|target| target.family = meaning.family);
         let filter = rules(cx, block, &path);
         sets.push(SourceSet {
@@ -147,6 +149,23 @@ fn sets(cx: &mut Context<'_>, block: &Sersync, common: &Common<'_>) -> Vec<Sourc
         });
     }
     sets
+}
+
+/// The targets to which no other directory goes: two would remove each other's files there, where
+/// sersync2 mirrored the first alone. None where nothing is left.
+fn free(cx: &mut Context<'_>, local: &LocalPath, targets: Vec<Target>, taken: &mut Vec<Target>) -> Option<Vec<Target>> {
+    let (shared, free): (Vec<Target>, Vec<Target>) =
+        targets.into_iter().partition(|target| taken.iter().any(|other| other.is_at(target)));
+    for Target { host, set, .. } in &shared {
+        let message = format!(
+            "`{host}::{set}` receives another directory already: this one is not mirrored there, since each would \
+             remove the other's files; sersync2 served only the first"
+        );
+        let finding = cx.source.warning("remote-shared", local.watch.span, message);
+        cx.findings.push(finding.help("give each directory a module of its own, or remove this `<localpath>`"));
+    }
+    taken.extend(free.iter().cloned());
+    (shared.is_empty() || !free.is_empty()).then_some(free)
 }
 
 fn watch(cx: &mut Context<'_>, local: &LocalPath) -> Option<PathBuf> {

@@ -202,9 +202,38 @@ fn without_root_the_user_is_the_process_itself() {
     let text = b"[m]\npath = /srv\nread only = no\nuid = nobody\n[n]\npath = /n\nread only = no\nuid = 65534\n";
     let foreign = load_bytes("r.conf", text, Side::Peer, 1000).expect("usable");
     assert_eq!(foreign.config.replicas[0].uid, None);
-    assert_eq!(foreign.findings.len(), 2);
+    let of_user = |loaded: &Loaded| loaded.findings.iter().filter(|finding| finding.code == "rsyncd-uid").count();
+    assert_eq!(of_user(&foreign), 2);
     let own = load_bytes("r.conf", text, Side::Peer, 65534).expect("usable");
-    assert!(own.findings.is_empty(), "{:?}", own.findings);
+    assert_eq!(of_user(&own), 0, "{:?}", own.findings);
+}
+
+#[test]
+fn a_module_that_anybody_may_write_at_rsyncd_is_named() {
+    let text = b"[m]\npath = /srv\nread only = no\nuid = 0\ngid = 0\n[n]\npath = /n\nuid = 0\ngid = 0\n";
+    let loaded = load_bytes("r.conf", text, Side::Peer, 0).expect("usable");
+    let codes: Vec<_> = loaded.findings.iter().map(|finding| finding.code).collect();
+    assert_eq!(codes, ["rsyncd-no-password", "rsyncd-read-only"]);
+}
+
+#[test]
+fn two_directories_never_go_to_one_set_of_one_peer() {
+    let xml = "<head><sersync><localpath watch='/a'><remote ip='h' name='m'/></localpath>\
+               <localpath watch='/b'><remote ip='h' name='m'/><remote ip='i' name='m'/></localpath></sersync>\
+               <sersync><localpath watch='/c'><remote ip='h' name='m'/></localpath></sersync></head>";
+    let loaded = load_bytes("c.xml", xml.as_bytes(), Side::Source, 0).expect("usable");
+    let goes: Vec<_> = loaded
+        .config
+        .sources
+        .iter()
+        .map(|set| (set.path.display().to_string(), set.targets.iter().map(|t| t.host.as_str()).collect::<Vec<_>>()))
+        .collect();
+    assert_eq!(goes, [("/a".to_owned(), vec!["h"]), ("/b".to_owned(), vec!["i"])]);
+    assert_eq!(loaded.findings.iter().filter(|finding| finding.code == "remote-shared").count(), 2);
+    let toml = "[[peer]]\nname = \"h\"\naddress = \"h\"\n[[set]]\nname = \"a\"\npath = \"/a\"\nrole = \"primary\"\nremote = \"m\"\n\
+                [[set]]\nname = \"b\"\npath = \"/b\"\nrole = \"primary\"\nremote = \"m\"\n";
+    let error = load_bytes("s.toml", toml.as_bytes(), Side::Source, 0).expect_err("refused").to_string();
+    assert!(error.starts_with("s.toml:10:8: error: `h::m` receives another set already"), "{error}");
 }
 
 #[test]
@@ -215,7 +244,8 @@ fn root_writes_as_nobody_only_where_nobody_can() {
     let owner = |mode| {
         std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(mode)).expect("chmod");
         let loaded = load_bytes("r.conf", text.as_bytes(), Side::Peer, 0).expect("usable");
-        (loaded.config.replicas[0].uid.as_ref().map(|owner| owner.id), loaded.findings.len())
+        let of_user = loaded.findings.iter().filter(|finding| finding.code == "rsyncd-uid").count();
+        (loaded.config.replicas[0].uid.as_ref().map(|owner| owner.id), of_user)
     };
     assert_eq!(owner(0o755), (None, 1));
     assert_eq!(owner(0o777), (Some(65534), 0));

@@ -13,6 +13,8 @@ pub struct Present {
     pub setting: &'static Setting,
     /// Its value.
     pub value: Spanned<String>,
+    /// The element, or one around it, is switched off by its own `start`.
+    pub off: bool,
 }
 
 /// Every known setting of the file in its order. Unknown ones are findings of [`super::read`].
@@ -23,21 +25,22 @@ pub fn present(source: &SourceText) -> Result<Vec<Present>, Finding> {
     let top = xml::read(source)?;
     let mut found = Vec::new();
     if let Some(head) = top.iter().find(|element| element.is("head")) {
-        walk(head, "", &mut found);
+        walk(head, "", false, &mut found);
     }
     Ok(found)
 }
 
-fn walk(element: &Element, path: &str, found: &mut Vec<Present>) {
+fn walk(element: &Element, path: &str, off: bool, found: &mut Vec<Present>) {
+    let off = off || element.attribute("start").is_some_and(|start| start.value != "true");
     for attribute in &element.attributes {
         let is = |setting: &&Setting| {
             setting.element.eq_ignore_ascii_case(path) && setting.attribute.eq_ignore_ascii_case(&attribute.name.value)
         };
-        found.extend(SETTINGS.iter().find(is).map(|setting| Present { setting, value: attribute.value.clone() }));
+        found.extend(SETTINGS.iter().find(is).map(|setting| Present { setting, value: attribute.value.clone(), off }));
     }
     for child in &element.children {
         let name = &child.name.value;
-        walk(child, &if path.is_empty() { name.clone() } else { format!("{path}/{name}") }, found);
+        walk(child, &if path.is_empty() { name.clone() } else { format!("{path}/{name}") }, off, found);
     }
 }
 

@@ -71,7 +71,7 @@ pub const SETTINGS: &[Setting] = &[
     row(
         "sersync/failLog",
         "timeToExecute",
-        Differs("minutes, the longest wait between attempts where that is below 10 s; else 10 s"),
+        Differs("a peer that is out of reach is tried at least every 10 s, however many minutes it says"),
     ),
     row("sersync/crontab", "start", Honoured("on: full compares by the schedule")),
     row("sersync/crontab", "schedule", Honoured("minutes between full compares")),

@@ -267,6 +267,12 @@ pub const CODES: &[Code] = &[
     code("remote-is-this-node", "warning, note", "a remote is the machine itself", "name the other node"),
     code("remote-is-virtual", "error", "a remote is an address that moves", "the other node's own address"),
     code(
+        "remote-shared",
+        "error, warning",
+        "two directories go to one set of one peer, where each would remove the files of the other",
+        "give each a set of its own there",
+    ),
+    code(
         "rsync-argument",
         "error",
         "an option's argument is missing or of the wrong type",
@@ -291,6 +297,12 @@ pub const CODES: &[Code] = &[
     code("rsyncd-include", "error", "what is included would be missed", "put the lines here"),
     code("rsyncd-module-name", "error", "a module has no usable name", "write one without slashes"),
     code("rsyncd-no-equals", "warning", "a line has no `=`", "write `name = value`"),
+    code(
+        "rsyncd-no-password",
+        "warning",
+        "a module has no password: nobody may write it, unless the first key is trusted",
+        "`auth users` and `secrets file`, or `--trust-first-use`",
+    ),
     code("rsyncd-nothing-to-do", "error", "there is no module", "write `[NAME]` with `path`"),
     code("rsyncd-read-only", "warning", "a module can receive nothing", "`read only = no`"),
     code("rsyncd-repeated", "warning", "a module stands twice", "write it as one"),

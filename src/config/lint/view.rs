@@ -66,7 +66,9 @@ impl Sending {
                 SourceAuth::Password { user, .. } => user.as_str(),
                 SourceAuth::Key => "",
             };
-            let line = find(source, &[&target.host, &target.set]).or_else(|| find(source, &[&target.host]));
+            let line = find(source, &[&target.host, &target.set])
+                .or_else(|| find(source, &["address", &target.host]))
+                .or_else(|| find(source, &[&target.host]));
             SendTarget {
                 host: target.host.clone(),
                 port: target.port,

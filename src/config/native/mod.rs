@@ -55,6 +55,7 @@ fn translate(cx: &mut Context<'_>, file: &File, side: Side) -> Config {
     } else {
         sources.clear();
     }
+    refuse_shared(cx, file, &sources);
     if sources.is_empty() && replicas.is_empty() {
         nothing_to_do(cx, side);
     }
@@ -286,6 +287,19 @@ fn unknown_role(cx: &mut Context<'_>, at: &Spanned<String>, role: &str) {
         (format!("`{role}` is no role"), "there are \"primary\" and \"replica\"")
     };
     fault(cx, at.span(), "toml-role", message, help);
+}
+
+/// Two directories that went to one set of one peer would remove each other's files there.
+fn refuse_shared(cx: &mut Context<'_>, file: &File, sources: &[SourceSet]) {
+    for (at, set) in sources.iter().enumerate() {
+        let others = sources.iter().take(at).flat_map(|other| &other.targets);
+        let shared = others.into_iter().find(|target| set.targets.iter().any(|own| own.is_at(target)));
+        let said = file.set.iter().find(|said| *said.name.get_ref() == set.name);
+        if let (Some(target), Some(said)) = (shared, said) {
+            let message = format!("`{}::{}` receives another set already", target.host, target.set);
+            fault(cx, said.name.span(), "remote-shared", message, "give each a set of its own there");
+        }
+    }
 }
 
 /// Names each key that only means something in the other role.

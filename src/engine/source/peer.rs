@@ -496,10 +496,13 @@ impl Task {
             let _ = reply.send(Err(format!("{target} cannot be compared: {cause}")));
             return;
         };
-        let (link, set) = (up.link.clone(), set.clone());
+        let (link, set, target) = (up.link.clone(), set.clone(), target.clone());
         let channel = u32::try_from(number).unwrap_or(u32::MAX);
         tokio::spawn(async move {
             let found = compare::verify(&set, &link, channel, set.epoch()).await;
+            // What its own rules keep out was never to be there.
+            let meant = |found: &Found| !target.leaves_out(&found.path);
+            let found = found.map(|found| found.into_iter().filter(meant).collect());
             // Whoever asked may have gone.
             let _ = reply.send(found.map_err(|e| e.to_string()));
         });
