@@ -188,8 +188,8 @@ mod tests {
         let (_, text) = told(&["good", "warned"], false);
         assert_eq!(
             text,
-            "good: note: so it is — do this\ngood: every setting is understood and honoured\n\
-             warned: warning: so it is — do this\n"
+            "good: note: so it is — do this [some-code]\ngood: no error and no warning\n\
+             warned: warning: so it is — do this [some-code]\n"
         );
     }
 
