@@ -166,7 +166,8 @@ pub struct Crontab {
 pub fn read(source: &SourceText, findings: &mut Vec<Finding>) -> Result<ConfXml, Finding> {
     let top = xml::read(source)?;
     let Some(head) = top.iter().find(|element| element.is("head")) else {
-        let at = top.first().map_or(Span::new(0, 1.min(source.text().len())), |element| element.span);
+        let first = source.text().chars().next().map_or(0, char::len_utf8);
+        let at = top.first().map_or(Span::new(0, first), |element| element.span);
         return Err(source
             .error("xml-no-head", at, "there is no `<head>` element in it")
             .help("a confxml.xml of sersync2 has `<head version=\"2.5\">` around everything"));
@@ -316,6 +317,14 @@ mod tests {
         let mut findings = Vec::new();
         let conf = read(&SourceText::decode("c.xml", text.as_bytes()), &mut findings).expect("readable");
         (conf, findings.iter().map(Finding::summary).collect())
+    }
+
+    #[test]
+    fn a_text_without_elements_is_marked_at_its_first_character() {
+        let source = SourceText::decode("c.xml", "设置".as_bytes());
+        let finding = read(&source, &mut Vec::new()).expect_err("no configuration");
+        let span = finding.place.expect("a place").span;
+        assert_eq!(source.text().get(span.start..span.end), Some("设"));
     }
 
     #[test]
