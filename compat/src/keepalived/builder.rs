@@ -50,6 +50,10 @@ impl Builder {
     }
 
     fn unknown(&mut self, block: Block, statement: &Statement) {
+        // What was meant is not asked in vain for each of many lines.
+        if self.findings.is_full() {
+            return;
+        }
         let name = statement.name();
         let known = || table::keywords().filter(|k| k.block == block).map(|k| k.name);
         let is_block = statement.block.is_some();

@@ -151,9 +151,14 @@ pub(super) struct Findings(Vec<Finding>);
 
 impl Findings {
     pub(super) fn push(&mut self, finding: Finding) {
-        if self.0.len() < MOST_FINDINGS {
+        if !self.is_full() {
             self.0.push(finding);
         }
+    }
+
+    /// Whether nothing more is kept.
+    pub(super) fn is_full(&self) -> bool {
+        self.0.len() >= MOST_FINDINGS
     }
 
     pub(super) fn extend(&mut self, findings: impl IntoIterator<Item = Finding>) {
