@@ -40,8 +40,10 @@ pub struct Place {
     pub column: usize,
     /// Bytes of the decoded text.
     pub span: Span,
-    /// The line, as in the file.
+    /// The line as in the file, of a long one some hundred characters around the place.
     pub excerpt: String,
+    /// How many characters of the line are left out before the excerpt.
+    pub skipped: usize,
     /// How many characters of the line are meant, at least 1.
     pub marked: usize,
 }
@@ -119,8 +121,9 @@ impl Display for Finding {
 fn excerpt(place: &Place) -> (String, String, String) {
     let from = place.column.saturating_sub(SHOWN / 2 + 1);
     let head = if from > 0 { "…" } else { "" };
-    let shown: String = place.excerpt.chars().skip(from).take(SHOWN).collect();
-    let tail = if place.excerpt.chars().count() > from + SHOWN { "…" } else { "" };
+    let left = from.saturating_sub(place.skipped);
+    let shown: String = place.excerpt.chars().skip(left).take(SHOWN).collect();
+    let tail = if place.excerpt.chars().count() > left + SHOWN { "…" } else { "" };
     let before = (place.column - 1).saturating_sub(from);
     let indent = columns(shown.chars().take(before)) + head.chars().count();
     let marked = columns(shown.chars().skip(before).take(place.marked)).max(1);
@@ -170,6 +173,20 @@ mod tests {
         let (line, caret) = (lines[1], lines[2]);
         assert_eq!(line.chars().position(|c| c == '!'), caret.chars().position(|c| c == '^'));
         assert!(line.chars().count() < 120);
+    }
+
+    #[test]
+    fn of_a_line_without_end_only_what_is_shown_is_kept() {
+        let text = format!("{}一!{}", "é".repeat(100_000), "设".repeat(100_000));
+        let source = SourceText::decode("f", text.as_bytes());
+        let at = text.find('!').expect("there");
+        let finding = source.error("x", Span::new(at, at + 1), "m");
+        let place = finding.place.as_ref().expect("one");
+        assert!(place.column == 100_002 && place.excerpt.len() < 5000, "{}", place.excerpt.len());
+        let shown = finding.to_string();
+        let lines: Vec<_> = shown.lines().collect();
+        assert!(lines[1].contains("éé一!设设") && lines[1].ends_with('…'), "{shown}");
+        assert_eq!(place.excerpt.chars().nth(place.column - 1 - place.skipped), Some('!'));
     }
 
     #[test]

@@ -9,6 +9,9 @@ use crate::diag::{Finding, Place, Severity};
 use crate::secret;
 use crate::span::{Span, Spanned};
 
+/// How many bytes of a line a finding has before its place, and behind it: more than is ever shown.
+const EXCERPT: usize = 500;
+
 /// A decoded file, with the files that it includes in their places. Offsets count bytes of
 /// [`SourceText::text`], not of a file.
 #[derive(Clone, Debug)]
@@ -138,7 +141,7 @@ impl SourceText {
     pub fn position(&self, offset: usize) -> (usize, usize) {
         let number = self.line_number(offset);
         let start = self.line_start(number);
-        let column = self.line(number).char_indices().take_while(|(at, _)| start + at < offset).count();
+        let column = self.before(start, offset).chars().count();
         let piece = self.piece(offset);
         (piece.line + number - self.line_number(piece.start), column + 1)
     }
@@ -179,13 +182,33 @@ impl SourceText {
         }
     }
 
-    /// The place of `span` with the line that it begins on.
+    /// The place of `span` with the line that it begins on, or what of a long one is around it.
     #[must_use]
     pub fn place(&self, span: Span) -> Place {
         let (line, column) = self.position(span.start);
-        let excerpt = secret::hidden(self.line(self.line_number(span.start)).trim_end_matches(['\r', '\n']));
+        let number = self.line_number(span.start);
+        let start = self.line_start(number);
+        let whole = self.line(number).trim_end_matches(['\r', '\n']);
+        let at = span.start.saturating_sub(start).min(whole.len());
+        let from = boundary(whole, at.saturating_sub(EXCERPT));
+        // A password is known by the word before it, which may stand farther away.
+        let wide = boundary(whole, at.saturating_sub(2 * EXCERPT));
+        let ahead = whole.get(wide..from).unwrap_or("").chars().count();
+        let shown = secret::hidden(whole.get(wide..boundary(whole, at + EXCERPT)).unwrap_or(""));
+        let excerpt = shown.chars().skip(ahead).collect();
+        let skipped = whole.get(..from).unwrap_or("").chars().count();
         let marked = self.text.get(span.start..span.end).unwrap_or("").split('\n').next().unwrap_or("");
-        Place { line, column, span, excerpt, marked: marked.trim_end().chars().count().max(1) }
+        Place { line, column, span, excerpt, skipped, marked: marked.trim_end().chars().count().max(1) }
+    }
+
+    /// What stands on the line that begins at `start` before `offset`; a character that `offset` is in counts.
+    fn before(&self, start: usize, offset: usize) -> &str {
+        let line = self.line(self.line_number(start));
+        let mut end = offset.saturating_sub(start).min(line.len());
+        while !line.is_char_boundary(end) {
+            end += 1;
+        }
+        line.get(..end).unwrap_or("")
     }
 
     /// The line of that number, with its end.
@@ -197,6 +220,15 @@ impl SourceText {
     fn line_start(&self, number: usize) -> usize {
         number.checked_sub(1).and_then(|at| self.lines.get(at)).copied().unwrap_or(0)
     }
+}
+
+/// The last end of a character of `text` up to `at`.
+fn boundary(text: &str, at: usize) -> usize {
+    let mut at = at.min(text.len());
+    while !text.is_char_boundary(at) {
+        at -= 1;
+    }
+    at
 }
 
 fn decode(bytes: &[u8]) -> (Cow<'_, str>, Charset) {

@@ -109,6 +109,11 @@ fn top(builder: &mut Builder, conf: &mut KeepalivedConf, statement: &Statement) 
 /// Takes from the line that is shown what stands behind `auth_pass`, also where that is misspelt.
 fn hide_password(finding: &mut Finding) {
     let Some(place) = &mut finding.place else { return };
+    // What stands before it is not known.
+    if place.skipped > 0 {
+        place.excerpt.clear();
+        return;
+    }
     let folded = place.excerpt.to_ascii_lowercase();
     let Some(word) = folded.match_indices("auth").map(|(at, _)| at).find(|at| is_password_word(&folded, *at)) else {
         return;
