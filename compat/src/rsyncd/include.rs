@@ -12,7 +12,10 @@ use crate::text::SourceText;
 const MAX_DEPTH: usize = 10;
 
 /// How many files one file may bring in, all together.
-const MAX_FILES: usize = 1000;
+const MAX_FILES: usize = 256;
+
+/// How many bytes they may have, all together, so that a circle does not grow with each round.
+const MAX_BYTES: usize = 4 << 20;
 
 /// Which files a directive means.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -58,11 +61,30 @@ pub struct Expanded {
 ///
 /// What cannot be read is an error in `findings`, since rsyncd would not start either.
 pub fn expand(source: SourceText, findings: &mut Vec<Finding>, load: Loader<'_>) -> Expanded {
-    let mut files = 0;
-    let mut expanded = expand_below(source, findings, load, 0, &mut files);
+    let mut left = Left { files: MAX_FILES, bytes: MAX_BYTES };
+    let mut expanded = expand_below(source, findings, load, 0, &mut left);
     // An outer text begins where its first inner one does, if that stands on its first line.
     expanded.nested.sort_by_key(|nested| (nested.span.start, std::cmp::Reverse(nested.span.end)));
     expanded
+}
+
+/// What may still be included.
+struct Left {
+    files: usize,
+    bytes: usize,
+}
+
+impl Left {
+    /// Whether a file of `bytes` may; it counts from then on.
+    fn take(&mut self, bytes: usize) -> bool {
+        match (self.files.checked_sub(1), self.bytes.checked_sub(bytes)) {
+            (Some(files), Some(bytes)) => {
+                *self = Self { files, bytes };
+                true
+            }
+            _ => false,
+        }
+    }
 }
 
 fn expand_below(
@@ -70,30 +92,34 @@ fn expand_below(
     findings: &mut Vec<Finding>,
     load: Loader<'_>,
     depth: usize,
-    files: &mut usize,
+    left: &mut Left,
 ) -> Expanded {
     let directives: Vec<_> = lines::read(source.text()).filter_map(directive).collect();
     let mut expanded = Expanded { source, nested: Vec::new() };
     // From the last to the first, so that what is put in moves no directive that is still to come.
     for (directive, path) in directives.into_iter().rev() {
-        let refuse = |why: String, help: &str| {
+        let refuse = |source: &SourceText, why: &str, help: &str| {
             let message = format!("`{}` cannot be included: {why}", path.value);
-            expanded.source.error("rsyncd-include", path.span, message).help(help)
+            source.error("rsyncd-include", path.span, message).help(help)
         };
-        if depth >= MAX_DEPTH || *files >= MAX_FILES {
-            findings.push(refuse("there is too much of it".to_owned(), "do files include each other in a circle?"));
+        let too_much = |source| refuse(source, "there is too much of it", "do files include each other in a circle?");
+        if depth >= MAX_DEPTH || left.files == 0 {
+            findings.push(too_much(&expanded.source));
             continue;
         }
         let loaded = match load(Path::new(&path.value), directive) {
             Ok(loaded) => loaded,
             Err(cause) => {
-                findings.push(refuse(cause.to_string(), "name a file that can be read, or remove the line"));
+                findings.push(refuse(&expanded.source, &cause.to_string(), "name a file that can be read, or remove the line"));
                 continue;
             }
         };
         for (file, bytes) in loaded.into_iter().rev() {
-            *files += 1;
-            let inner = expand_below(SourceText::decode(file, &bytes), findings, load, depth + 1, files);
+            if !left.take(bytes.len()) {
+                findings.push(too_much(&expanded.source));
+                break;
+            }
+            let inner = expand_below(SourceText::decode(file, &bytes), findings, load, depth + 1, left);
             expanded.insert(path.span, directive, inner);
         }
     }

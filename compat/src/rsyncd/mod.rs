@@ -4,15 +4,21 @@ mod include;
 mod lines;
 mod table;
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use crate::diag::Finding;
 use crate::nearest;
-use crate::span::Spanned;
+use crate::span::{Span, Spanned};
 use crate::text::SourceText;
 
 use include::Nested;
 pub use include::{Directive, Expanded, Loader, expand};
 use lines::Line;
 pub use table::{Known, PARAMETERS, Scope};
+
+/// How many parameters all modules may have, with those that they inherit.
+const MOST_PARAMETERS: usize = 1 << 20;
 
 /// The whole file.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -34,7 +40,7 @@ pub struct Module {
 
 /// Parameters; of two with one name the later counts.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub struct Section(Vec<Parameter>);
+pub struct Section(Vec<Arc<Parameter>>);
 
 /// One `name = value`.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -74,14 +80,14 @@ impl Section {
 
     /// All parameters in order.
     pub fn iter(&self) -> impl Iterator<Item = &Parameter> {
-        self.0.iter()
+        self.0.iter().map(AsRef::as_ref)
     }
 }
 
 /// Reads the file. All is said in `findings`, where an error means that the tree is not to be used.
 pub fn read(expanded: &Expanded, findings: &mut Vec<Finding>) -> RsyncdConf {
     let source = &expanded.source;
-    let mut reader = Reader { source, findings, conf: RsyncdConf::default(), current: None, inside: Vec::new() };
+    let mut reader = Reader { source, findings, conf: RsyncdConf::default(), current: None, inside: Vec::new(), names: BTreeMap::new(), left: MOST_PARAMETERS };
     let mut nested = expanded.nested.iter().peekable();
     for line in lines::read(source.text()) {
         let at = line.start();
@@ -90,6 +96,9 @@ pub fn read(expanded: &Expanded, findings: &mut Vec<Finding>) -> RsyncdConf {
             reader.enter(nested);
         }
         reader.leave(at);
+        if !reader.afford(&line) {
+            break;
+        }
         reader.line(line);
     }
     reader.conf
@@ -103,6 +112,10 @@ struct Reader<'a> {
     current: Option<usize>,
     /// Where each included file that the line is in ends, and the defaults that count again there.
     inside: Vec<(usize, Section)>,
+    /// Where each module is.
+    names: BTreeMap<String, usize>,
+    /// How many parameters there may still be.
+    left: usize,
 }
 
 impl Reader<'_> {
@@ -120,6 +133,21 @@ impl Reader<'_> {
             self.conf.global = defaults;
             self.current = None;
         }
+    }
+
+    /// Counts a line with what it inherits; false when it was too much, which ends the reading.
+    fn afford(&mut self, line: &Line) -> bool {
+        let inherited = if matches!(line, Line::Section(_)) { self.conf.global.0.len() } else { 0 };
+        match self.left.checked_sub(1 + inherited) {
+            Some(left) => self.left = left,
+            None => {
+                let span = Span::new(line.start(), line.start());
+                let message = "with all that its modules inherit this is no configuration any more: the rest is not read";
+                self.findings.push(self.source.error("rsyncd-too-large", span, message).help("write less above them"));
+                return false;
+            }
+        }
+        true
     }
 
     fn line(&mut self, line: Line) {
@@ -150,15 +178,17 @@ impl Reader<'_> {
             let finding = self.source.error("rsyncd-module-name", name.span, message);
             self.findings.push(finding.help("a name has at least one character and no slash"));
         }
-        let known = self.conf.modules.iter().position(|module| module.name.value == name.value);
+        let known = self.names.get(&name.value).copied();
         if known.is_some() {
             let message = format!("`[{}]` stands here again: both parts are one module", name.value);
             let finding = self.source.warning("rsyncd-repeated", name.span, message);
             self.findings.push(finding.help("write them as one, or rename one"));
         }
         self.current = known.or_else(|| {
+            let at = self.conf.modules.len();
+            self.names.insert(name.value.clone(), at);
             self.conf.modules.push(Module { name, section: self.conf.global.clone() });
-            self.conf.modules.len().checked_sub(1)
+            Some(at)
         });
     }
 
@@ -182,7 +212,7 @@ impl Reader<'_> {
         if !matches!(value.value.to_ascii_lowercase().as_str(), "" | "no" | "false" | "0") {
             self.findings.extend(known.standing.finding(self.source, name.span, known.name));
         }
-        let parameter = Parameter { known, name, value };
+        let parameter = Arc::new(Parameter { known, name, value });
         match self.current.and_then(|at| self.conf.modules.get_mut(at)) {
             Some(module) => module.section.0.push(parameter),
             None => self.conf.global.0.push(parameter),
@@ -213,6 +243,9 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    /// A line that is long, of which a circle has many.
+    const MAX_LINE: usize = 64 << 10;
 
     fn conf(text: &str) -> (RsyncdConf, Vec<String>) {
         let mut findings = Vec::new();
@@ -300,6 +333,16 @@ mod tests {
         assert_eq!(names, ["m", "deep", "n"]);
         assert_eq!(value(&conf.modules[0].section, "read only"), Some("no"));
         assert_eq!(value(&conf.modules[2].section, "list"), Some("no"));
+    }
+
+    #[test]
+    fn what_multiplies_is_cut() {
+        let (conf, findings) = conf(&format!("{}{}", "uid = a\n".repeat(3000), "[a]\npath = /a\n[b]\n".repeat(3000)));
+        assert_eq!(conf.modules.len(), 2);
+        assert!(findings.last().is_some_and(|f| f.contains("the rest is not read")), "{:?}", findings.last());
+        let once = "x".repeat(MAX_LINE);
+        let (_, findings) = with_files("&merge a\n", &[("a", &format!("# {once}\n&merge a\n&merge a\n"))]);
+        assert!(findings.iter().all(|f| f.contains("there is too much")) && findings.len() < 600, "{}", findings.len());
     }
 
     #[test]
