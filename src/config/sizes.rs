@@ -36,7 +36,9 @@ pub(super) fn size(text: &str, unit: char) -> Result<u64, String> {
     }
     let (whole, fraction) = digits(whole).zip(digits(part)).ok_or_else(wrong)?;
     let scale = 10u128.pow(u32::try_from(part.len()).unwrap_or(6));
-    let bytes = (u128::from(whole) * scale + u128::from(fraction)) * u128::from(factor) / scale;
+    // 64 bits, six digits behind the point and a petabyte are more than 128 bits.
+    let parts = u128::from(whole) * scale + u128::from(fraction);
+    let bytes = parts.checked_mul(u128::from(factor)).ok_or_else(wrong)? / scale;
     let bytes = u64::try_from(bytes).map_err(|_| wrong())?;
     bytes.checked_add_signed(more).ok_or_else(wrong)
 }
@@ -62,7 +64,7 @@ mod tests {
         for (text, unit, bytes) in cases {
             assert_eq!(size(text, unit), Ok(bytes), "{text}");
         }
-        for text in ["", "x", "1x", "1kx", "1.1.1", "-1", "0-1", "99999999999P", "1bb"] {
+        for text in ["", "x", "1x", "1kx", "1.1.1", "-1", "0-1", "99999999999P", "1bb", "18446744073709551615.999999P"] {
             assert!(size(text, 'B').is_err(), "{text}");
         }
     }
