@@ -13,6 +13,11 @@ use crate::filter::Rule;
 /// How deep files of rules may name one another.
 const MAX_DEPTH: usize = 8;
 
+/// How many files there may be of one set, and how many bytes they may have together: a file that
+/// names itself twice would otherwise double with each round.
+const MAX_FILES: usize = 256;
+const MAX_BYTES: usize = 8 << 20;
+
 /// How the rules of a text are written.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Form {
@@ -51,6 +56,8 @@ pub(super) struct Gathering<'a> {
     pub(super) rules: Vec<Rule>,
     /// What is to be said.
     pub(super) findings: Vec<Finding>,
+    files_left: usize,
+    bytes_left: usize,
 }
 
 /// A text with rules in it, and where all of it is said to stand.
@@ -71,7 +78,7 @@ impl Text<'_> {
 impl<'a> Gathering<'a> {
     /// Nothing yet.
     pub(super) fn new(base: &'a Path) -> Self {
-        Self { base, rules: Vec::new(), findings: Vec::new() }
+        Self { base, rules: Vec::new(), findings: Vec::new(), files_left: MAX_FILES, bytes_left: MAX_BYTES }
     }
 
     /// Adds what options of a command line say, in their order.
@@ -172,7 +179,7 @@ impl<'a> Gathering<'a> {
         if name == "-" {
             return self.findings.push(refuse("a service has no standard input".to_owned()));
         }
-        if depth > MAX_DEPTH {
+        if depth > MAX_DEPTH || self.files_left == 0 {
             return self.findings.push(refuse("files of rules name one another too often".to_owned()));
         }
         // Opening a pipe would wait for its other end.
@@ -182,6 +189,10 @@ impl<'a> Gathering<'a> {
             Ok(bytes) => bytes,
             Err(cause) => return self.findings.push(refuse(cause.to_string())),
         };
+        let Some(bytes_left) = self.bytes_left.checked_sub(bytes.len()) else {
+            return self.findings.push(refuse("there are too many rules in all".to_owned()));
+        };
+        (self.files_left, self.bytes_left) = (self.files_left - 1, bytes_left);
         let source = SourceText::decode(&path, &bytes);
         let whole = source.text();
         if form.words {
@@ -192,5 +203,33 @@ impl<'a> Gathering<'a> {
             let span = Span::new(at, at + line.len());
             self.text(&Text { source: &source, text: line, span, literal: true }, form, depth);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_of_rules_that_names_itself_again_and_again_comes_to_an_end() {
+        let dir = tempfile::tempdir().expect("a directory");
+        std::fs::write(dir.path().join("r"), "- a\n. r\n. r\n. r\n. r\n").expect("written");
+        let source = SourceText::decode("s.toml", b". r");
+        let mut gathering = Gathering::new(dir.path());
+        gathering.value(&source, ". r", Span::new(0, 3), RULE);
+        assert_eq!(gathering.rules.len(), MAX_FILES);
+        assert!(gathering.findings.iter().all(|finding| finding.message.contains("too often")));
+        assert!((1..5 * MAX_FILES).contains(&gathering.findings.len()));
+    }
+
+    #[test]
+    fn rules_of_many_files_are_cut_where_they_come_to_too_much() {
+        let dir = tempfile::tempdir().expect("a directory");
+        std::fs::write(dir.path().join("r"), format!("# {}\n. r\n", "x".repeat(2 << 20))).expect("written");
+        let source = SourceText::decode("s.toml", b". r");
+        let mut gathering = Gathering::new(dir.path());
+        gathering.value(&source, ". r", Span::new(0, 3), RULE);
+        let said: Vec<_> = gathering.findings.iter().map(|finding| finding.message.clone()).collect();
+        assert!(matches!(&*said, [one] if one.ends_with("there are too many rules in all")), "{said:?}");
     }
 }
