@@ -50,7 +50,7 @@ impl Machine {
     }
 
     /// A machine made up of the given files.
-    #[cfg(test)]
+    #[cfg(any(test, fuzzing))]
     pub(super) fn made_of(euid: u32, passwd: &str, group: &str) -> Self {
         let (passwd, group) = (passwd.to_owned(), group.to_owned());
         Self { name: "host".to_owned(), euid, umask: 0o022, cwd: "/cwd".into(), passwd, group, any: false }

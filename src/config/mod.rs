@@ -18,6 +18,8 @@ mod convert;
 #[cfg(test)]
 mod corpus;
 mod error;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod glob;
 mod hosts;
 mod include;

@@ -64,7 +64,8 @@ mod tests {
         for (text, unit, bytes) in cases {
             assert_eq!(size(text, unit), Ok(bytes), "{text}");
         }
-        for text in ["", "x", "1x", "1kx", "1.1.1", "-1", "0-1", "99999999999P", "1bb", "18446744073709551615.999999P"] {
+        for text in ["", "x", "1x", "1kx", "1.1.1", "-1", "0-1", "99999999999P", "1bb", "18446744073709551615.999999P"]
+        {
             assert!(size(text, 'B').is_err(), "{text}");
         }
     }

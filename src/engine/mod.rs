@@ -28,6 +28,8 @@ pub use node::{Node, StartError, start};
 pub use pool::{Panicked, Pool, PoolError};
 pub(crate) use receiver::host_allowed;
 pub use receiver::{Receiver, ReplicaSet, ServeError};
+#[cfg(fuzzing)]
+pub use source::fuzzing;
 pub use source::{Difference, Index, Peer, Saved, Shared, SourceSet, Target, Watching, target_id};
 
 /// Locks `mutex`; what it guards is consistent also when a holder panicked.

@@ -110,7 +110,11 @@ fn expand_below(
         let loaded = match load(Path::new(&path.value), directive) {
             Ok(loaded) => loaded,
             Err(cause) => {
-                findings.push(refuse(&expanded.source, &cause.to_string(), "name a file that can be read, or remove the line"));
+                findings.push(refuse(
+                    &expanded.source,
+                    &cause.to_string(),
+                    "name a file that can be read, or remove the line",
+                ));
                 continue;
             }
         };

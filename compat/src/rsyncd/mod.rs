@@ -87,7 +87,15 @@ impl Section {
 /// Reads the file. All is said in `findings`, where an error means that the tree is not to be used.
 pub fn read(expanded: &Expanded, findings: &mut Vec<Finding>) -> RsyncdConf {
     let source = &expanded.source;
-    let mut reader = Reader { source, findings, conf: RsyncdConf::default(), current: None, inside: Vec::new(), names: BTreeMap::new(), left: MOST_PARAMETERS };
+    let mut reader = Reader {
+        source,
+        findings,
+        conf: RsyncdConf::default(),
+        current: None,
+        inside: Vec::new(),
+        names: BTreeMap::new(),
+        left: MOST_PARAMETERS,
+    };
     let mut nested = expanded.nested.iter().peekable();
     for line in lines::read(source.text()) {
         let at = line.start();
@@ -142,7 +150,8 @@ impl Reader<'_> {
             Some(left) => self.left = left,
             None => {
                 let span = Span::new(line.start(), line.start());
-                let message = "with all that its modules inherit this is no configuration any more: the rest is not read";
+                let message =
+                    "with all that its modules inherit this is no configuration any more: the rest is not read";
                 self.findings.push(self.source.error("rsyncd-too-large", span, message).help("write less above them"));
                 return false;
             }

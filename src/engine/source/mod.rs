@@ -38,6 +38,8 @@ pub(crate) use after::After;
 pub use index::Index;
 pub use merge::Difference;
 pub use peer::{Peer, Shared};
+#[cfg(fuzzing)]
+pub use rsync::fuzzing;
 pub use saved::Saved;
 pub use set::{SourceSet, Target, target_id};
 pub use watching::Watching;

@@ -14,6 +14,8 @@
 mod args;
 mod batch;
 mod complaint;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod itemize;
 mod look;
 mod process;

@@ -1,0 +1,38 @@
+//! What the fuzz targets reach and nobody else: a `syncd.toml` from its text, on a machine that is made up.
+
+use syncd_compat::{Finding, SourceText};
+
+use super::load::{Context, Places};
+use super::machine::Machine;
+use super::native;
+use super::overrides::Side;
+use super::{Config, DEFAULT_PORT};
+
+const PASSWD: &str = "root:x:0:0:root:/root:/bin/sh\nwww:x:33:33::/:/bin/false\n";
+const GROUP: &str = "root:x:0:\nwww:x:33:\n";
+
+/// The configuration that `source` means as a `syncd.toml`, of its primary sets or of its replicas,
+/// and everything that is to be said about it.
+///
+/// # Errors
+/// The finding why it is none at all.
+pub fn native(source: &SourceText, primary: bool) -> Result<(Config, Vec<Finding>), Finding> {
+    let machine = Machine::made_of(0, PASSWD, GROUP);
+    let side = if primary { Side::Source } else { Side::Peer };
+    let mut cx = Context {
+        source,
+        machine: &machine,
+        default_port: DEFAULT_PORT,
+        plugin_alone: None,
+        findings: Vec::new(),
+        places: Places::default(),
+    };
+    let config = native::read(&mut cx, side)?;
+    Ok((config, cx.findings))
+}
+
+/// `config` as `syncd convert` would write it; none where a path in it is no text.
+#[must_use]
+pub fn written(config: &Config) -> Option<String> {
+    native::write::write(config, &|_| Vec::new()).ok()
+}
