@@ -10,7 +10,7 @@ use crate::{cargo, fuzz, planted, skips, stop, tools};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Leave out the planted faults and the fuzz seeds
+    /// Leave out the planted faults and the fuzzing
     #[arg(long)]
     quick: bool,
     /// Passed on to `cargo test --workspace`
@@ -24,18 +24,20 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let mut summary = run_cargo_test(&args.args)?;
     if !args.quick {
         summary.stage("planted faults", planted::all().map(|count| format!("{count} planted, {count} caught")));
-        let seeds = fuzz_seeds(&mut summary.skips);
-        summary.stage("fuzz seeds", seeds);
+        let fuzzed = fuzz(&mut summary.skips);
+        summary.stage("fuzzing", fuzzed);
     }
     summary.print();
     summary.verdict()
 }
 
-fn fuzz_seeds(skipped: &mut Vec<Skip>) -> Result<String> {
+fn fuzz(skipped: &mut Vec<Skip>) -> Result<String> {
     match fuzz::run()? {
-        fuzz::Seeds::Ran { targets, seeds } => Ok(format!("{seeds} seeds through {targets} targets")),
-        fuzz::Seeds::Skipped(need) => {
-            skipped.push(Skip { test: "fuzz seeds".into(), need });
+        fuzz::Fuzzed::Ran { targets, seeds, executions } => {
+            Ok(format!("{executions} inputs from {seeds} seeds through {targets} targets"))
+        }
+        fuzz::Fuzzed::Skipped(need) => {
+            skipped.push(Skip { test: "fuzzing".into(), need });
             Ok("skipped".into())
         }
     }
