@@ -308,6 +308,12 @@ pub const CODES: &[Code] = &[
     code("rsyncd-repeated", "warning", "a module stands twice", "write it as one"),
     code("rsyncd-switched-off", "note, warning", "a module is switched off", "nothing, or remove it"),
     code("rsyncd-syntax", "error", "a line cannot be read", "write `[module]`"),
+    code(
+        "rsyncd-too-large",
+        "error",
+        "modules and what they inherit come to too much",
+        "write fewer modules, or less above them",
+    ),
     code("rsyncd-uid", "warning, error", "a user or group cannot be taken", "start syncd as root, or as that user"),
     code(
         "rsyncd-unknown-parameter",
