@@ -47,6 +47,11 @@ impl Line {
         &self.text
     }
 
+    /// How many bytes it takes with the places of its parts: a name of one letter costs more than its text.
+    pub(super) fn weight(&self) -> usize {
+        self.text.len() + self.pieces.len().saturating_sub(1) * size_of::<Piece>()
+    }
+
     /// Where the bytes from `start` to `end` are written.
     pub(super) fn at(&self, start: usize, end: usize) -> At {
         let first = self.place(start);

@@ -13,7 +13,7 @@ use crate::text::SourceText;
 /// The longest line, as written or with its names replaced; keepalived's own limit is far below.
 const LONGEST_LINE: usize = 64 << 10;
 
-/// How much text all lines may come to once names are replaced and lines repeated.
+/// How much text all lines may come to once names are replaced and lines repeated, with what is known of its places.
 const MOST_TEXT: usize = 8 << 20;
 
 /// How many lines they may come to.
@@ -215,8 +215,7 @@ impl<'a, 'b> Reader<'a, 'b> {
             if !done.changed {
                 return self.finish(line);
             }
-            let len = done.line.text().len();
-            if len > LONGEST_LINE || !self.afford(len, written) {
+            if done.line.text().len() > LONGEST_LINE || !self.afford(done.line.weight(), written) {
                 return self.endless(written);
             }
             self.pending_front(done.rest.into_iter().map(Pending::Line).collect());
@@ -408,6 +407,8 @@ mod tests {
         assert!(findings.last().is_some_and(|f| f.contains("too deep")), "{findings:?}");
         let (_, findings) = lines_with("$A=$A $A\nx $A", &[]);
         assert!(findings.last().is_some_and(|f| f.contains("without end")), "{findings:?}");
+        let (lines, findings) = lines_with("$A=$B$B\n$B=$A$A\n~SEQ(i,1,99999999) $A\ny", &[]);
+        assert!(lines.is_empty() && findings.len() < 100, "{} {}", lines.len(), findings.len());
         let (lines, findings) = lines_with("~SEQ(i,1,99999999999) x\ny", &[]);
         assert!(lines.len() <= MOST_LINES && findings.last().is_some_and(|f| f.contains("not read")));
     }
