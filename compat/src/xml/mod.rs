@@ -222,6 +222,15 @@ mod tests {
     }
 
     #[test]
+    fn a_tag_of_two_brackets_has_its_parts_where_they_stand() {
+        let source = SourceText::decode("c.xml", "<<a b='设'/>".as_bytes());
+        let element = read(&source).expect("readable").remove(0);
+        let value = element.attribute("b").expect("there");
+        assert_eq!(source.text().get(element.name.span.start..element.name.span.end), Some("<a"));
+        assert_eq!(source.text().get(value.span.start..value.span.end), Some("设"));
+    }
+
+    #[test]
     fn what_sersync2_forgives_is_forgiven() {
         let text = "\n# 说明 it's \"fine\" & so > on\n<HEAD version=2.5><!-- a -- b -->\n\
             <auth start = 'true'users=\"a&amp;b\" ##junk here passwordfile=/etc/p start=\"no\"/>##text\n</head> trailing <x/>";

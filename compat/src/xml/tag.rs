@@ -11,7 +11,7 @@ pub(super) fn read(source: &SourceText, span: Span) -> Result<Element, Finding> 
     let inner = text.strip_prefix('<').unwrap_or(text);
     let inner = inner.strip_suffix('>').unwrap_or(inner);
     let inner = inner.strip_suffix('/').unwrap_or(inner);
-    let mut lexer = Lexer { source, rest: inner, at: span.start + (text.len() - text.trim_start_matches('<').len()) };
+    let mut lexer = Lexer { source, rest: inner, at: span.start + usize::from(text.starts_with('<')) };
     let name = lexer.name(span)?;
     let mut element = Element { name, attributes: Vec::new(), stray: Vec::new(), children: Vec::new(), span };
     lexer.attributes(&mut element)?;
