@@ -8,8 +8,21 @@ use anyhow::{Context, Result, bail, ensure};
 
 use crate::{cargo, stop, tools};
 
-/// How long each target is fed with new inputs.
-const SECONDS: u32 = 10;
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// How long each target is fed with new inputs
+    #[arg(long, default_value_t = 10)]
+    seconds: u32,
+    /// The targets; all of fuzz/fuzz_targets/ when none is named
+    targets: Vec<String>,
+}
+
+impl Default for Args {
+    /// What the test command does.
+    fn default() -> Self {
+        Self { seconds: 10, targets: Vec::new() }
+    }
+}
 
 /// How many run at once.
 const AT_ONCE: usize = 2;
@@ -22,6 +35,18 @@ const LIMITS: [&str; 3] = ["-timeout=5", "-rss_limit_mb=1024", "-max_len=65536"]
 const FLAGS: &str = "-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
     -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
     -Cllvm-args=-sanitizer-coverage-trace-compares --cfg fuzzing -Cdebug-assertions";
+
+/// `cargo xtask fuzz`: the same alone.
+pub(crate) fn command(args: &Args) -> Result<()> {
+    stop::listen()?;
+    match run(args)? {
+        Fuzzed::Ran { targets, seeds, executions } => {
+            println!("{executions} inputs from {seeds} seeds through {targets} targets");
+        }
+        Fuzzed::Skipped(need) => bail!("needs {need}"),
+    }
+    Ok(())
+}
 
 /// How it went.
 pub(crate) enum Fuzzed {
@@ -43,9 +68,13 @@ struct Places {
 ///
 /// # Errors
 /// When a target does not build, has no seed, counts no branches, or fails on an input.
-pub(crate) fn run() -> Result<Fuzzed> {
+pub(crate) fn run(args: &Args) -> Result<Fuzzed> {
     let dir = cargo::root()?.join("fuzz");
-    let targets = targets(&dir.join("fuzz_targets"))?;
+    let mut targets = targets(&dir.join("fuzz_targets"))?;
+    if let Some(unknown) = args.targets.iter().find(|target| !targets.contains(target)) {
+        bail!("there is no fuzz target {unknown}: there are {}", targets.join(", "));
+    }
+    targets.retain(|target| args.targets.is_empty() || args.targets.contains(target));
     if targets.is_empty() {
         return Ok(Fuzzed::Skipped("no target in fuzz/fuzz_targets".into()));
     }
@@ -59,7 +88,7 @@ pub(crate) fn run() -> Result<Fuzzed> {
         seeds += own;
     }
     let places = build(dir)?;
-    let executions = all(&places, &targets)?;
+    let executions = all(&places, &targets, args.seconds)?;
     Ok(Fuzzed::Ran { targets: targets.len(), seeds, executions })
 }
 
@@ -83,10 +112,10 @@ fn host() -> Result<String> {
 }
 
 /// Runs all targets, [`AT_ONCE`] of them; returns how many inputs were tried.
-fn all(places: &Places, targets: &[String]) -> Result<u64> {
+fn all(places: &Places, targets: &[String], seconds: u32) -> Result<u64> {
     let queue = Mutex::new(targets.iter());
     let next = || queue.lock().ok()?.next();
-    let worker = || std::iter::from_fn(next).map(|target| one(places, target)).collect::<Vec<_>>();
+    let worker = || std::iter::from_fn(next).map(|target| one(places, target, seconds)).collect::<Vec<_>>();
     let results: Vec<Result<u64>> = std::thread::scope(|scope| {
         let workers: Vec<_> = (0..AT_ONCE).map(|_| scope.spawn(worker)).collect();
         workers.into_iter().flat_map(|worker| worker.join().unwrap_or_default()).collect()
@@ -99,7 +128,7 @@ fn all(places: &Places, targets: &[String]) -> Result<u64> {
 }
 
 /// Runs one target from its seeds on; what it finds new is kept only while it runs.
-fn one(places: &Places, target: &str) -> Result<u64> {
+fn one(places: &Places, target: &str, seconds: u32) -> Result<u64> {
     stop::check()?;
     let artifacts = places.dir.join("artifacts").join(target);
     let corpus = places.dir.join("target/corpus").join(target);
@@ -110,7 +139,7 @@ fn one(places: &Places, target: &str) -> Result<u64> {
     }
     let mut command = Command::new(places.programs.join(target));
     command.arg(&corpus).arg(places.dir.join("seeds").join(target)).args(LIMITS).current_dir(&corpus);
-    command.arg(format!("-max_total_time={SECONDS}")).arg(format!("-artifact_prefix={}/", artifacts.display()));
+    command.arg(format!("-max_total_time={seconds}")).arg(format!("-artifact_prefix={}/", artifacts.display()));
     let output = command.arg("-print_final_stats=1").output().with_context(|| format!("run fuzz target {target}"))?;
     drop(std::fs::remove_dir_all(&corpus));
     let log = String::from_utf8_lossy(&output.stderr);

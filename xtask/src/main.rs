@@ -1,4 +1,4 @@
-//! The project's own commands: `cargo xtask demo`, `test`, `bench`, `docs`, `planted`.
+//! The project's own commands: `cargo xtask demo`, `test`, `bench`, `docs`, `fuzz`, `planted`.
 
 mod bench;
 mod cargo;
@@ -32,6 +32,8 @@ enum Task {
     Bench(bench::Args),
     /// Write the tables of docs/ from those of the program
     Docs(docs::Args),
+    /// Fuzz each target of fuzz/ for some seconds, as `test` does
+    Fuzz(fuzz::Args),
     /// Plant each fault of tests/planted/ and require that its test fails
     Planted(planted::Args),
     /// The bench's own minimal mirror, which the others are measured against
@@ -45,6 +47,7 @@ fn main() -> ExitCode {
         Task::Test(args) => test::run(&args),
         Task::Bench(args) => bench::run(&args),
         Task::Docs(args) => docs::run(&args),
+        Task::Fuzz(args) => fuzz::command(&args),
         Task::Planted(args) => planted::run(&args),
         Task::Floor(args) => bench::run_floor(&args),
     };

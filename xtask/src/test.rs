@@ -32,7 +32,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 }
 
 fn fuzz(skipped: &mut Vec<Skip>) -> Result<String> {
-    match fuzz::run()? {
+    match fuzz::run(&fuzz::Args::default())? {
         fuzz::Fuzzed::Ran { targets, seeds, executions } => {
             Ok(format!("{executions} inputs from {seeds} seeds through {targets} targets"))
         }
