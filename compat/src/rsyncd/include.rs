@@ -146,20 +146,16 @@ impl Expanded {
 
 /// The directive that a line is, with the path that it names.
 fn directive(line: Line) -> Option<(Directive, Spanned<String>)> {
-    let Line::Include(word) = line else { return None };
-    parse(&word)
+    let Line::Include(word, path) = line else { return None };
+    parse(&word).map(|directive| (directive, path))
 }
 
-/// What `&word path` says; none where it is neither `&include` nor `&merge`.
-pub(super) fn parse(line: &Spanned<String>) -> Option<(Directive, Spanned<String>)> {
-    let (word, rest) = line.value.split_once(char::is_whitespace)?;
-    let directive = match word.strip_prefix('&')?.to_ascii_lowercase().as_str() {
-        "include" => Directive::Include,
-        "merge" => Directive::Merge,
-        _ => return None,
-    };
-    let path = rest.trim();
-    let start = line.span.start + word.len() + (rest.len() - rest.trim_start().len()) + 1;
-    (!path.is_empty())
-        .then(|| (directive, Spanned::new(path.to_owned(), Span::new(start.min(line.span.end), line.span.end))))
+/// The directive that a line begins with; none where it is neither `&include` nor `&merge`, or names nothing.
+pub(super) fn parse(line: &Spanned<String>) -> Option<Directive> {
+    let (word, _) = line.value.split_once(char::is_whitespace)?;
+    match word.strip_prefix('&')?.to_ascii_lowercase().as_str() {
+        "include" => Some(Directive::Include),
+        "merge" => Some(Directive::Merge),
+        _ => None,
+    }
 }

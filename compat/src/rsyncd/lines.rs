@@ -11,8 +11,8 @@ pub(super) enum Line {
     Unclosed(Spanned<String>),
     /// `name = value`.
     Parameter(Spanned<String>, Spanned<String>),
-    /// `&include …` or `&merge …`.
-    Include(Spanned<String>),
+    /// `&include …` or `&merge …`, and what follows the word.
+    Include(Spanned<String>, Spanned<String>),
     /// Something without `=`.
     Bare(Spanned<String>),
 }
@@ -21,7 +21,7 @@ impl Line {
     /// Where it begins.
     pub(super) fn start(&self) -> usize {
         match self {
-            Self::Section(word) | Self::Unclosed(word) | Self::Include(word) | Self::Bare(word) => word.span.start,
+            Self::Section(word) | Self::Unclosed(word) | Self::Include(word, _) | Self::Bare(word) => word.span.start,
             Self::Parameter(name, _) => name.span.start,
         }
     }
@@ -32,8 +32,7 @@ pub(super) fn read(text: &str) -> impl Iterator<Item = Line> {
     let mut rest = text;
     std::iter::from_fn(move || {
         while !rest.is_empty() {
-            let (line, span) = logical_line(text, &mut rest);
-            if let Some(line) = classify(&line, span) {
+            if let Some(line) = classify(&Logical::take(text, &mut rest)) {
                 return Some(line);
             }
         }
@@ -41,57 +40,101 @@ pub(super) fn read(text: &str) -> impl Iterator<Item = Line> {
     })
 }
 
-/// The next line with all that it continues on; the span is from its first visible byte to its last.
-fn logical_line(text: &str, rest: &mut &str) -> (String, Span) {
-    let start = text.len() - rest.len();
-    let mut line = String::new();
-    loop {
-        let (physical, after) = rest.split_once('\n').unwrap_or((rest, ""));
-        *rest = after;
-        let physical = physical.trim_end();
-        let comment = line.is_empty() && physical.trim_start().starts_with(['#', ';']);
-        match physical.strip_suffix('\\').filter(|_| !comment) {
-            Some(continued) if !after.is_empty() => line.push_str(continued),
-            Some(continued) => {
-                line.push_str(continued);
-                break;
-            }
-            None => {
-                line.push_str(physical);
+/// A line with all that it continues on.
+struct Logical {
+    text: String,
+    /// Where each physical line begins in `text`, and where it stands in the file.
+    parts: Vec<(usize, usize)>,
+    /// From its first visible byte in the file to its last.
+    span: Span,
+}
+
+impl Logical {
+    /// The next one.
+    fn take(text: &str, rest: &mut &str) -> Self {
+        let start = text.len() - rest.len();
+        let (mut line, mut parts) = (String::new(), Vec::new());
+        loop {
+            parts.push((line.len(), text.len() - rest.len()));
+            let (physical, after) = rest.split_once('\n').unwrap_or((rest, ""));
+            *rest = after;
+            let physical = physical.trim_end();
+            let comment = line.is_empty() && physical.trim_start().starts_with(['#', ';']);
+            let continued = physical.strip_suffix('\\').filter(|_| !comment);
+            line.push_str(continued.unwrap_or(physical));
+            if continued.is_none() || after.is_empty() {
                 break;
             }
         }
+        let whole = text.get(start..text.len() - rest.len()).unwrap_or("");
+        let lead = whole.len() - whole.trim_start().len();
+        let span = Span::new(start + lead, start + whole.trim_end().len().max(lead));
+        Self { text: line, parts, span }
     }
-    let end = text.len() - rest.len();
-    let whole = text.get(start..end).unwrap_or("");
-    let lead = whole.len() - whole.trim_start().len();
-    (line.trim().to_owned(), Span::new(start + lead, start + whole.trim_end().len().max(lead)))
+
+    /// A part of the text without the blanks around it, and where it stands in the file.
+    fn part(&self, from: usize, to: usize) -> Spanned<String> {
+        let raw = self.text.get(from..to).unwrap_or("");
+        let value = raw.trim();
+        if value.is_empty() {
+            let at = self.place(from);
+            return Spanned::new(String::new(), Span::new(at, at));
+        }
+        let start = from + (raw.len() - raw.trim_start().len());
+        // Its end is behind its last character, not before what a further line goes on with.
+        let last = value.char_indices().next_back().map_or(0, |(at, _)| at);
+        let end = self.place(start + last) + (value.len() - last);
+        Spanned::new(value.to_owned(), Span::new(self.place(start), end))
+    }
+
+    /// Where the character at `offset` of the text stands in the file.
+    fn place(&self, offset: usize) -> usize {
+        let after = self.parts.partition_point(|(at, _)| *at <= offset);
+        let (at, there) = self.parts.get(after.saturating_sub(1)).copied().unwrap_or_default();
+        (there + offset.saturating_sub(at)).clamp(self.span.start, self.span.end)
+    }
 }
 
-fn classify(line: &str, span: Span) -> Option<Line> {
-    let whole = || Spanned::new(line.to_owned(), span);
-    match line.chars().next()? {
+fn classify(line: &Logical) -> Option<Line> {
+    let all = line.text.len();
+    let lead = all - line.text.trim_start().len();
+    let said = line.text.trim();
+    let whole = || Spanned::new(said.to_owned(), line.span);
+    match said.chars().next()? {
         '#' | ';' => None,
-        '&' => Some(Line::Include(whole())),
-        '[' => match line.get(1..)?.split_once(']') {
+        '&' => {
+            let word = said.find(char::is_whitespace).map_or(all, |end| lead + end);
+            Some(Line::Include(whole(), line.part(word, all)))
+        }
+        '[' => match said.get(1..)?.split_once(']') {
             Some((name, _)) => {
                 let name = name.split_whitespace().collect::<Vec<_>>().join(" ");
-                Some(Line::Section(Spanned::new(name, span)))
+                Some(Line::Section(Spanned::new(name, line.span)))
             }
             None => Some(Line::Unclosed(whole())),
         },
-        _ => match line.split_once('=') {
-            Some((name, value)) => Some(parameter(name, value, span)),
+        _ => match line.text.find('=') {
+            Some(at) => Some(Line::Parameter(line.part(0, at), line.part(at + 1, all))),
             None => Some(Line::Bare(whole())),
         },
     }
 }
 
-fn parameter(name: &str, value: &str, span: Span) -> Line {
-    let blanks = value.len() - value.trim_start().len();
-    let value_start = (span.start + name.len() + 1 + blanks).min(span.end);
-    let name = name.trim_end();
-    let name = Spanned::new(name.to_owned(), Span::new(span.start, span.start + name.len()));
-    let value = Spanned::new(value.trim().to_owned(), Span::new(value_start, span.end));
-    Line::Parameter(name, value)
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_part_of_a_continued_line_is_where_it_stands() {
+        let text = " pa\\\n  th设 = /a \\\n\t /设b  \n&include \\\n  f\u{3000}\nu =\\\n";
+        let at = |span: Span| text.get(span.start..span.end).expect("a part of the text");
+        let shown: Vec<_> = read(text)
+            .map(|line| match line {
+                Line::Parameter(name, value) => (at(name.span), at(value.span)),
+                Line::Include(_, path) => ("&", at(path.span)),
+                other => panic!("{other:?}"),
+            })
+            .collect();
+        assert_eq!(shown, [("pa\\\n  th设", "/a \\\n\t /设b"), ("&", "f"), ("u", "")]);
+    }
 }

@@ -163,8 +163,8 @@ impl Reader<'_> {
         match line {
             Line::Section(name) => self.section(name),
             Line::Parameter(name, value) => self.parameter(name, value),
-            Line::Include(word) if include::parse(&word).is_some() => {}
-            Line::Include(word) => {
+            Line::Include(word, _) if include::parse(&word).is_some() => {}
+            Line::Include(word, _) => {
                 let message = format!("`{}` is no directive", word.value);
                 let help = "there are `&include PATH` and `&merge PATH`";
                 self.findings.push(self.source.error("rsyncd-include", word.span, message).help(help));
