@@ -61,7 +61,7 @@ impl Line {
         first.to(self.place(end - 1))
     }
 
-    /// Where the byte at `offset` is written; behind the end that is the end of the last part.
+    /// Where the character at `offset` is written, or the byte within one; behind the end that is the end of the last part.
     fn place(&self, offset: usize) -> At {
         let index = self.pieces.partition_point(|piece| piece.start <= offset).saturating_sub(1);
         let Some(piece) = self.pieces.get(index) else { return At::default() };
@@ -69,7 +69,9 @@ impl Line {
             return piece.at;
         }
         let start = (piece.at.span.start + offset.saturating_sub(piece.start)).min(piece.at.span.end);
-        At { file: piece.at.file, span: Span::new(start, (start + 1).min(piece.at.span.end)) }
+        let character = self.text.get(offset..).and_then(|rest| rest.chars().next());
+        let end = start + character.map_or(1, char::len_utf8);
+        At { file: piece.at.file, span: Span::new(start, end.min(piece.at.span.end)) }
     }
 
     /// The bytes from `start` to `end` as a line of their own.
@@ -124,6 +126,14 @@ mod tests {
         assert_eq!(line.at(10, 12), At::new(1, 5..7));
         assert_eq!(line.at(12, 13), At::new(0, 20..25));
         assert_eq!(line.slice(9, 12).at(1, 2), At::new(1, 5..6));
+    }
+
+    #[test]
+    fn a_place_that_cannot_reach_to_the_end_is_a_whole_character() {
+        let mut line = Line::verbatim("设", 0, 10);
+        line.append(&Line::verbatim("x", 0, 2));
+        assert_eq!(line.at(0, 4), At::new(0, 10..13));
+        assert_eq!(Line::verbatim("a设", 0, 10).at(0, 4), At::new(0, 10..14));
     }
 
     proptest! {

@@ -76,7 +76,11 @@ impl Element {
 /// # Errors
 /// The first place at which the structure is broken.
 pub fn read(source: &SourceText) -> Result<Vec<Element>, Finding> {
-    let mut reader = Reader::from_str(source.text());
+    let text = source.text();
+    // A second mark, which the reader would pass over without counting it.
+    let mark = text.len() - text.trim_start_matches('\u{feff}').len();
+    let offset = |position: u64| mark + offset(position);
+    let mut reader = Reader::from_str(text.get(mark..).unwrap_or(""));
     let config = reader.config_mut();
     config.allow_dangling_amp = true;
     config.allow_unmatched_ends = true;
@@ -204,7 +208,7 @@ fn syntax_error(source: &SourceText, at: usize, error: &Error) -> Finding {
 }
 
 fn offset(position: u64) -> usize {
-    usize::try_from(position).unwrap_or(usize::MAX)
+    usize::try_from(position).unwrap_or(usize::MAX / 2)
 }
 
 #[cfg(test)]
@@ -219,6 +223,14 @@ mod tests {
 
     fn fault(text: &str) -> String {
         read(&SourceText::decode("c.xml", text.as_bytes())).expect_err("malformed").to_string()
+    }
+
+    #[test]
+    fn behind_two_byte_order_marks_everything_stands_where_it_stands() {
+        let source = SourceText::decode("c.xml", "\u{feff}\u{feff}<head a='设'/>".as_bytes());
+        let element = read(&source).expect("readable").remove(0);
+        assert_eq!(source.text().get(element.name.span.start..element.name.span.end), Some("head"));
+        assert_eq!(element.attribute("a").map(|a| a.value.as_str()), Some("设"));
     }
 
     #[test]
