@@ -217,6 +217,17 @@ fn a_module_that_anybody_may_write_at_rsyncd_is_named() {
 }
 
 #[test]
+fn plugins_of_one_directory_share_its_watch_and_those_of_others_have_names_of_their_own() {
+    let plugin = |name: &str, path: &str| {
+        format!("[[plugin]]\nname = \"{name}\"\nkind = \"socket\"\npath = \"{path}\"\naddress = \"127.0.0.1:9\"\n")
+    };
+    let text = [plugin("so", "/own"), plugin("so", "/own"), plugin("so", "/other")].concat();
+    let loaded = load_bytes("s.toml", text.as_bytes(), Side::Source, 0).expect("usable");
+    let sets: Vec<_> = loaded.config.sources.iter().map(|set| (set.name.as_str(), set.plugins.len())).collect();
+    assert_eq!(sets, [("plugin-so", 2), ("plugin-so-2", 1)]);
+}
+
+#[test]
 fn two_directories_never_go_to_one_set_of_one_peer() {
     let xml = "<head><sersync><localpath watch='/a'><remote ip='h' name='m'/></localpath>\
                <localpath watch='/b'><remote ip='h' name='m'/><remote ip='i' name='m'/></localpath></sersync>\

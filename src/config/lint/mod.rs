@@ -12,7 +12,7 @@
 //! | what does each code mean? | [`codes`] |
 //! | what is in force? | `explain.rs` |
 //!
-//! The rules are pure: [`given`] and [`facts`] in, findings out. Only `gather.rs` and the functions
+//! The rules are pure: `given` and `facts` in, findings out. Only `gather.rs` and the functions
 //! here read anything.
 
 pub mod codes;

@@ -1,5 +1,7 @@
 //! `[[plugin]]`: what is told of changes besides the peers.
 
+use std::path::PathBuf;
+
 use super::file::PluginTable;
 use super::{Context, fault, path, value};
 use crate::config::overrides::positive;
@@ -38,22 +40,37 @@ fn follow(cx: &mut Context<'_>, table: &PluginTable, plugin: Plugin, sets: &mut 
                 fault(cx, name.span(), "toml-plugin", message, "name one of this file, or write `path`");
             }
         },
-        (None, Some(own)) if own.get_ref().starts_with('/') => sets.push(SourceSet {
-            name: format!("plugin-{}", plugin.name),
-            path: path(cx, own),
-            options: SetOptions::default(),
-            coalesce: Coalesce::default(),
-            events: Events::default(),
-            compare: Compare::default(),
-            exclude_regex: Vec::new(),
-            filter: Vec::new(),
-            targets: Vec::new(),
-            plugins: vec![plugin],
-        }),
+        (None, Some(own)) if own.get_ref().starts_with('/') => {
+            let own = path(cx, own);
+            // What is watched already is watched once.
+            match sets.iter_mut().find(|set| set.path == own) {
+                Some(same) => same.plugins.push(plugin),
+                None => sets.push(watched(own, plugin, sets)),
+            }
+        }
         _ => {
             let message = format!("the plugin `{}` needs either `set` or `path`", table.name.get_ref());
             fault(cx, table.name.span(), "toml-plugin", message, "write set = \"SET\", or path = \"/DIR\"");
         }
+    }
+}
+
+/// A set of `path` that goes to no peer, under a name that none of `sets` has.
+fn watched(path: PathBuf, plugin: Plugin, sets: &[SourceSet]) -> SourceSet {
+    let name = format!("plugin-{}", plugin.name);
+    let numbered = (2u32..).map(|number| format!("{name}-{number}"));
+    let free = std::iter::once(name.clone()).chain(numbered).find(|name| sets.iter().all(|set| set.name != *name));
+    SourceSet {
+        name: free.unwrap_or(name),
+        path,
+        options: SetOptions::default(),
+        coalesce: Coalesce::default(),
+        events: Events::default(),
+        compare: Compare::default(),
+        exclude_regex: Vec::new(),
+        filter: Vec::new(),
+        targets: Vec::new(),
+        plugins: vec![plugin],
     }
 }
 
