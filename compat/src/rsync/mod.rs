@@ -33,7 +33,7 @@ pub struct RsyncOption {
 /// takes them, and its other characters are named and refused.
 pub fn parse(source: &SourceText, params: &Spanned<String>, findings: &mut Vec<Finding>) -> Vec<RsyncOption> {
     let mut parser = Parser { source, findings, options: Vec::new() };
-    let mut words = split(params).into_iter();
+    let mut words = split(source, params).into_iter();
     while let Some(word) = words.next() {
         parser.word(&word, &mut words);
     }
@@ -143,8 +143,14 @@ fn only_letter(text: &str) -> Option<char> {
     chars.next().filter(|_| chars.next().is_none())
 }
 
-/// The words as a shell splits them. A word's span is exact where the attribute held no entities.
-fn split(params: &Spanned<String>) -> Vec<Spanned<String>> {
+/// The words as a shell splits them. A word's span is exact where the attribute held no entities,
+/// else that of all words: an offset in the value is none in the file.
+fn split(source: &SourceText, params: &Spanned<String>) -> Vec<Spanned<String>> {
+    let raw = source.text().get(params.span.start..params.span.end) == Some(params.value.as_str());
+    let place = |start: usize, end: usize| match raw {
+        true => Span::new(params.span.start + start, params.span.start + end),
+        false => params.span,
+    };
     let mut words = Vec::new();
     let mut word: Option<(String, usize)> = None;
     let mut quote = None;
@@ -164,17 +170,13 @@ fn split(params: &Spanned<String>) -> Vec<Spanned<String>> {
             quote = Some(c);
         } else if end || (c.is_whitespace() && quote.is_none()) {
             if let Some((text, start)) = word.take() {
-                words.push(Spanned::new(text, place(params.span, start, at)));
+                words.push(Spanned::new(text, place(start, at)));
             }
         } else {
             word.get_or_insert((String::new(), at)).0.push(c);
         }
     }
     words
-}
-
-fn place(whole: Span, start: usize, end: usize) -> Span {
-    Span::new((whole.start + start).min(whole.end), (whole.start + end).min(whole.end))
 }
 
 #[cfg(test)]
@@ -192,6 +194,16 @@ mod tests {
             format!("{}{}{value}", if o.on { "" } else { "!" }, o.spec.long)
         };
         (options.iter().map(shown).collect(), findings.iter().map(Finding::summary).collect())
+    }
+
+    #[test]
+    fn behind_an_entity_a_word_is_at_the_place_of_all() {
+        let source = SourceText::decode("c.xml", "p='&lt;设 -Z设 x'".as_bytes());
+        let params = Spanned::new("<设 -Z设 x".to_owned(), Span::new(3, source.text().len() - 1));
+        let mut findings = Vec::new();
+        parse(&source, &params, &mut findings);
+        assert!(findings.iter().all(|finding| finding.place.as_ref().is_some_and(|place| place.span == params.span)));
+        assert_eq!(findings.len(), 4, "{findings:?}");
     }
 
     #[test]
