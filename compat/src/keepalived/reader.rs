@@ -17,7 +17,7 @@ const LONGEST_LINE: usize = 64 << 10;
 const MOST_TEXT: usize = 8 << 20;
 
 /// How many lines they may come to.
-const MOST_LINES: usize = 200_000;
+const MOST_LINES: usize = 100_000;
 
 /// How often names within names are replaced.
 const MOST_ROUNDS: usize = 32;
