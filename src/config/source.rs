@@ -46,14 +46,14 @@ pub(super) fn translate(cx: &mut Context<'_>, conf: &ConfXml) -> Config {
     let mut taken = Vec::new();
     let delete = if conf.inotify.delete.on { DeletePolicy::Guarded } else { DeletePolicy::Never };
     for (at, block) in conf.sersync.iter().enumerate() {
-        if at > 0 {
-            say_served(cx, block.span, "<sersync>");
-        }
-        say_unsupported(cx, block);
+        say_without_meaning(cx, block);
         let meaning = rsync::translate(cx, &block.rsync.options, delete);
         let compare = crontab(cx, &block.crontab, !exclude_regex.is_empty());
         let common = Common { meaning, exclude_regex: &exclude_regex, events: events(&conf.inotify), compare };
         let mut sets = sets(cx, block, &common, &mut taken);
+        if at > 0 && !sets.is_empty() {
+            say_served(cx, block.span, "<sersync>");
+        }
         let name = block.plugin.as_ref().filter(|_| cx.plugin_alone.is_none());
         if let Some(used) = name.and_then(|name| plugin::find(cx, conf, &name.value, Some(name.span))) {
             attach(cx, used, &mut sets);
@@ -127,12 +127,12 @@ fn sets(cx: &mut Context<'_>, block: &Sersync, common: &Common<'_>, taken: &mut 
     let auth = block.rsync.auth.as_ref().filter(proves).map_or(SourceAuth::Key, |auth| password(cx, auth));
     let mut sets = Vec::new();
     for (at, local) in block.localpath.iter().enumerate() {
-        if at > 0 {
-            say_served(cx, local.watch.span, "<localpath>");
-        }
         let Some(path) = watch(cx, local) else { continue };
         let all = targets(cx, local, port, &auth, &block.rsync);
         let Some(mut targets) = free(cx, local, all, taken) else { continue };
+        if at > 0 {
+            say_served(cx, local.watch.span, "<localpath>");
+        }
         targets.iter_mut().for_each(|target| target.family = meaning.family);
         let filter = rules(cx, block, &path);
         sets.push(SourceSet {
@@ -357,7 +357,8 @@ fn say_served(cx: &mut Context<'_>, span: syncd_compat::Span, element: &str) {
     cx.findings.push(cx.source.warning("setting-differs", span, message).help("remove it if it is not meant"));
 }
 
-fn say_unsupported(cx: &mut Context<'_>, block: &Sersync) {
+/// Names what the block says in vain.
+fn say_without_meaning(cx: &mut Context<'_>, block: &Sersync) {
     let source = cx.source;
     if block.rsync.ssh.on {
         say_ssh(cx, block);
