@@ -19,6 +19,7 @@
 //! | which parts of a large file have to travel? | [`delta`] |
 //! | which bytes travel, and what are their limits? | [`wire`] |
 //! | who is connected, what is pending, what is sent next, who may write? | [`session`] |
+//! | who is master of a virtual address? | [`vrrp`] |
 //! | what is on disk? | [`fs`] |
 //! | what happened on disk? | [`watch`] |
 //! | how does a change set become live? | [`apply`] |
@@ -55,6 +56,7 @@ pub mod process;
 pub mod rewrite;
 pub mod session;
 pub mod store;
+pub mod vrrp;
 pub mod watch;
 pub mod wire;
 

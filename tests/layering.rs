@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 /// The layers from the top; a module may use those of its own line and the lines above.
 const LAYERS: [&[&str]; 6] = [
     &["model"],
-    &["config::model", "filter", "rewrite", "coalesce", "plan", "delta", "wire", "session"],
+    &["config::model", "filter", "rewrite", "coalesce", "plan", "delta", "wire", "session", "vrrp"],
     &["fs", "apply", "watch", "store", "link", "process", "observe", "plugin"],
     &["engine"],
     &["config", "control"],
