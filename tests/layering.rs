@@ -4,12 +4,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The layers from the top; a module may use those of its own line and the lines above.
-const LAYERS: [&[&str]; 6] = [
+const LAYERS: [&[&str]; 7] = [
     &["model"],
     &["config::model", "filter", "rewrite", "coalesce", "plan", "delta", "wire", "session", "vrrp"],
-    &["fs", "apply", "watch", "store", "link", "process", "observe", "plugin"],
+    &["fs", "apply", "watch", "store", "link", "process", "observe", "plugin", "net"],
     &["engine"],
     &["config", "control"],
+    &["supervisor"],
     &["cli"],
 ];
 

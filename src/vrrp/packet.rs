@@ -1,6 +1,9 @@
 //! VRRP advertisements as bytes: version 2 (RFC 3768) and version 3 (RFC 5798, RFC 9568).
 
+use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use serde::{Deserialize, Serialize};
 
 /// The IP protocol number of VRRP.
 pub const PROTOCOL: u8 = 112;
@@ -18,7 +21,7 @@ const ADVERTISEMENT: u8 = 1;
 pub const MAX_CENTISECONDS: u16 = 4095;
 
 /// The version of the protocol.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
 pub enum Version {
     /// RFC 3768: IPv4, whole seconds, authentication as keepalived keeps it.
     V2,
@@ -27,12 +30,19 @@ pub enum Version {
 }
 
 /// What proves a version 2 advertisement.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Deserialize, Eq, PartialEq, Serialize)]
 pub enum Auth {
     /// Nothing (type 0).
     None,
     /// A password in clear text, padded with zeros (type 1).
     Pass([u8; AUTH]),
+}
+
+/// Never the password itself.
+impl fmt::Debug for Auth {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if matches!(self, Self::None) { "None" } else { "Pass(…)" })
+    }
 }
 
 /// One advertisement.

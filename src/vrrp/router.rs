@@ -7,6 +7,8 @@ use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
+use serde::{Deserialize, Serialize};
+
 use super::packet::Version;
 
 /// The priority of the owner of the addresses: nobody is above it, and no tracker moves it.
@@ -34,7 +36,7 @@ pub struct Settings {
 }
 
 /// Where a virtual router stands.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
 pub enum State {
     /// It has not begun, or it has ended.
     Initialize,
@@ -62,7 +64,7 @@ pub enum Action {
 }
 
 /// Why it is in its state, for people.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub enum Cause {
     /// It has begun.
     Started,
