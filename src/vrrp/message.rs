@@ -24,6 +24,8 @@ pub enum ToVrrp {
         lives: Vec<Life>,
         /// It crashed for the second time in a minute: give up what it held, politely.
         give_up: bool,
+        /// The lives are those of an earlier supervisor, and nobody knows for how long nothing was sent.
+        earlier: bool,
     },
     /// From now on this is to be done.
     Reload(Setup),
@@ -156,7 +158,7 @@ pub enum Happening {
     Still(State),
 }
 
-/// Something for the log. The instance is always said.
+/// Something for the log.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub enum Report {
     /// It changed state.
@@ -171,6 +173,8 @@ pub enum Report {
         cause: Cause,
         /// Its priority.
         priority: u8,
+        /// What keeps it from being master, in words.
+        because: Option<String>,
     },
     /// Anything else that an operator has to know.
     Warning {
@@ -181,8 +185,8 @@ pub enum Report {
     },
     /// What an operator may want to know.
     Note {
-        /// The instance.
-        instance: String,
+        /// The instance, where it is about one.
+        instance: Option<String>,
         /// What.
         message: String,
     },

@@ -72,7 +72,7 @@ pub enum Path {
 }
 
 /// Why a packet is none that counts. It changes nothing but a counter.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, thiserror::Error)]
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, thiserror::Error)]
 pub enum Reject {
     /// Another length than its count of addresses makes.
     #[error("its length is not that of its addresses")]
@@ -101,6 +101,16 @@ impl Advert {
     /// leaves it out, and [`Self::decode`] takes both.
     #[must_use]
     pub fn encode(&self, path: Path) -> Vec<u8> {
+        self.summed(|len| self.pseudo_header(path, len))
+    }
+
+    /// The same with a checksum of version 3 that leaves the pseudo-header out (`v3_checksum_as_v2`): IPv4 alone.
+    #[must_use]
+    pub fn encode_without_pseudo_header(&self) -> Vec<u8> {
+        self.summed(|_| 0)
+    }
+
+    fn summed(&self, begin: impl Fn(usize) -> u32) -> Vec<u8> {
         let addresses = self.addresses.iter().take(usize::from(u8::MAX));
         let count = u8::try_from(addresses.len()).unwrap_or(u8::MAX);
         let mut out = Vec::with_capacity(HEADER + AUTH + 16 * addresses.len());
@@ -120,7 +130,7 @@ impl Advert {
         if self.version == Version::V2 {
             out.extend(if let Auth::Pass(password) = self.auth { password } else { [0; AUTH] });
         }
-        let sum = checksum(&out, self.pseudo_header(path, out.len()));
+        let sum = checksum(&out, begin(out.len()));
         if let Some(field) = out.get_mut(6..8) {
             field.copy_from_slice(&sum.to_be_bytes());
         }

@@ -14,7 +14,7 @@ use super::packet::Version;
 /// The priority of the owner of the addresses: nobody is above it, and no tracker moves it.
 pub const OWNER: u8 = 255;
 
-/// What a virtual router is told once.
+/// What a virtual router is told; a reload may change all of it but the version.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Settings {
     /// The version, which decides the skew.
@@ -29,8 +29,10 @@ pub struct Settings {
     pub preempt_delay: Duration,
     /// After how many intervals without an advertisement the master is gone; 3.
     pub down_adverts: u32,
-    /// How long after a takeover the addresses are announced once more; 5 s, zero for not at all.
-    pub announce_again: Duration,
+    /// A master answers an advertisement of lower priority by one of its own.
+    pub answers_lower: bool,
+    /// It becomes master only when it is told that its whole sync group may.
+    pub grouped: bool,
     /// What advertisements come from: of two masters of one priority the higher address stays.
     pub source: IpAddr,
 }
@@ -58,9 +60,29 @@ pub enum Action {
     /// Take the addresses away.
     Release,
     /// Tell the neighbours whose the addresses are (gratuitous ARP, unsolicited NA).
-    Announce,
-    /// Tell the operator's scripts.
-    Notify(State),
+    Announce(Occasion),
+    /// It is in another state.
+    Enter {
+        /// Where it was.
+        from: State,
+        /// Where it is.
+        to: State,
+        /// Why.
+        cause: Cause,
+    },
+    /// As master it heard one of lower priority.
+    HeardLower,
+    /// The master said that it leaves.
+    HeardLeaving,
+}
+
+/// Why neighbours are told.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Occasion {
+    /// It became master.
+    Takeover,
+    /// Another thought that it was master.
+    Rival,
 }
 
 /// Why it is in its state, for people.
@@ -68,16 +90,24 @@ pub enum Action {
 pub enum Cause {
     /// It has begun.
     Started,
-    /// It goes on where the process before it was killed.
+    /// It goes on where the process before it ended.
     Adopted,
     /// It owns the addresses.
     Owner,
     /// The master was silent for too long.
-    MasterSilent,
+    MasterSilent {
+        /// Its address; none where there had been none.
+        master: Option<IpAddr>,
+    },
     /// The master gave the addresses up.
-    MasterLeft,
+    MasterLeft {
+        /// Its address.
+        master: Option<IpAddr>,
+    },
     /// A master of lower priority.
     Preempted {
+        /// Its address.
+        master: Option<IpAddr>,
         /// Its priority.
         priority: u8,
     },
@@ -88,12 +118,27 @@ pub enum Cause {
         /// Its priority.
         priority: u8,
     },
+    /// Another member of its sync group is no longer master.
+    Group,
     /// What keeps it from being master came.
     Failed,
     /// What kept it from being master is gone.
     Recovered,
+    /// It crashed twice in a minute, and another is to go on.
+    GaveUp,
     /// It was told to end.
     Stopped,
+}
+
+/// The master that a backup hears.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Heard {
+    /// Its address.
+    pub from: IpAddr,
+    /// Its priority.
+    pub priority: u8,
+    /// When.
+    pub at: Instant,
 }
 
 /// One virtual router on one interface.
@@ -111,11 +156,14 @@ pub struct Router {
     timer: Option<Instant>,
     /// When a master of lower priority is let be no longer.
     preempt_at: Option<Instant>,
-    /// The last master of lower priority, whose advertisements are ignored.
-    lower: Option<u8>,
+    /// The last advertisement of another, whether it moved the timer or not.
+    heard: Option<Heard>,
+    /// The last one was of lower priority, and ignored.
+    lower: bool,
     /// The master gave the addresses up, and no other was heard since.
     left: bool,
-    announce_at: Option<Instant>,
+    /// It would be master by now, and waits for its group.
+    wants: Option<Cause>,
     actions: VecDeque<Action>,
 }
 
@@ -131,9 +179,10 @@ impl Router {
             master_interval: settings.interval,
             timer: None,
             preempt_at: None,
-            lower: None,
+            heard: None,
+            lower: false,
             left: false,
-            announce_at: None,
+            wants: None,
             actions: VecDeque::new(),
             settings,
         }
@@ -157,6 +206,18 @@ impl Router {
         self.priority
     }
 
+    /// The last advertisement of another that it heard in this state.
+    #[must_use]
+    pub fn heard(&self) -> Option<Heard> {
+        self.heard
+    }
+
+    /// Whether it would be master by now and waits for [`Self::handle_granted`].
+    #[must_use]
+    pub fn wants_master(&self) -> bool {
+        self.wants.is_some()
+    }
+
     /// What is to be done next.
     pub fn poll_action(&mut self) -> Option<Action> {
         self.actions.pop_front()
@@ -165,7 +226,7 @@ impl Router {
     /// When [`Self::handle_timeout`] is to be called.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
-        self.timer.into_iter().chain(self.announce_at).min()
+        self.timer
     }
 
     /// It begins; every tracker has had its first say.
@@ -173,21 +234,42 @@ impl Router {
         if self.state != State::Initialize {
             return;
         }
-        if self.failed {
-            self.enter(State::Fault, Cause::Failed);
-        } else if self.priority == OWNER {
-            self.become_master(now, Cause::Owner);
+        // Whatever an earlier life left there.
+        self.actions.push_back(Action::Release);
+        self.begin(now, Cause::Started);
+    }
+
+    /// It begins where a master was killed a moment ago whose addresses are still there; `due` is when
+    /// its next advertisement was to go out, at once where that is not known.
+    pub fn handle_adopt_master(&mut self, now: Instant, due: Option<Instant>) {
+        if self.state != State::Initialize || self.failed {
+            return;
+        }
+        if let Some(due) = due.filter(|due| *due > now && *due <= now + self.settings.interval) {
+            self.actions.push_back(Action::Hold);
+            self.enter(State::Master, Cause::Adopted);
+            self.timer = Some(due);
         } else {
-            // Whatever an earlier life left there.
-            self.actions.push_back(Action::Release);
-            self.become_backup(now, Cause::Started);
+            self.become_master(now, Cause::Adopted);
         }
     }
 
-    /// It begins where a master was killed a moment ago whose addresses are still there.
-    pub fn handle_adopt(&mut self, now: Instant) {
-        if self.state == State::Initialize && !self.failed {
-            self.become_master(now, Cause::Adopted);
+    /// It begins where a backup ended a moment ago whose patience was to end at `due`.
+    pub fn handle_adopt_backup(&mut self, now: Instant, due: Option<Instant>) {
+        if self.state != State::Initialize || self.failed {
+            return;
+        }
+        self.become_backup(now, Cause::Adopted);
+        if let (Some(due), Some(timer)) = (due, self.timer) {
+            self.timer = Some(due.clamp(now, timer));
+        }
+    }
+
+    /// It begins where a process crashed for the second time: whoever else can is to be master.
+    pub fn handle_give_up(&mut self, now: Instant) {
+        if self.state == State::Initialize {
+            self.actions.extend([Action::Send(0), Action::Release]);
+            self.begin(now, Cause::GaveUp);
         }
     }
 
@@ -201,13 +283,30 @@ impl Router {
         }
     }
 
-    /// The trackers come to `priority`, 1 to 254; the owner's stays.
+    /// A reload says something else; `settings.priority` is set apart, by [`Self::handle_priority`].
+    pub fn handle_settings(&mut self, now: Instant, settings: Settings) {
+        let shorter = settings.interval < self.settings.interval;
+        if self.state != State::Backup || settings.version == Version::V2 {
+            self.master_interval = settings.interval;
+        }
+        self.settings = settings;
+        if self.state == State::Master && shorter {
+            self.timer = self.timer.map(|timer| timer.min(now + self.settings.interval));
+        }
+        if let (false, Some(cause)) = (self.settings.grouped, self.wants) {
+            self.become_master(now, cause);
+        }
+    }
+
+    /// The trackers come to `priority`; what is not the owner's is at most 254 and at least 1.
     pub fn handle_priority(&mut self, priority: u8) {
-        if self.settings.priority == OWNER || priority == self.priority {
+        let owner = self.settings.priority == OWNER;
+        let priority = if owner { OWNER } else { priority.clamp(1, OWNER - 1) };
+        if priority == self.priority {
             return;
         }
         let before = self.skew();
-        self.priority = priority.clamp(1, OWNER - 1);
+        self.priority = priority;
         let after = self.skew();
         if let (State::Backup, Some(timer)) = (self.state, self.timer) {
             self.timer =
@@ -226,8 +325,7 @@ impl Router {
                 self.enter(State::Fault, Cause::Failed);
             }
             (State::Backup, true) => self.enter(State::Fault, Cause::Failed),
-            (State::Fault, false) if self.priority == OWNER => self.become_master(now, Cause::Owner),
-            (State::Fault, false) => self.become_backup(now, Cause::Recovered),
+            (State::Fault, false) => self.begin(now, Cause::Recovered),
         }
     }
 
@@ -235,27 +333,28 @@ impl Router {
     pub fn handle_advert(&mut self, now: Instant, from: IpAddr, priority: u8, interval: Duration) {
         match self.state {
             State::Initialize | State::Fault => {}
-            State::Backup => self.backup_advert(now, priority, interval),
+            State::Backup => self.backup_advert(now, from, priority, interval),
             State::Master => self.master_advert(now, from, priority, interval),
         }
     }
 
-    fn backup_advert(&mut self, now: Instant, priority: u8, interval: Duration) {
+    fn backup_advert(&mut self, now: Instant, from: IpAddr, priority: u8, interval: Duration) {
+        self.heard = Some(Heard { from, priority, at: now });
         if priority == 0 {
-            (self.lower, self.left, self.preempt_at) = (None, true, None);
+            (self.lower, self.left, self.preempt_at, self.wants) = (false, true, None, None);
             self.timer = Some(now + self.skew());
+            self.actions.push_back(Action::HeardLeaving);
             return;
         }
-        let lower = priority < self.priority && self.settings.preempt;
-        if lower && !self.lets_be(now) {
+        self.lower = priority < self.priority && self.settings.preempt;
+        if self.lower && !self.lets_be(now) {
             // The timer runs on: when it ends, that master is told by an advertisement.
-            self.lower = Some(priority);
             return;
         }
-        if !lower {
+        if !self.lower {
             self.preempt_at = None;
         }
-        (self.lower, self.left) = (None, false);
+        (self.left, self.wants) = (false, None);
         if self.settings.version == Version::V3 {
             self.master_interval = interval;
         }
@@ -278,9 +377,10 @@ impl Router {
         let outranked = priority > self.priority || (priority == self.priority && from > self.settings.source);
         if !outranked {
             // Both were master: whoever asked the other one meanwhile has to learn better.
-            self.advertise(now);
-            self.actions.push_back(Action::Announce);
-            self.announce_at = self.announce_later(now);
+            if self.settings.answers_lower {
+                self.advertise(now);
+            }
+            self.actions.extend([Action::Announce(Occasion::Rival), Action::HeardLower]);
             return;
         }
         // One more, so that the other hears of this master and announces the addresses: without it,
@@ -290,37 +390,84 @@ impl Router {
             self.master_interval = interval;
         }
         self.become_backup(now, Cause::Outranked { by: from, priority });
+        self.heard = Some(Heard { from, priority, at: now });
     }
 
     /// What [`Self::poll_timeout`] named has come.
     pub fn handle_timeout(&mut self, now: Instant) {
-        if self.announce_at.is_some_and(|at| at <= now) {
-            self.announce_at = None;
-            self.actions.push_back(Action::Announce);
-        }
         if self.timer.is_none_or(|timer| timer > now) {
             return;
         }
         match self.state {
             State::Master => self.advertise_on_time(now),
             State::Backup => {
-                let cause = match (self.lower, self.left) {
-                    (Some(priority), _) => Cause::Preempted { priority },
-                    (None, true) => Cause::MasterLeft,
-                    (None, false) => Cause::MasterSilent,
+                let master = self.heard.map(|heard| heard.from);
+                let cause = match self.heard {
+                    Some(heard) if self.lower => Cause::Preempted { master, priority: heard.priority },
+                    Some(_) if self.left => Cause::MasterLeft { master },
+                    _ => Cause::MasterSilent { master },
                 };
-                self.become_master(now, cause);
+                self.want(now, cause);
             }
             State::Initialize | State::Fault => self.timer = None,
         }
     }
 
+    /// Every member of its sync group may be master.
+    pub fn handle_granted(&mut self, now: Instant) {
+        if let Some(cause) = self.wants {
+            self.become_master(now, cause);
+        }
+    }
+
+    /// Another member of its sync group is no longer master.
+    pub fn handle_group_lost(&mut self, now: Instant) {
+        if self.state == State::Master {
+            self.actions.extend([Action::Send(0), Action::Release]);
+            self.become_backup(now, Cause::Group);
+        }
+    }
+
+    /// The master of another member of its sync group said that it leaves. Where that one's node was
+    /// master here too and has been silent for longer than it may, it is not waited for any longer.
+    pub fn handle_group_leaving(&mut self, now: Instant) {
+        if self.state != State::Backup || self.wants.is_some() {
+            return;
+        }
+        let silent = self.heard.map_or(now, |heard| heard.at + self.master_interval);
+        let at = silent.max(now) + self.skew();
+        self.timer = self.timer.map(|timer| timer.min(at));
+    }
+
+    /// From where nothing is known: as master at once if it owns the addresses.
+    fn begin(&mut self, now: Instant, cause: Cause) {
+        if self.failed {
+            self.enter(State::Fault, Cause::Failed);
+        } else {
+            let owner = self.priority == OWNER && cause != Cause::GaveUp;
+            if owner && !self.settings.grouped {
+                return self.become_master(now, Cause::Owner);
+            }
+            self.become_backup(now, cause);
+            if owner {
+                self.want(now, Cause::Owner);
+            }
+        }
+    }
+
+    fn want(&mut self, now: Instant, cause: Cause) {
+        if self.settings.grouped {
+            (self.wants, self.timer) = (Some(cause), None);
+        } else {
+            self.become_master(now, cause);
+        }
+    }
+
     fn become_master(&mut self, now: Instant, cause: Cause) {
         self.master_interval = self.settings.interval;
-        self.actions.extend([Action::Send(self.priority), Action::Hold, Action::Announce]);
+        self.actions.extend([Action::Send(self.priority), Action::Hold, Action::Announce(Occasion::Takeover)]);
         self.enter(State::Master, cause);
         self.timer = Some(now + self.settings.interval);
-        self.announce_at = self.announce_later(now);
     }
 
     fn become_backup(&mut self, now: Instant, cause: Cause) {
@@ -328,11 +475,12 @@ impl Router {
         self.timer = Some(now + self.master_down());
     }
 
-    fn enter(&mut self, state: State, cause: Cause) {
-        (self.state, self.cause) = (state, cause);
-        (self.timer, self.announce_at, self.preempt_at) = (None, None, None);
-        (self.lower, self.left) = (None, false);
-        self.actions.push_back(Action::Notify(state));
+    fn enter(&mut self, to: State, cause: Cause) {
+        let from = std::mem::replace(&mut self.state, to);
+        self.cause = cause;
+        (self.timer, self.preempt_at, self.heard, self.wants) = (None, None, None, None);
+        (self.lower, self.left) = (false, false);
+        self.actions.push_back(Action::Enter { from, to, cause });
     }
 
     fn advertise(&mut self, now: Instant) {
@@ -347,10 +495,6 @@ impl Router {
         if due > now {
             self.timer = Some(due);
         }
-    }
-
-    fn announce_later(&self, now: Instant) -> Option<Instant> {
-        (!self.settings.announce_again.is_zero()).then(|| now + self.settings.announce_again)
     }
 
     /// How much later than others a router of low priority takes over: of a second in version 2, of the

@@ -82,7 +82,8 @@ impl World {
                     preempt,
                     preempt_delay: Duration::ZERO,
                     down_adverts: 3,
-                    announce_again: Duration::ZERO,
+                    answers_lower: true,
+                    grouped: false,
                     source: IpAddr::from([10, 0, 0, u8::try_from(n).expect("small")]),
                 };
                 Node { router: Router::new(settings.clone()), settings, alive: false, paused_until: now, side: 0 }
@@ -104,8 +105,8 @@ impl World {
         while let Some(action) = self.nodes[n].router.poll_action() {
             match action {
                 Action::Send(priority) => self.send(n, priority),
-                Action::Notify(_) => self.transitions += 1,
-                Action::Hold | Action::Release | Action::Announce => {}
+                Action::Enter { .. } => self.transitions += 1,
+                _ => {}
             }
         }
     }

@@ -1,0 +1,286 @@
+//! The addresses of an instance: which it holds, which had been there before, and which somebody took away.
+
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+use super::message::Held;
+
+/// How long an address that was taken away again and again is left alone at most.
+const LONGEST: Duration = Duration::from_secs(2);
+
+/// How long the first repetition waits; each further one twice as long.
+const FIRST: Duration = Duration::from_millis(10);
+
+/// After how much quiet it counts as the first time again.
+const QUIET: Duration = Duration::from_secs(30);
+
+/// When what could not be put on an interface is tried again.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// What became of putting an address on an interface.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Put {
+    /// It was not there.
+    New,
+    /// It was there.
+    There,
+    /// It is not there.
+    Failed,
+}
+
+/// How an address stands on its interface.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Standing {
+    Absent,
+    Ours,
+    /// It had been there before, and stays when the instance goes.
+    Found,
+}
+
+#[derive(Clone, Debug)]
+struct Kept {
+    held: Held,
+    standing: Standing,
+    /// When it is to be put there again.
+    retry: Option<Instant>,
+    /// How often it was taken away, and when last.
+    removals: u32,
+    removed: Option<Instant>,
+}
+
+/// All of an instance.
+#[derive(Clone, Debug, Default)]
+pub struct Holding {
+    wanted: bool,
+    kept: Vec<Kept>,
+}
+
+impl Holding {
+    /// Those that are to be held as master; `ours` are there from an earlier life.
+    #[must_use]
+    pub fn new(all: Vec<Held>, ours: &[Held]) -> Self {
+        let mut holding = Self { wanted: false, kept: all.into_iter().map(Kept::absent).collect() };
+        for old in ours {
+            let known = holding.kept.iter_mut().find(|kept| kept.held.is_same(old));
+            match known {
+                Some(kept) => kept.standing = Standing::Ours,
+                // A reload took it out of the configuration meanwhile.
+                None => holding.kept.push(Kept { standing: Standing::Ours, ..Kept::absent(old.clone()) }),
+            }
+        }
+        holding
+    }
+
+    /// From now on they are held. Returns those that are to be put on interfaces.
+    pub fn hold(&mut self) -> Vec<Held> {
+        self.wanted = true;
+        self.kept.iter().map(|kept| kept.held.clone()).collect()
+    }
+
+    /// From now on they are not. Returns those that are to be taken away.
+    pub fn release(&mut self) -> Vec<Held> {
+        self.wanted = false;
+        let ours = self.ours();
+        for kept in &mut self.kept {
+            (kept.standing, kept.retry, kept.removals) = (Standing::Absent, None, 0);
+        }
+        ours
+    }
+
+    /// Another list. Returns those that are to be taken away, and those that are to be put on interfaces.
+    pub fn change(&mut self, all: Vec<Held>) -> (Vec<Held>, Vec<Held>) {
+        let before = std::mem::take(&mut self.kept);
+        let (mut take, mut put) = (Vec::new(), Vec::new());
+        for held in all {
+            match before.iter().find(|kept| kept.held == held) {
+                Some(kept) => self.kept.push(kept.clone()),
+                None => {
+                    put.push(held.clone());
+                    self.kept.push(Kept::absent(held));
+                }
+            }
+        }
+        for kept in before.into_iter().filter(|kept| kept.standing == Standing::Ours) {
+            if !self.kept.iter().any(|new| new.held == kept.held) {
+                take.push(kept.held);
+            }
+        }
+        if !self.wanted {
+            put.clear();
+        }
+        (take, put)
+    }
+
+    /// What became of putting `held` there. Returns whether it is news: it came to be there.
+    pub fn handle_put(&mut self, now: Instant, held: &Held, put: Put) -> bool {
+        let wanted = self.wanted;
+        let Some(kept) = self.kept.iter_mut().find(|kept| kept.held.is_same(held)).filter(|_| wanted) else {
+            return false;
+        };
+        kept.retry = (put == Put::Failed).then(|| now + RETRY);
+        let before = kept.standing;
+        if put == Put::There {
+            // What was said to be gone was not, or not for long enough to be seen.
+            kept.removals = kept.removals.saturating_sub(1);
+        }
+        kept.standing = match (put, before) {
+            (Put::New, _) | (Put::There, Standing::Ours) => Standing::Ours,
+            (Put::There, _) => Standing::Found,
+            (Put::Failed, _) => Standing::Absent,
+        };
+        put == Put::New
+    }
+
+    /// It is no longer on the interface. Returns the address when it is to be there, and when it is to be
+    /// put there again: at once for the first time.
+    pub fn handle_gone(&mut self, now: Instant, interface: &str, ip: IpAddr) -> Option<(Held, Instant)> {
+        let wanted = self.wanted;
+        let kept = self.kept.iter_mut().find(|kept| kept.held.interface == interface && kept.held.address.ip == ip)?;
+        if !wanted || kept.standing == Standing::Absent {
+            return None;
+        }
+        if kept.removed.is_some_and(|last| now.saturating_duration_since(last) > QUIET) {
+            kept.removals = 0;
+        }
+        let wait = match kept.removals {
+            0 => Duration::ZERO,
+            n => FIRST.saturating_mul(1 << (n - 1).min(16)).min(LONGEST),
+        };
+        (kept.removals, kept.removed) = (kept.removals.saturating_add(1), Some(now));
+        // Whoever put it there: it is this node's to keep now.
+        kept.standing = Standing::Ours;
+        let at = now + wait;
+        kept.retry = Some(at);
+        Some((kept.held.clone(), at))
+    }
+
+    /// Those that are due to be put there again.
+    pub fn poll_retries(&mut self, now: Instant) -> Vec<Held> {
+        let due = self.kept.iter_mut().filter(|kept| kept.retry.is_some_and(|at| at <= now));
+        due.map(|kept| {
+            kept.retry = None;
+            kept.held.clone()
+        })
+        .collect()
+    }
+
+    /// When [`Self::poll_retries`] has something.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.kept.iter().filter_map(|kept| kept.retry).min()
+    }
+
+    /// Those that the instance put on interfaces itself.
+    #[must_use]
+    pub fn ours(&self) -> Vec<Held> {
+        self.kept.iter().filter(|kept| kept.standing == Standing::Ours).map(|kept| kept.held.clone()).collect()
+    }
+
+    /// Those that are there, whoever put them.
+    pub fn there(&self) -> impl Iterator<Item = &Held> {
+        self.kept.iter().filter(|kept| kept.standing != Standing::Absent).map(|kept| &kept.held)
+    }
+
+    /// All of them.
+    pub fn all(&self) -> impl Iterator<Item = &Held> {
+        self.kept.iter().map(|kept| &kept.held)
+    }
+
+    /// Whether `ip` is one of them.
+    #[must_use]
+    pub fn has(&self, ip: IpAddr) -> bool {
+        self.kept.iter().any(|kept| kept.held.address.ip == ip)
+    }
+}
+
+impl Kept {
+    fn absent(held: Held) -> Self {
+        Self { held, standing: Standing::Absent, retry: None, removals: 0, removed: None }
+    }
+}
+
+impl Held {
+    /// Whether both are the same address on the same interface, whatever else is said of it.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        let key = |held: &Self| (held.address.ip, held.address.prefix);
+        self.interface == other.interface && key(self) == key(other)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::vrrp::setup::Address;
+
+    fn held(last: u8) -> Held {
+        Held { interface: "eth0".to_owned(), address: Address::new(IpAddr::from([10, 0, 0, last]), 24) }
+    }
+
+    fn holding(now: Instant, puts: &[(u8, Put)]) -> Holding {
+        let mut holding = Holding::new(puts.iter().map(|(last, _)| held(*last)).collect(), &[]);
+        assert_eq!(holding.hold().len(), puts.len());
+        for (last, put) in puts {
+            holding.handle_put(now, &held(*last), *put);
+        }
+        holding
+    }
+
+    #[test]
+    fn what_had_been_there_before_stays() {
+        let mut holding = holding(Instant::now(), &[(1, Put::New), (2, Put::There)]);
+        assert_eq!(holding.there().count(), 2);
+        assert_eq!(holding.release(), [held(1)]);
+        assert_eq!(holding.release(), []);
+    }
+
+    #[test]
+    fn what_an_earlier_life_put_there_is_this_ones() {
+        let mut holding = Holding::new(vec![held(1)], &[held(1), held(9)]);
+        holding.hold();
+        holding.handle_put(Instant::now(), &held(1), Put::There);
+        assert_eq!(holding.release(), [held(1), held(9)]);
+    }
+
+    #[test]
+    fn who_takes_it_away_again_and_again_makes_it_wait() {
+        let now = Instant::now();
+        let mut holding = holding(now, &[(1, Put::New)]);
+        let waits: Vec<u128> = (0..12)
+            .map(|_| {
+                let (_, at) = holding.handle_gone(now, "eth0", held(1).address.ip).expect("it is to be there");
+                holding.handle_put(now, &held(1), Put::New);
+                (at - now).as_millis()
+            })
+            .collect();
+        assert_eq!(waits, [0, 10, 20, 40, 80, 160, 320, 640, 1280, 2000, 2000, 2000]);
+        let later = now + QUIET + FIRST;
+        assert_eq!(holding.handle_gone(later, "eth0", held(1).address.ip).map(|gone| gone.1), Some(later));
+    }
+
+    #[test]
+    fn what_a_backup_lacks_is_not_missed() {
+        let now = Instant::now();
+        let mut holding = holding(now, &[(1, Put::New)]);
+        holding.release();
+        assert_eq!(holding.handle_gone(now, "eth0", held(1).address.ip), None);
+    }
+
+    #[test]
+    fn a_reload_takes_and_puts_what_changed_and_nothing_else() {
+        let mut holding = holding(Instant::now(), &[(1, Put::New), (2, Put::New)]);
+        assert_eq!(holding.change(vec![held(2), held(3)]), (vec![held(1)], vec![held(3)]));
+        assert_eq!(holding.ours(), [held(2)]);
+        holding.release();
+        assert_eq!(holding.change(vec![held(4)]), (vec![], vec![]));
+    }
+
+    #[test]
+    fn what_failed_is_tried_again() {
+        let now = Instant::now();
+        let mut holding = holding(now, &[(1, Put::Failed)]);
+        assert_eq!(holding.poll_timeout(), Some(now + RETRY));
+        assert_eq!(holding.poll_retries(now), []);
+        assert_eq!(holding.poll_retries(now + RETRY), [held(1)]);
+    }
+}

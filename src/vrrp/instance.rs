@@ -1,0 +1,249 @@
+//! One instance at work: its router, its addresses, its counters.
+
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+use super::counters::Counters;
+use super::holding::Holding;
+use super::interfaces::Interfaces;
+use super::message::{Held, Life};
+use super::packet::{Advert, Auth, Path, Version};
+use super::router::{Cause, Occasion, Router, Settings, State};
+use super::setup::{Family, Instance, Transport};
+use super::tracker::Verdict;
+
+/// An instance.
+#[derive(Clone, Debug)]
+pub struct Running {
+    /// What is configured.
+    pub setup: Instance,
+    /// Who is master.
+    pub router: Router,
+    /// Its addresses.
+    pub holding: Holding,
+    /// What it sent and took.
+    pub counters: Counters,
+    /// What it sends from.
+    pub source: Option<IpAddr>,
+    /// What its trackers come to, those of its group and of other members included.
+    pub verdict: Verdict,
+    /// Where the process before this one was, until it has begun.
+    pub life: Option<Life>,
+    /// Since when it is in its state.
+    pub since: Instant,
+    /// How often it has changed state.
+    pub transitions: u64,
+    /// What its programs were told last.
+    pub told: Option<State>,
+    /// When its neighbours are told once more, and how often.
+    again: Option<(Instant, u32)>,
+    /// When they are told for good measure.
+    refresh: Option<Instant>,
+}
+
+impl Running {
+    /// One that has not begun.
+    #[must_use]
+    pub fn new(now: Instant, setup: Instance, life: Option<Life>, grouped: bool) -> Self {
+        let held = life.as_ref().map_or(&[][..], |life| &life.held[..]);
+        Self {
+            router: Router::new(settings(&setup, None, grouped)),
+            holding: Holding::new(addresses(&setup), held),
+            counters: Counters::default(),
+            source: None,
+            verdict: Verdict::default(),
+            since: now,
+            transitions: life.as_ref().map_or(0, |life| life.transitions),
+            told: life.as_ref().map(|life| life.state),
+            life,
+            again: None,
+            refresh: None,
+            setup,
+        }
+    }
+
+    /// The interface that its addresses are on where nothing else is said.
+    #[must_use]
+    pub fn base(&self) -> &str {
+        base(&self.setup)
+    }
+
+    /// Whether `ip` is one of its addresses.
+    #[must_use]
+    pub fn is_virtual(&self, ip: IpAddr) -> bool {
+        self.holding.has(ip)
+    }
+
+    /// Finds what it sends from. Returns whether that is another address than before.
+    pub fn find_source(&mut self, interfaces: &Interfaces, virtual_ones: &dyn Fn(IpAddr) -> bool) -> bool {
+        let found = self.setup.source.or_else(|| {
+            let first = interfaces.source(&self.setup.interface, self.setup.family, virtual_ones);
+            // Until another is there, the one of before may be as good.
+            first.or(self.source.filter(|before| interfaces.has(*before)))
+        });
+        std::mem::replace(&mut self.source, found) != found
+    }
+
+    /// What makes it unable to be master by itself, in a few words each.
+    #[must_use]
+    pub fn own_faults(&self, interfaces: &Interfaces) -> Vec<String> {
+        let setup = &self.setup;
+        let mut faults = Vec::new();
+        let down = |name: &str| match interfaces.by_name(name) {
+            None => Some(format!("interface {name} is not there")),
+            Some(link) if !link.running => Some(format!("interface {name} is down")),
+            Some(_) => None,
+        };
+        if !setup.interface.is_empty() && !setup.ignore_interface {
+            faults.extend(down(&setup.interface));
+        }
+        let others = setup.addresses.iter().chain(&setup.excluded).filter(|address| !address.ignore_interface);
+        let mut others: Vec<&str> = others.filter_map(|address| address.device.as_deref()).collect();
+        others.sort_unstable();
+        others.dedup();
+        let own = |name: &&str| *name == setup.interface || *name == self.base();
+        faults.extend(others.into_iter().filter(|name| !own(name)).filter_map(down));
+        match self.source {
+            None => {
+                let kind = if setup.family == Family::V4 { "IPv4" } else { "link-local IPv6" };
+                faults.push(format!("interface {} has no {kind} address to send from", setup.interface));
+            }
+            Some(source) if setup.track_source && !interfaces.has(source) => {
+                faults.push(format!("the address {source} to send from is not there"));
+            }
+            Some(_) => {}
+        }
+        faults
+    }
+
+    /// The settings of its router, as they are now.
+    #[must_use]
+    pub fn settings(&self, grouped: bool) -> Settings {
+        settings(&self.setup, self.source, grouped)
+    }
+
+    /// Where an advertisement of `priority` goes, and its bytes.
+    #[must_use]
+    pub fn adverts(&self, priority: u8) -> Vec<(IpAddr, Vec<u8>)> {
+        let Some(source) = self.source else { return Vec::new() };
+        let advert = self.advert(priority);
+        let bytes = |to: IpAddr| match (source, to) {
+            (IpAddr::V4(_), IpAddr::V4(_)) if self.setup.checksum_without_pseudo_header => {
+                Some(advert.encode_without_pseudo_header())
+            }
+            (IpAddr::V4(from), IpAddr::V4(to)) => Some(advert.encode(Path::V4(from, to))),
+            (IpAddr::V6(from), IpAddr::V6(to)) => Some(advert.encode(Path::V6(from, to))),
+            _ => None,
+        };
+        let to = match &self.setup.transport {
+            Transport::Multicast { group } => vec![*group],
+            Transport::Unicast { peers, .. } => peers.iter().map(|peer| peer.address).collect(),
+        };
+        to.into_iter().filter_map(|to| Some((to, bytes(to)?))).collect()
+    }
+
+    fn advert(&self, priority: u8) -> Advert {
+        let setup = &self.setup;
+        Advert {
+            version: setup.version,
+            vrid: setup.vrid,
+            priority,
+            centiseconds: u16::try_from(setup.interval.as_millis() / 10).unwrap_or(u16::MAX),
+            auth: if setup.version == Version::V2 { setup.auth } else { Auth::None },
+            addresses: setup.addresses.iter().map(|address| address.ip).collect(),
+        }
+    }
+
+    /// What its neighbours are told of, with the interface of each.
+    #[must_use]
+    pub fn announced(&self) -> Vec<(String, IpAddr)> {
+        self.holding.all().map(|held| (held.interface.clone(), held.address.ip)).collect()
+    }
+
+    /// How often neighbours are told at this occasion; once more later where that is configured.
+    pub fn announce(&mut self, now: Instant, occasion: Occasion) -> u32 {
+        let garp = self.setup.garp;
+        let (times, delay) = match occasion {
+            Occasion::Takeover => (garp.repeat, garp.delay),
+            Occasion::Rival => (garp.lower_repeat, garp.lower_delay),
+        };
+        self.again = (!delay.is_zero() && times > 0).then(|| (now + delay, times));
+        self.refresh = (!garp.refresh.is_zero()).then(|| now + garp.refresh);
+        times
+    }
+
+    /// How often they are to be told now; 0 is not at all.
+    pub fn poll_announce(&mut self, now: Instant) -> u32 {
+        if let Some((_, times)) = self.again.take_if(|(at, _)| *at <= now) {
+            return times;
+        }
+        let garp = self.setup.garp;
+        if self.refresh.is_some_and(|at| at <= now) {
+            self.refresh = Some(now + garp.refresh.max(Duration::from_millis(10)));
+            return garp.refresh_repeat;
+        }
+        0
+    }
+
+    /// Neighbours are told nothing more.
+    pub fn be_silent(&mut self) {
+        (self.again, self.refresh) = (None, None);
+    }
+
+    /// When something is due next, but for its announcements that wait in a queue.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        let again = self.again.map(|(at, _)| at);
+        [self.router.poll_timeout(), self.holding.poll_timeout(), again, self.refresh].into_iter().flatten().min()
+    }
+
+    /// Whether it may go on as the master that it was, although nobody knows for how long nothing was sent: all that it
+    /// held is there, and would be no longer after a time in which others take over.
+    #[must_use]
+    pub fn goes_on(&self, interfaces: &Interfaces, lease: Option<Duration>) -> bool {
+        let Some(life) = self.life.as_ref().filter(|life| life.state == State::Master) else { return false };
+        let there = |held: &Held| interfaces.is_on(&held.interface, held.address.ip);
+        let soon = lease.is_some_and(|lease| lease <= self.setup.interval * self.setup.down_adverts.max(1));
+        soon && !life.held.is_empty() && life.held.iter().all(there)
+    }
+
+    /// It came into a state.
+    pub fn entered(&mut self, now: Instant, cause: Cause) {
+        if cause != Cause::Adopted {
+            (self.since, self.transitions) = (now, self.transitions + 1);
+        }
+        if self.router.state() != State::Master {
+            self.be_silent();
+        }
+    }
+}
+
+/// The interface that the addresses of `setup` are on where nothing else is said.
+fn base(setup: &Instance) -> &str {
+    setup.vmac.as_ref().map_or(&setup.interface, |vmac| &vmac.name)
+}
+
+/// All addresses that an instance holds, with their interfaces.
+#[must_use]
+pub fn addresses(setup: &Instance) -> Vec<Held> {
+    let all = setup.addresses.iter().chain(&setup.excluded);
+    all.map(|address| {
+        let device = address.device.as_deref().filter(|device| *device != setup.interface);
+        Held { interface: device.unwrap_or(base(setup)).to_owned(), address: address.clone() }
+    })
+    .collect()
+}
+
+fn settings(setup: &Instance, source: Option<IpAddr>, grouped: bool) -> Settings {
+    Settings {
+        version: setup.version,
+        interval: setup.interval,
+        priority: setup.priority,
+        preempt: setup.preempt,
+        preempt_delay: setup.preempt_delay,
+        down_adverts: setup.down_adverts.max(1),
+        answers_lower: !setup.lower_priority_no_advert,
+        grouped,
+        source: source.unwrap_or(IpAddr::from([0, 0, 0, 0])),
+    }
+}

@@ -1,0 +1,119 @@
+//! The interfaces of the host as far as VRRP knows them: up or not, hardware address, addresses.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use super::setup::Family;
+
+/// An interface.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Link {
+    /// Its number (ifindex).
+    pub index: u32,
+    /// Its name.
+    pub name: String,
+    /// Whether it is up and has a carrier.
+    pub running: bool,
+    /// Its hardware address.
+    pub mac: [u8; 6],
+}
+
+/// All interfaces, by number.
+#[derive(Clone, Debug, Default)]
+pub struct Interfaces {
+    links: BTreeMap<u32, Link>,
+    /// In the order in which they came: the first of a family is what an interface sends from.
+    addresses: BTreeMap<u32, Vec<IpAddr>>,
+}
+
+impl Interfaces {
+    /// Replaces what is known of an interface.
+    pub fn set_link(&mut self, link: Link) {
+        self.links.insert(link.index, link);
+    }
+
+    /// It is no more.
+    pub fn remove_link(&mut self, index: u32) {
+        self.links.remove(&index);
+        self.addresses.remove(&index);
+    }
+
+    /// An address is on an interface.
+    pub fn add_address(&mut self, index: u32, ip: IpAddr) {
+        let known = self.addresses.entry(index).or_default();
+        if !known.contains(&ip) {
+            known.push(ip);
+        }
+    }
+
+    /// An address is on it no longer.
+    pub fn remove_address(&mut self, index: u32, ip: IpAddr) {
+        if let Some(known) = self.addresses.get_mut(&index) {
+            known.retain(|have| *have != ip);
+        }
+    }
+
+    /// The interface of this name.
+    #[must_use]
+    pub fn by_name(&self, name: &str) -> Option<&Link> {
+        self.links.values().find(|link| link.name == name)
+    }
+
+    /// The name of an interface.
+    #[must_use]
+    pub fn name(&self, index: u32) -> Option<&str> {
+        self.links.get(&index).map(|link| link.name.as_str())
+    }
+
+    /// Whether the interface of this name is there, up and has a carrier.
+    #[must_use]
+    pub fn is_running(&self, name: &str) -> bool {
+        self.by_name(name).is_some_and(|link| link.running)
+    }
+
+    /// Whether `ip` is on any interface.
+    #[must_use]
+    pub fn has(&self, ip: IpAddr) -> bool {
+        self.addresses.values().any(|known| known.contains(&ip))
+    }
+
+    /// Whether `ip` is on the interface of this name.
+    #[must_use]
+    pub fn is_on(&self, name: &str, ip: IpAddr) -> bool {
+        let known = self.by_name(name).and_then(|link| self.addresses.get(&link.index));
+        known.is_some_and(|known| known.contains(&ip))
+    }
+
+    /// What the interface of this name sends from: its first address of that family that is none of `virtual_ones`;
+    /// of IPv6 a link-local one.
+    #[must_use]
+    pub fn source(&self, name: &str, family: Family, virtual_ones: &dyn Fn(IpAddr) -> bool) -> Option<IpAddr> {
+        let link = self.by_name(name)?;
+        let fits = |ip: &&IpAddr| match ip {
+            IpAddr::V4(_) => family == Family::V4,
+            IpAddr::V6(v6) => family == Family::V6 && v6.is_unicast_link_local(),
+        };
+        self.addresses.get(&link.index)?.iter().filter(fits).find(|ip| !virtual_ones(**ip)).copied()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_virtual_address_is_no_source() {
+        let mut interfaces = Interfaces::default();
+        interfaces.set_link(Link { index: 2, name: "eth0".to_owned(), running: true, mac: [0; 6] });
+        let ip = |text: &str| text.parse::<IpAddr>().expect("an address");
+        for address in ["10.0.0.50", "10.0.0.1", "2001:db8::1", "fe80::1"] {
+            interfaces.add_address(2, ip(address));
+        }
+        let virtual_ones = |address| address == ip("10.0.0.50");
+        assert_eq!(interfaces.source("eth0", Family::V4, &virtual_ones), Some(ip("10.0.0.1")));
+        assert_eq!(interfaces.source("eth0", Family::V6, &virtual_ones), Some(ip("fe80::1")));
+        interfaces.remove_address(2, ip("10.0.0.1"));
+        assert_eq!(interfaces.source("eth0", Family::V4, &virtual_ones), None);
+        assert_eq!(interfaces.source("eth1", Family::V4, &virtual_ones), None);
+    }
+}

@@ -1,0 +1,356 @@
+//! All instances of a node: what happens goes in by `handle_*`, what is to be done comes out by `poll_*`.
+//!
+//! | question | file |
+//! |---|---|
+//! | what follows from a router's decision? | `act.rs` |
+//! | what do trackers, links and addresses come to? | `verdicts.rs` |
+//! | what does a reload change? | `reload.rs` |
+//! | how do things stand, for people? | `status.rs` |
+
+mod act;
+mod reload;
+mod status;
+#[cfg(test)]
+mod tests;
+mod verdicts;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+use super::announcer::{Announcement, Announcer};
+use super::clock::Clock;
+use super::counters;
+use super::group::Group;
+use super::holding::Put;
+use super::inbound::{self, Packet};
+use super::instance::Running;
+use super::interfaces::{Interfaces, Link};
+use super::message::{FromVrrp, Held, Life, Observed, Report};
+use super::router::State;
+use super::setup::{Family, Instance, Setup, Transport};
+use super::tracker::Trackers;
+
+/// An instance for as long as the process runs, whatever reloads change of it.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct Id(pub u32);
+
+/// What is to be done, in this order.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Action {
+    /// Send an advertisement.
+    Send {
+        /// Whose.
+        instance: Id,
+        /// From where.
+        from: IpAddr,
+        /// Where to.
+        to: IpAddr,
+        /// What stands behind the IP header.
+        bytes: Vec<u8>,
+    },
+    /// Put an address on an interface unless it is there, and say so to [`Machine::handle_put`].
+    Put {
+        /// Whose.
+        instance: Id,
+        /// The address.
+        held: Held,
+    },
+    /// Let the kernel keep an address for another while.
+    Refresh {
+        /// Whose.
+        instance: Id,
+        /// The address.
+        held: Held,
+    },
+    /// Take an address away.
+    Take {
+        /// Whose.
+        instance: Id,
+        /// The address.
+        held: Held,
+    },
+    /// Put the routes and rules of an instance there, or take them away.
+    Routes {
+        /// Whose.
+        instance: Id,
+        /// What is configured of it: after a reload, what was.
+        setup: Box<Instance>,
+        /// Whether they are to be there.
+        there: bool,
+    },
+    /// Tell neighbours whose an address is.
+    Announce(Announcement),
+    /// An instance needs a socket and perhaps an interface of its own.
+    Open {
+        /// Which.
+        instance: Id,
+        /// What is configured of it.
+        setup: Box<Instance>,
+    },
+    /// It needs them no longer.
+    Close {
+        /// Which.
+        instance: Id,
+        /// What was configured of it.
+        setup: Box<Instance>,
+    },
+    /// Say something to the supervisor.
+    Tell(FromVrrp),
+}
+
+/// All instances, groups and trackers of a node.
+#[derive(Debug)]
+pub struct Machine {
+    clock: Clock,
+    setup: Setup,
+    interfaces: Interfaces,
+    trackers: Trackers,
+    announcer: Announcer,
+    instances: BTreeMap<Id, Running>,
+    groups: Vec<Group>,
+    next: u32,
+    /// When instances may begin.
+    begin: Instant,
+    /// When addresses are to be refreshed.
+    refresh: Option<Instant>,
+    /// The process before this one crashed for the second time.
+    give_up: bool,
+    /// The lives are those of an earlier supervisor.
+    earlier: bool,
+    actions: VecDeque<Action>,
+}
+
+/// Where the process before this one was.
+#[derive(Clone, Debug, Default)]
+pub struct Before {
+    /// Each of its instances.
+    pub lives: Vec<Life>,
+    /// It crashed for the second time in a minute.
+    pub give_up: bool,
+    /// It belonged to an earlier supervisor.
+    pub earlier: bool,
+}
+
+impl Machine {
+    /// One that is to do `setup`, on a host with these `interfaces`. Nothing begins before the first
+    /// [`Self::handle_timeout`].
+    #[must_use]
+    pub fn new(clock: Clock, setup: Setup, before: Before, interfaces: Interfaces) -> Self {
+        let now = clock.at;
+        // Whoever goes on where another was killed has waited before.
+        let delay = if before.lives.is_empty() { setup.startup_delay } else { Duration::ZERO };
+        let mut machine = Self {
+            clock,
+            setup: Setup::default(),
+            interfaces,
+            trackers: Trackers::default(),
+            announcer: Announcer::default(),
+            instances: BTreeMap::new(),
+            groups: Vec::new(),
+            next: 0,
+            begin: now + delay,
+            refresh: None,
+            give_up: before.give_up,
+            earlier: before.earlier,
+            actions: VecDeque::new(),
+        };
+        machine.apply(now, setup, before.lives);
+        machine
+    }
+
+    /// What is to be done next.
+    pub fn poll_action(&mut self) -> Option<Action> {
+        self.actions.pop_front()
+    }
+
+    /// When [`Self::handle_timeout`] is to be called.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        let instances = self.instances.values().filter_map(Running::poll_timeout);
+        let begin = (!self.begun()).then_some(self.begin);
+        instances.chain(begin).chain(self.refresh).chain(self.announcer.poll_timeout()).min()
+    }
+
+    /// Time has come to [`Self::poll_timeout`], or past it.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        self.begin_instances(now);
+        for id in self.ids() {
+            self.instance_timeout(now, id);
+        }
+        if self.refresh.is_some_and(|at| at <= now) {
+            self.refresh_leases(now);
+        }
+        while let Some(announcement) = self.announcer.poll(now) {
+            self.actions.push_back(Action::Announce(announcement));
+        }
+    }
+
+    fn instance_timeout(&mut self, now: Instant, id: Id) {
+        let Some(running) = self.instances.get_mut(&id) else { return };
+        running.router.handle_timeout(now);
+        let times = running.poll_announce(now);
+        let retries = running.holding.poll_retries(now);
+        self.actions.extend(retries.into_iter().map(|held| Action::Put { instance: id, held }));
+        self.burst(now, id, times);
+        self.drive(now, id);
+    }
+
+    /// A packet of protocol 112 came.
+    pub fn handle_packet(&mut self, now: Instant, packet: &Packet<'_>) {
+        let Some(vrid) = packet.vrid() else { return };
+        let interface = self.interfaces.name(packet.interface);
+        let fits = |running: &Running| {
+            let here = if running.setup.interface.is_empty() {
+                running.source == Some(packet.to)
+            } else {
+                interface == Some(running.setup.interface.as_str()) || interface == Some(running.base())
+            };
+            here && running.setup.vrid == vrid && Family::of(packet.from) == running.setup.family
+        };
+        let Some(id) = self.instances.iter().find(|(_, running)| fits(running)).map(|(id, _)| *id) else { return };
+        let Some(running) = self.instances.get_mut(&id) else { return };
+        let accepted = match inbound::check(&running.setup, running.source, packet) {
+            Ok(accepted) => accepted,
+            Err(why) => {
+                if let Some(count) = running.counters.reject(now, packet.from, why) {
+                    let message = if why.is_foreign() {
+                        counters::also_used(vrid, packet.from, why)
+                    } else {
+                        format!("an advertisement of {} does not count: {why} ({count} so far)", packet.from)
+                    };
+                    self.warn(id, message);
+                }
+                return;
+            }
+        };
+        running.counters.received += 1;
+        if running.counters.compare(now, packet.from, accepted.other_addresses) {
+            self.warn(id, counters::other_addresses(vrid, packet.from));
+        }
+        if let Some(running) = self.instances.get_mut(&id) {
+            running.router.handle_advert(now, packet.from, accepted.advert.priority, accepted.interval());
+        }
+        self.drive(now, id);
+    }
+
+    /// What became of [`Action::Put`].
+    pub fn handle_put(&mut self, now: Instant, id: Id, held: &Held, put: Put, why: Option<String>) {
+        let Some(running) = self.instances.get_mut(&id) else { return };
+        let removed_before = running.holding.there().any(|known| known.is_same(held));
+        let new = running.holding.handle_put(now, held, put);
+        if new && removed_before && running.router.state() == State::Master {
+            self.announcer.burst(
+                now,
+                id,
+                &[(held.interface.clone(), held.address.ip)],
+                running.setup.garp.repeat.max(1),
+            );
+        }
+        let due = self.lease_step().map(|step| now + step);
+        self.refresh = self.refresh.or(due);
+        if let Some(why) = why {
+            self.warn(id, why);
+        }
+        self.tell_life(id);
+    }
+
+    /// An interface came, went up or down, or has another hardware address.
+    pub fn handle_link(&mut self, now: Instant, link: Link) {
+        self.interfaces.set_link(link);
+        self.judge(now);
+    }
+
+    /// An interface is no more.
+    pub fn handle_link_gone(&mut self, now: Instant, index: u32) {
+        self.interfaces.remove_link(index);
+        self.judge(now);
+    }
+
+    /// An address is on an interface.
+    pub fn handle_address(&mut self, now: Instant, index: u32, ip: IpAddr) {
+        self.interfaces.add_address(index, ip);
+        self.judge_sources(now);
+    }
+
+    /// An address is on it no longer.
+    pub fn handle_address_gone(&mut self, now: Instant, index: u32, ip: IpAddr) {
+        self.interfaces.remove_address(index, ip);
+        let Some(name) = self.interfaces.name(index).map(str::to_owned) else { return };
+        for id in self.ids() {
+            let Some(running) = self.instances.get_mut(&id) else { continue };
+            let Some((held, at)) = running.holding.handle_gone(now, &name, ip) else { continue };
+            self.warn(id, format!("{ip} was taken away from {name} by somebody else: it is put back"));
+            if at <= now {
+                if let Some(running) = self.instances.get_mut(&id) {
+                    running.holding.poll_retries(now);
+                }
+                self.actions.push_back(Action::Put { instance: id, held });
+            }
+        }
+        self.judge_sources(now);
+    }
+
+    /// Everything about interfaces is known anew: what was told meanwhile is lost.
+    pub fn handle_interfaces(&mut self, now: Instant, interfaces: Interfaces) {
+        self.interfaces = interfaces;
+        for id in self.ids() {
+            let Some(running) = self.instances.get_mut(&id) else { continue };
+            if running.router.state() == State::Master {
+                let held = running.holding.hold();
+                self.actions.extend(held.into_iter().map(|held| Action::Put { instance: id, held }));
+            }
+        }
+        self.judge(now);
+    }
+
+    /// Something that is tracked was looked at.
+    pub fn handle_observed(&mut self, now: Instant, observed: &Observed) {
+        if let Some(message) = self.trackers.handle(observed) {
+            self.actions.push_back(Action::Tell(FromVrrp::Report(Report::Note { instance: None, message })));
+            self.judge(now);
+        }
+    }
+
+    /// It ends, politely.
+    pub fn handle_stop(&mut self, now: Instant) {
+        for id in self.ids() {
+            if let Some(running) = self.instances.get_mut(&id) {
+                running.router.handle_stop();
+            }
+            // Members of a group do not follow each other here: each is told by itself.
+            self.carry_out(now, id);
+        }
+        self.tell_groups_stopped();
+    }
+
+    /// Where each instance is, for a process that goes on.
+    #[must_use]
+    pub fn lives(&self) -> Vec<Life> {
+        self.ids().into_iter().filter_map(|id| self.life(id)).collect()
+    }
+
+    /// The instances, with what is configured of each.
+    pub fn instances(&self) -> impl Iterator<Item = (Id, &Instance)> {
+        self.instances.iter().map(|(id, running)| (*id, &running.setup))
+    }
+
+    /// The interfaces, as far as they are known.
+    #[must_use]
+    pub fn interfaces(&self) -> &Interfaces {
+        &self.interfaces
+    }
+
+    fn ids(&self) -> Vec<Id> {
+        self.instances.keys().copied().collect()
+    }
+
+    /// TTL or hop limit of what an instance sends; none leaves it to the kernel.
+    #[must_use]
+    pub fn ttl(setup: &Instance) -> Option<u8> {
+        match &setup.transport {
+            Transport::Multicast { .. } => Some(255),
+            Transport::Unicast { ttl, .. } => *ttl,
+        }
+    }
+}

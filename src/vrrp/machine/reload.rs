@@ -1,0 +1,159 @@
+//! What another configuration changes, and nothing else.
+
+use std::time::{Duration, Instant};
+
+use super::{Action, Id, Machine};
+use crate::vrrp::group::Group;
+use crate::vrrp::instance::{Running, addresses};
+use crate::vrrp::message::{FromVrrp, Happening, Held, Life, Notice, Subject};
+use crate::vrrp::router::State;
+use crate::vrrp::setup::{Instance, Setup, Transport};
+
+impl Machine {
+    /// From now on `setup` is to be done. Instances that it keeps keep their state and their addresses.
+    pub fn handle_reload(&mut self, now: Instant, setup: Setup) {
+        self.begin = self.begin.min(now);
+        self.apply(now, setup, Vec::new());
+        if self.setup.fifo_states_on_reload {
+            self.tell_all();
+        }
+    }
+
+    pub(super) fn apply(&mut self, now: Instant, setup: Setup, mut lives: Vec<Life>) {
+        self.trackers.set(&setup);
+        self.announcer.set_intervals(setup.garp_interval, setup.gna_interval);
+        let stays = |running: &Running| setup.instances.iter().find(|new| new.name == running.setup.name);
+        let leaving: Vec<(Id, bool)> = self
+            .instances
+            .iter()
+            .filter_map(|(id, running)| match stays(running) {
+                Some(new) if is_same_router(&running.setup, new) => None,
+                kept => Some((*id, kept.is_none())),
+            })
+            .collect();
+        for (id, deleted) in leaving {
+            self.remove(now, id, deleted);
+        }
+        let mut puts = Vec::new();
+        for new in &setup.instances {
+            let known = self.instances.iter().find(|(_, running)| running.setup.name == new.name).map(|(id, _)| *id);
+            if let Some(id) = known {
+                puts.push((id, self.change(id, new.clone())));
+            } else {
+                let at = lives.iter().position(|life| life.instance == new.name);
+                self.create(now, new.clone(), at.map(|at| lives.swap_remove(at)));
+            }
+        }
+        for (id, held) in puts {
+            self.put_new(now, id, held);
+        }
+        self.regroup(now, &setup);
+        self.refresh = self.refresh.map(|at| at.min(now + setup.lease.unwrap_or(Duration::MAX / 4) / 3));
+        self.setup = setup;
+        self.drop_lives(lives);
+        self.judge(now);
+    }
+
+    fn create(&mut self, now: Instant, setup: Instance, life: Option<Life>) {
+        let id = Id(self.next);
+        self.next += 1;
+        self.actions.push_back(Action::Open { instance: id, setup: Box::new(setup.clone()) });
+        self.instances.insert(id, Running::new(now, setup, life, false));
+    }
+
+    /// What instances held that are configured no longer.
+    fn drop_lives(&mut self, lives: Vec<Life>) {
+        for life in lives {
+            let instance = Id(self.next);
+            self.next += 1;
+            self.actions.extend(life.held.iter().map(|held| Action::Take { instance, held: held.clone() }));
+            let over = Life { state: State::Initialize, held: Vec::new(), due: None, ..life };
+            self.actions.push_back(Action::Tell(FromVrrp::Life(over)));
+        }
+    }
+
+    fn remove(&mut self, now: Instant, id: Id, deleted: bool) {
+        if let Some(running) = self.instances.get_mut(&id) {
+            running.told = Some(State::Initialize);
+            running.router.handle_stop();
+        }
+        self.carry_out(now, id);
+        if deleted {
+            self.notice(id, Happening::Deleted);
+        }
+        if let Some(running) = self.instances.remove(&id) {
+            self.actions.push_back(Action::Close { instance: id, setup: Box::new(running.setup) });
+        }
+    }
+
+    /// Returns the addresses that are to be put on interfaces, once all others have been taken away.
+    fn change(&mut self, id: Id, new: Instance) -> Vec<Held> {
+        let Some(running) = self.instances.get_mut(&id) else { return Vec::new() };
+        let old = std::mem::replace(&mut running.setup, new);
+        let (take, put) = running.holding.change(addresses(&running.setup));
+        let master = running.router.state() == State::Master;
+        let routes = (&old.routes, &old.rules) != (&running.setup.routes, &running.setup.rules);
+        let new = running.setup.clone();
+        if master && routes {
+            self.actions.push_back(Action::Routes { instance: id, setup: Box::new(old), there: false });
+        }
+        for held in take {
+            self.announcer.cancel(id, Some(held.address.ip));
+            self.actions.push_back(Action::Take { instance: id, held });
+        }
+        if master && routes {
+            self.actions.push_back(Action::Routes { instance: id, setup: Box::new(new), there: true });
+        }
+        put
+    }
+
+    fn put_new(&mut self, now: Instant, id: Id, held: Vec<Held>) {
+        let Some(running) = self.instances.get(&id) else { return };
+        let said: Vec<_> = held.iter().map(|held| (held.interface.clone(), held.address.ip)).collect();
+        let times = running.setup.garp.repeat;
+        self.actions.extend(held.into_iter().map(|held| Action::Put { instance: id, held }));
+        self.announcer.burst(now, id, &said, times);
+    }
+
+    fn regroup(&mut self, now: Instant, setup: &Setup) {
+        let before = std::mem::take(&mut self.groups);
+        for group in &setup.groups {
+            let of = |name: &String| self.instances.iter().find(|(_, i)| i.setup.name == *name).map(|(id, _)| *id);
+            let members = group.members.iter().filter_map(of).collect();
+            let mut new = Group::new(group.clone(), members);
+            if let Some(old) = before.iter().find(|old| old.setup.name == group.name) {
+                new.follow(old);
+            }
+            self.groups.push(new);
+        }
+        for id in self.ids() {
+            let grouped = self.is_grouped(id);
+            if let Some(running) = self.instances.get_mut(&id) {
+                let settings = running.settings(grouped);
+                running.router.handle_settings(now, settings);
+            }
+            self.carry_out(now, id);
+        }
+    }
+
+    /// Pipes are told of every state once more.
+    fn tell_all(&mut self) {
+        for running in self.instances.values() {
+            let of = Subject::Instance(running.setup.name.clone());
+            let what = Happening::Still(running.router.state());
+            let notice = Notice { of, what, priority: running.router.priority() };
+            self.actions.push_back(Action::Tell(FromVrrp::Notice(notice)));
+        }
+    }
+}
+
+/// Whether one can become the other while it runs: the same virtual router, reached in the same way.
+fn is_same_router(old: &Instance, new: &Instance) -> bool {
+    let transport = match (&old.transport, &new.transport) {
+        (Transport::Multicast { group: old }, Transport::Multicast { group: new }) => old == new,
+        (Transport::Unicast { .. }, Transport::Unicast { .. }) => true,
+        _ => false,
+    };
+    let key = |i: &Instance| (i.interface.clone(), i.vrid, i.version, i.family, i.vmac.clone());
+    transport && key(old) == key(new)
+}
