@@ -26,13 +26,14 @@
 //! | what survives a restart? | [`store`] |
 //! | how do two nodes talk? | [`link`] |
 //! | how is a program of the operator's run? | [`process`] |
+//! | how do advertisements travel, and how does an address get onto an interface? | [`net`] |
 //! | who is told of a change besides the peers? | [`plugin`] |
 //! | who drives all that? | [`engine`] |
 //! | what does an operator write and see? | [`config`], [`control`], [`observe`], [`cli`] |
 //!
 //! Layers, each depending only on those above it: [`model`]; the pure cores ([`filter`],
 //! [`coalesce`], [`plan`], [`delta`], [`wire`], [`session`]); the IO around them ([`fs`],
-//! [`apply`], [`watch`], [`store`], [`link`], [`process`], [`plugin`]); [`engine`]; [`config`], [`control`], [`observe`],
+//! [`apply`], [`watch`], [`store`], [`link`], [`process`], [`plugin`], [`net`]); [`engine`]; [`config`], [`control`], [`observe`],
 //! [`cli`]. `tests/layering.rs` holds this list to its word.
 
 // Nothing that input, disk or network can influence may end the program.
@@ -49,6 +50,7 @@ pub mod filter;
 pub mod fs;
 pub mod link;
 pub mod model;
+pub mod net;
 pub mod observe;
 pub mod plan;
 pub mod plugin;

@@ -1,0 +1,99 @@
+//! What changes on interfaces, as the kernel tells it.
+
+use std::collections::VecDeque;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, SocketFlags, recvfrom};
+
+use super::NetError;
+use super::address::Present;
+use super::link::Link;
+use super::message::{Message, messages};
+use super::netlink::{is_kernel, socket};
+
+/// The longest datagram of the kernel.
+const DATAGRAM: usize = 64 << 10;
+
+/// Interfaces, and addresses of both families (`RTMGRP_LINK`, `RTMGRP_IPV4_IFADDR`, `RTMGRP_IPV6_IFADDR`).
+const GROUPS: u32 = 0x1 | 0x10 | 0x100;
+
+/// Something changed.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Event {
+    /// An interface came, or changed: this is how it is now.
+    Link(Link),
+    /// An interface is gone.
+    LinkGone {
+        /// The number that it had.
+        index: u32,
+        /// The name that it had.
+        name: String,
+    },
+    /// An address came, or changed; a lease that begins anew is told as well.
+    AddressCame(Present),
+    /// An address is gone.
+    AddressGone(Present),
+    /// Some of it got lost: what there is has to be read anew.
+    Lost,
+}
+
+/// Hears what changes from when it is opened on.
+#[derive(Debug)]
+pub struct Monitor {
+    socket: OwnedFd,
+    buffer: Vec<u8>,
+    events: VecDeque<Event>,
+}
+
+impl Monitor {
+    /// Begins to listen. What there is is read after that, so that no change falls in between.
+    ///
+    /// # Errors
+    /// The kernel gives no socket.
+    pub fn open() -> Result<Self, NetError> {
+        let socket = socket(GROUPS, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK)
+            .map_err(|cause| NetError::new("changes of interfaces cannot be listened to", cause))?;
+        Ok(Self { socket, buffer: vec![0; DATAGRAM], events: VecDeque::new() })
+    }
+
+    /// What changed next; `None` where nothing more did so far. It is to be called until it says so.
+    ///
+    /// # Errors
+    /// The socket is broken.
+    pub fn receive(&mut self) -> io::Result<Option<Event>> {
+        while self.events.is_empty() {
+            let got = recvfrom(&self.socket, self.buffer.as_mut_slice(), RecvFlags::empty());
+            let (length, sender) = match got {
+                Ok((length, _, sender)) => (length, sender),
+                Err(Errno::INTR) => continue,
+                Err(Errno::AGAIN) => return Ok(None),
+                Err(Errno::NOBUFS) => return Ok(Some(Event::Lost)),
+                Err(cause) => return Err(cause.into()),
+            };
+            if is_kernel(sender.as_ref()) {
+                self.events.extend(messages(&self.buffer[..length]).filter_map(|message| event(&message)));
+            }
+        }
+        Ok(self.events.pop_front())
+    }
+}
+
+impl AsFd for Monitor {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+fn event(message: &Message<'_>) -> Option<Event> {
+    match message.kind {
+        libc::RTM_NEWLINK => Link::parse(message.payload).map(Event::Link),
+        libc::RTM_DELLINK => {
+            Link::parse(message.payload).map(|link| Event::LinkGone { index: link.index, name: link.name })
+        }
+        libc::RTM_NEWADDR => Present::parse(message.payload).map(Event::AddressCame),
+        libc::RTM_DELADDR => Present::parse(message.payload).map(Event::AddressGone),
+        _ => None,
+    }
+}
