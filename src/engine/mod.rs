@@ -8,6 +8,7 @@
 //! | which threads touch files, and as whom? | `pool` |
 //! | how does the other side know that this one is at work? | `speak` |
 //! | when does the store learn of changes, and memory go back? | `upkeep`, `memory` |
+//! | how does the VRRP process work? | [`vrrp`] |
 
 mod differences;
 mod memory;
@@ -19,6 +20,7 @@ mod receiver;
 mod source;
 mod speak;
 mod upkeep;
+pub mod vrrp;
 
 use node::process_start;
 use std::sync::{Mutex, MutexGuard, PoisonError};

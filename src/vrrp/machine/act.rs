@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::{Action, Id, Machine};
 use crate::vrrp::group::{Group, Member};
-use crate::vrrp::message::{FromVrrp, Happening, Life, Notice, Report, Subject};
+use crate::vrrp::message::{FromVrrp, Happening, Held, Life, Notice, Report, Subject};
 use crate::vrrp::router::{Action as Decision, Cause, State};
 
 impl Machine {
@@ -44,9 +44,21 @@ impl Machine {
     fn hold(&mut self, now: Instant, id: Id) {
         let Some(running) = self.instances.get_mut(&id) else { return };
         let held = running.holding.hold();
-        self.actions.extend(held.into_iter().map(|held| Action::Put { instance: id, held }));
+        self.put(id, held);
         self.routes(id, true);
         self.refresh = self.refresh.or(self.lease_step().map(|step| now + step));
+    }
+
+    pub(super) fn put(&mut self, instance: Id, held: Vec<Held>) {
+        if !held.is_empty() {
+            self.actions.push_back(Action::Put { instance, held });
+        }
+    }
+
+    pub(super) fn take_away(&mut self, instance: Id, held: Vec<Held>) {
+        if !held.is_empty() {
+            self.actions.push_back(Action::Take { instance, held });
+        }
     }
 
     fn release(&mut self, id: Id) {
@@ -55,7 +67,7 @@ impl Machine {
         let ours = running.holding.release();
         self.announcer.cancel(id, None);
         self.routes(id, false);
-        self.actions.extend(ours.into_iter().map(|held| Action::Take { instance: id, held }));
+        self.take_away(id, ours);
     }
 
     /// Routes lead by addresses: they come after them and go before them.
@@ -170,7 +182,8 @@ impl Machine {
     pub(super) fn refresh_leases(&mut self, now: Instant) {
         let mut any = false;
         for (id, running) in &self.instances {
-            for held in running.holding.ours() {
+            let held = running.holding.ours();
+            if !held.is_empty() {
                 any = true;
                 self.actions.push_back(Action::Refresh { instance: *id, held });
             }

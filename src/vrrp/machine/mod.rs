@@ -49,26 +49,26 @@ pub enum Action {
         /// What stands behind the IP header.
         bytes: Vec<u8>,
     },
-    /// Put an address on an interface unless it is there, and say so to [`Machine::handle_put`].
+    /// Put addresses on interfaces unless they are there, and say of each to [`Machine::handle_put`].
     Put {
         /// Whose.
         instance: Id,
-        /// The address.
-        held: Held,
+        /// The addresses.
+        held: Vec<Held>,
     },
-    /// Let the kernel keep an address for another while.
+    /// Let the kernel keep addresses for another while.
     Refresh {
         /// Whose.
         instance: Id,
-        /// The address.
-        held: Held,
+        /// The addresses.
+        held: Vec<Held>,
     },
-    /// Take an address away.
+    /// Take addresses away.
     Take {
         /// Whose.
         instance: Id,
-        /// The address.
-        held: Held,
+        /// The addresses.
+        held: Vec<Held>,
     },
     /// Put the routes and rules of an instance there, or take them away.
     Routes {
@@ -191,7 +191,7 @@ impl Machine {
         running.router.handle_timeout(now);
         let times = running.poll_announce(now);
         let retries = running.holding.poll_retries(now);
-        self.actions.extend(retries.into_iter().map(|held| Action::Put { instance: id, held }));
+        self.put(id, retries);
         self.burst(now, id, times);
         self.drive(now, id);
     }
@@ -247,8 +247,10 @@ impl Machine {
                 running.setup.garp.repeat.max(1),
             );
         }
-        let due = self.lease_step().map(|step| now + step);
-        self.refresh = self.refresh.or(due);
+        if put == Put::There && running.holding.ours().iter().any(|ours| ours.is_same(held)) {
+            // An earlier life put it there, and its lease may be about to end.
+            self.actions.push_back(Action::Refresh { instance: id, held: vec![held.clone()] });
+        }
         if let Some(why) = why {
             self.warn(id, why);
         }
@@ -285,7 +287,7 @@ impl Machine {
                 if let Some(running) = self.instances.get_mut(&id) {
                     running.holding.poll_retries(now);
                 }
-                self.actions.push_back(Action::Put { instance: id, held });
+                self.put(id, vec![held]);
             }
         }
         self.judge_sources(now);
@@ -298,7 +300,7 @@ impl Machine {
             let Some(running) = self.instances.get_mut(&id) else { continue };
             if running.router.state() == State::Master {
                 let held = running.holding.hold();
-                self.actions.extend(held.into_iter().map(|held| Action::Put { instance: id, held }));
+                self.put(id, held);
             }
         }
         self.judge(now);

@@ -66,7 +66,7 @@ impl Machine {
         for life in lives {
             let instance = Id(self.next);
             self.next += 1;
-            self.actions.extend(life.held.iter().map(|held| Action::Take { instance, held: held.clone() }));
+            self.take_away(instance, life.held.clone());
             let over = Life { state: State::Initialize, held: Vec::new(), due: None, ..life };
             self.actions.push_back(Action::Tell(FromVrrp::Life(over)));
         }
@@ -97,10 +97,10 @@ impl Machine {
         if master && routes {
             self.actions.push_back(Action::Routes { instance: id, setup: Box::new(old), there: false });
         }
-        for held in take {
+        for held in &take {
             self.announcer.cancel(id, Some(held.address.ip));
-            self.actions.push_back(Action::Take { instance: id, held });
         }
+        self.take_away(id, take);
         if master && routes {
             self.actions.push_back(Action::Routes { instance: id, setup: Box::new(new), there: true });
         }
@@ -111,7 +111,7 @@ impl Machine {
         let Some(running) = self.instances.get(&id) else { return };
         let said: Vec<_> = held.iter().map(|held| (held.interface.clone(), held.address.ip)).collect();
         let times = running.setup.garp.repeat;
-        self.actions.extend(held.into_iter().map(|held| Action::Put { instance: id, held }));
+        self.put(id, held);
         self.announcer.burst(now, id, &said, times);
     }
 

@@ -98,14 +98,17 @@ impl Node {
         while let Some(action) = self.machine.poll_action() {
             match action {
                 Action::Send { instance, bytes, .. } => self.sent.push((instance, bytes[2])),
-                Action::Put { instance, held } | Action::Refresh { instance, held } => {
-                    let put = if self.there.contains(&held) { Put::There } else { Put::New };
-                    if put == Put::New {
-                        self.there.push(held.clone());
+                Action::Put { instance, held } => {
+                    for held in held {
+                        let put = if self.there.contains(&held) { Put::There } else { Put::New };
+                        if put == Put::New {
+                            self.there.push(held.clone());
+                        }
+                        self.machine.handle_put(self.now, instance, &held, put, None);
                     }
-                    self.machine.handle_put(self.now, instance, &held, put, None);
                 }
-                Action::Take { held, .. } => self.there.retain(|there| *there != held),
+                Action::Refresh { .. } => {}
+                Action::Take { held, .. } => self.there.retain(|there| !held.contains(there)),
                 Action::Announce(_) => self.announced += 1,
                 Action::Tell(told) => self.told.push(told),
                 Action::Routes { .. } | Action::Open { .. } | Action::Close { .. } => {}

@@ -1,0 +1,147 @@
+//! Does what the machine decides.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use super::channel::Channel;
+use super::outlets::Outlets;
+use crate::net::NetError;
+use crate::net::address::{Placed, Put as Placement};
+use crate::net::announce::{Announcer, is_router};
+use crate::net::netlink::Netlink;
+use crate::vrrp::announcer::Announcement;
+use crate::vrrp::holding::Put;
+use crate::vrrp::machine::{Action, Id, Machine};
+use crate::vrrp::message::{FromVrrp, Held, Report};
+use crate::vrrp::setup::Instance;
+
+/// How long the log hears nothing more of an instance that cannot send.
+const SILENCE: Duration = Duration::from_secs(60);
+
+/// All that the process acts with.
+#[derive(Debug)]
+pub(super) struct Hands {
+    pub(super) netlink: Netlink,
+    pub(super) outlets: Outlets,
+    pub(super) channel: Channel,
+    announcer: Announcer,
+    /// How long addresses last that nobody refreshes.
+    pub(super) lease: Option<Duration>,
+    /// Who could not send, and when the log heard of it.
+    mute: BTreeMap<Id, Instant>,
+}
+
+impl Hands {
+    /// # Errors
+    /// There is no packet socket to be had.
+    pub(super) fn new(netlink: Netlink, channel: Channel, lease: Option<Duration>) -> Result<Self, NetError> {
+        let announcer = Announcer::open()?;
+        Ok(Self { netlink, outlets: Outlets::default(), channel, announcer, lease, mute: BTreeMap::new() })
+    }
+
+    /// Does all that there is to do.
+    pub(super) fn act(&mut self, machine: &mut Machine) {
+        while let Some(action) = machine.poll_action() {
+            match action {
+                Action::Put { instance, held } => self.put(machine, instance, &held),
+                Action::Refresh { held, .. } => self.refresh(machine, &held),
+                Action::Take { instance, held } => self.take(machine, instance, &held),
+                Action::Send { instance, from, to, bytes } => match self.outlets.send(instance, from, to, &bytes) {
+                    Ok(()) => drop(self.mute.remove(&instance)),
+                    Err(e) => {
+                        let message = format!("advertisements cannot be sent to {to}: {e}");
+                        self.cannot_send(machine, instance, &message);
+                    }
+                },
+                Action::Routes { instance, setup, there } => self.routes(machine, instance, &setup, there),
+                Action::Announce(announcement) => self.announce(machine, &announcement),
+                Action::Open { instance, setup } => self.open(machine, instance, setup),
+                Action::Close { instance, .. } => self.close(instance),
+                Action::Tell(message) => self.channel.say(&message),
+            }
+        }
+    }
+
+    fn put(&mut self, machine: &mut Machine, id: Id, held: &[Held]) {
+        let now = Instant::now();
+        let placed = place(machine, held);
+        let there: Vec<Placed<'_>> = placed.iter().flatten().copied().collect();
+        let mut answers = self.netlink.put_addresses(&there, self.lease).into_iter();
+        for (held, placed) in held.iter().zip(placed) {
+            let (put, why) = match placed.and_then(|_| answers.next()) {
+                Some(Ok(Placement::New)) => (Put::New, None),
+                Some(Ok(Placement::AlreadyThere)) => (Put::There, None),
+                Some(Err(e)) => (Put::Failed, Some(e.to_string())),
+                None => {
+                    let (ip, interface) = (held.address.ip, &held.interface);
+                    (Put::Failed, Some(format!("{ip} cannot be put on {interface}: there is no such interface")))
+                }
+            };
+            machine.handle_put(now, id, held, put, why);
+        }
+    }
+
+    fn refresh(&mut self, machine: &Machine, held: &[Held]) {
+        let there: Vec<Placed<'_>> = place(machine, held).into_iter().flatten().collect();
+        // What cannot be refreshed goes in a moment, which the monitor tells.
+        drop(self.netlink.refresh_addresses(&there, self.lease));
+    }
+
+    fn take(&mut self, machine: &Machine, id: Id, held: &[Held]) {
+        let there: Vec<Placed<'_>> = place(machine, held).into_iter().flatten().collect();
+        for failed in self.netlink.remove_addresses(&there).into_iter().filter_map(Result::err) {
+            self.warn(machine, Some(id), failed.to_string());
+        }
+    }
+
+    fn routes(&mut self, machine: &Machine, id: Id, setup: &Instance, there: bool) {
+        if there && !(setup.routes.is_empty() && setup.rules.is_empty()) {
+            self.warn(machine, Some(id), "virtual_routes and virtual_rules are not supported yet".to_owned());
+        }
+    }
+
+    fn announce(&mut self, machine: &Machine, announcement: &Announcement) {
+        let Some(link) = machine.interfaces().by_name(&announcement.interface) else { return };
+        let router = announcement.ip.is_ipv6() && is_router(&announcement.interface);
+        if let Err(e) = self.announcer.announce(link.index, link.mac, announcement.ip, router) {
+            let message = format!("{} cannot be announced on {}: {e}", announcement.ip, announcement.interface);
+            self.cannot_send(machine, announcement.instance, &message);
+        }
+    }
+
+    pub(super) fn open(&mut self, machine: &mut Machine, id: Id, setup: Box<Instance>) {
+        if setup.vmac.is_some() {
+            self.warn(machine, Some(id), "use_vmac is not supported yet".to_owned());
+        }
+        if let Err(e) = self.outlets.open(id, setup, machine.interfaces()) {
+            self.warn(machine, Some(id), e.to_string());
+        }
+    }
+
+    fn close(&mut self, id: Id) {
+        self.outlets.close(id);
+        self.mute.remove(&id);
+    }
+
+    fn cannot_send(&mut self, machine: &Machine, id: Id, message: &str) {
+        let now = Instant::now();
+        if self.mute.get(&id).is_none_or(|told| now.duration_since(*told) >= SILENCE) {
+            self.mute.insert(id, now);
+            self.warn(machine, Some(id), message.to_owned());
+        }
+    }
+
+    fn warn(&mut self, machine: &Machine, id: Option<Id>, message: String) {
+        let name = machine.instances().find(|(known, _)| Some(*known) == id).map(|(_, setup)| setup.name.clone());
+        self.channel.say(&FromVrrp::Report(Report::Warning { instance: name.unwrap_or_default(), message }));
+    }
+}
+
+/// Where each address is to be; none where its interface is not there.
+fn place<'a>(machine: &Machine, held: &'a [Held]) -> Vec<Option<Placed<'a>>> {
+    let place = |held: &'a Held| {
+        let link = machine.interfaces().by_name(&held.interface)?;
+        Some(Placed { interface: link.index, name: &held.interface, address: &held.address })
+    };
+    held.iter().map(place).collect()
+}

@@ -1,0 +1,257 @@
+//! What the VRRP process waits for, and in which order it looks at what came.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::time::{Duration, Instant, SystemTime};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::time::{ClockId, clock_gettime};
+
+use super::channel::{Came, Channel};
+use super::hands::Hands;
+use super::surroundings;
+use crate::net::NetError;
+use crate::net::advert::LONGEST;
+use crate::net::monitor::{Event, Monitor};
+use crate::net::netlink::Netlink;
+use crate::vrrp::clock::Clock;
+use crate::vrrp::frames::FrameError;
+use crate::vrrp::inbound::Packet;
+use crate::vrrp::machine::{Before, Machine};
+use crate::vrrp::message::{FromVrrp, Report, ToVrrp};
+use crate::vrrp::setup::Setup;
+
+/// How many packets of one socket are looked at before anything else is: whoever floods it holds up nothing.
+const AT_ONCE: usize = 64;
+
+/// Why the process ended otherwise than it was told.
+#[derive(Debug, thiserror::Error)]
+pub enum VrrpProcessError {
+    /// The supervisor cannot be understood.
+    #[error("the supervisor cannot be understood: {0}")]
+    Channel(#[from] FrameError),
+    /// The kernel does not do what it has to.
+    #[error("{0}")]
+    Net(#[from] NetError),
+    /// Nothing can be waited for.
+    #[error("it cannot wait: {0}")]
+    Wait(#[from] io::Error),
+}
+
+/// Runs VRRP until the supervisor at the other end of `channel` says that it is enough, or is gone.
+///
+/// # Errors
+/// [`VrrpProcessError`]: it could not go on.
+pub fn run(channel: OwnedFd) -> Result<(), VrrpProcessError> {
+    let mut channel = Channel::new(channel)?;
+    let Some(first) = channel.wait()? else { return Ok(()) };
+    let ToVrrp::Start { setup, lives, give_up, earlier } = first else { return Ok(()) };
+    let begun = begin(channel, setup, Before { lives, give_up, earlier })?;
+    begun.map_or(Ok(()), |mut process| process.work())
+}
+
+/// Prepares everything; none where it was refused, which the supervisor has been told.
+fn begin(mut channel: Channel, setup: Setup, before: Before) -> Result<Option<Process>, VrrpProcessError> {
+    // First listened, then read: nothing falls in between.
+    let monitor = Monitor::open()?;
+    let mut netlink = Netlink::open()?;
+    let interfaces = surroundings::read(&mut netlink)?;
+    if let Some((instance, message)) = missing(&setup, &interfaces) {
+        channel.say(&FromVrrp::Refused { instance: Some(instance), message, configuration: true });
+        channel.finish();
+        return Ok(None);
+    }
+    let lease = setup.lease;
+    let machine = Machine::new(clock(), setup, before, interfaces);
+    let hands = Hands::new(netlink, channel, lease)?;
+    Ok(Some(Process { machine, hands, monitor, buffer: vec![0; LONGEST] }))
+}
+
+/// The first instance whose interface is missing, where that is a fault.
+fn missing(setup: &Setup, interfaces: &crate::vrrp::interfaces::Interfaces) -> Option<(String, String)> {
+    let missing = |name: &str| !name.is_empty() && interfaces.by_name(name).is_none();
+    let instance = setup.instances.iter().filter(|_| !setup.dynamic_interfaces).find(|i| missing(&i.interface))?;
+    let message = format!("there is no interface {} on this host", instance.interface);
+    Some((instance.name.clone(), message))
+}
+
+/// Now, on all clocks.
+fn clock() -> Clock {
+    let at = Instant::now();
+    let monotonic = clock_gettime(ClockId::Monotonic);
+    let seconds = u64::try_from(monotonic.tv_sec).unwrap_or(0);
+    let monotonic = seconds * 1_000_000_000 + u64::try_from(monotonic.tv_nsec).unwrap_or(0);
+    let unix = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    Clock { at, monotonic, unix_ms: u64::try_from(unix.as_millis()).unwrap_or(u64::MAX) }
+}
+
+#[derive(Debug)]
+struct Process {
+    machine: Machine,
+    hands: Hands,
+    monitor: Monitor,
+    buffer: Vec<u8>,
+}
+
+/// Why [`Process::work`] is over.
+enum Over {
+    /// It leaves.
+    Leave,
+    /// Another goes on.
+    HandOver,
+}
+
+impl Process {
+    fn work(&mut self) -> Result<(), VrrpProcessError> {
+        self.hands.act(&mut self.machine);
+        self.machine.handle_timeout(Instant::now());
+        self.hands.act(&mut self.machine);
+        self.hands.channel.say(&FromVrrp::Ready);
+        loop {
+            let ready = self.wait()?;
+            // What came is looked at before the timers: who was stopped for a while learns first who is master now.
+            for n in ready {
+                self.receive(n);
+            }
+            self.look_around()?;
+            if let Some(over) = self.listen()? {
+                return self.end(&over);
+            }
+            self.machine.handle_timeout(Instant::now());
+            self.hands.act(&mut self.machine);
+        }
+    }
+
+    /// Waits until something came or is due. Returns which of the sockets have something.
+    fn wait(&mut self) -> Result<Vec<usize>, VrrpProcessError> {
+        self.hands.channel.flush();
+        let now = Instant::now();
+        let due = self.machine.poll_timeout().map(|at| at.saturating_duration_since(now));
+        let due = due.map(|due| Timespec::try_from(due.min(Duration::from_secs(3600)))).transpose().ok().flatten();
+        let mut fds = vec![
+            PollFd::new(&self.hands.channel, self.hands.channel.interest()),
+            PollFd::new(&self.monitor, PollFlags::IN),
+        ];
+        fds.extend(self.hands.outlets.sockets().map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)));
+        match poll(&mut fds, due.as_ref()) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(e) => return Err(io::Error::from(e).into()),
+        }
+        let ready = fds.iter().skip(2).enumerate().filter(|(_, fd)| !fd.revents().is_empty());
+        Ok(ready.map(|(n, _)| n).collect())
+    }
+
+    /// Takes what came by the `n`th socket.
+    fn receive(&mut self, n: usize) {
+        for _ in 0..AT_ONCE {
+            let Some((socket, groups_only)) = self.hands.outlets.nth(n) else { return };
+            match socket.receive(&mut self.buffer) {
+                Ok(Some(came)) if groups_only && !came.to.is_multicast() => {}
+                Ok(Some(came)) => {
+                    let packet = Packet {
+                        interface: came.interface,
+                        from: came.from,
+                        to: came.to,
+                        ttl: came.ttl,
+                        payload: came.payload,
+                    };
+                    self.machine.handle_packet(Instant::now(), &packet);
+                    self.hands.act(&mut self.machine);
+                }
+                // An interface that went down is told by the monitor.
+                Ok(None) | Err(_) => return,
+            }
+        }
+    }
+
+    /// Takes what changed on interfaces.
+    fn look_around(&mut self) -> Result<(), VrrpProcessError> {
+        while let Some(event) = self.monitor.receive()? {
+            let now = Instant::now();
+            match event {
+                Event::Link(link) => {
+                    self.machine.handle_link(now, surroundings::known(&link));
+                    self.open_waiting();
+                }
+                Event::LinkGone { index, .. } => {
+                    self.machine.handle_link_gone(now, index);
+                    let machine = &self.machine;
+                    let setup =
+                        |id| machine.instances().find(|known| known.0 == id).map(|known| Box::new(known.1.clone()));
+                    self.hands.outlets.link_gone(index, setup);
+                }
+                Event::AddressCame(address) if address.tentative => {}
+                Event::AddressCame(address) => self.machine.handle_address(now, address.interface, address.ip),
+                Event::AddressGone(address) => self.machine.handle_address_gone(now, address.interface, address.ip),
+                Event::Lost => {
+                    let interfaces = surroundings::read(&mut self.hands.netlink)?;
+                    self.machine.handle_interfaces(now, interfaces);
+                    self.open_waiting();
+                }
+            }
+            self.hands.act(&mut self.machine);
+        }
+        Ok(())
+    }
+
+    fn open_waiting(&mut self) {
+        for (id, setup) in self.hands.outlets.take_waiting() {
+            self.hands.open(&mut self.machine, id, setup);
+        }
+    }
+
+    /// Takes what the supervisor said; some where it is over.
+    fn listen(&mut self) -> Result<Option<Over>, VrrpProcessError> {
+        let dropped = self.hands.channel.take_dropped();
+        if dropped > 0 {
+            let message = format!("{dropped} messages were dropped: the supervisor did not take them");
+            self.hands.channel.say(&FromVrrp::Report(Report::Warning { instance: String::new(), message }));
+        }
+        loop {
+            let message = match self.hands.channel.receive()? {
+                Came::Nothing => return Ok(None),
+                Came::End => return Ok(Some(Over::Leave)),
+                Came::Message(message) => *message,
+            };
+            let now = Instant::now();
+            match message {
+                ToVrrp::Stop => return Ok(Some(Over::Leave)),
+                ToVrrp::HandOver => return Ok(Some(Over::HandOver)),
+                ToVrrp::Status => {
+                    let status = self.machine.status(now);
+                    self.hands.channel.say(&FromVrrp::Status(status));
+                }
+                ToVrrp::Observed(observed) => self.machine.handle_observed(now, &observed),
+                ToVrrp::Reload(setup) | ToVrrp::Start { setup, .. } => self.reload(now, setup),
+            }
+            self.hands.act(&mut self.machine);
+        }
+    }
+
+    fn reload(&mut self, now: Instant, setup: Setup) {
+        if let Some((instance, message)) = missing(&setup, self.machine.interfaces()) {
+            let refused = FromVrrp::Refused { instance: Some(instance), message, configuration: true };
+            return self.hands.channel.say(&refused);
+        }
+        self.hands.lease = setup.lease;
+        self.machine.handle_reload(now, setup);
+        self.hands.act(&mut self.machine);
+        self.hands.channel.say(&FromVrrp::Ready);
+    }
+
+    fn end(&mut self, over: &Over) -> Result<(), VrrpProcessError> {
+        match over {
+            Over::Leave => {
+                self.machine.handle_stop(Instant::now());
+                self.hands.act(&mut self.machine);
+            }
+            Over::HandOver => {
+                for life in self.machine.lives() {
+                    self.hands.channel.say(&FromVrrp::Life(life));
+                }
+            }
+        }
+        self.hands.channel.finish();
+        Ok(())
+    }
+}
