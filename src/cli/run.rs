@@ -50,13 +50,14 @@ fn load(args: &NodeArgs, role: Role) -> Result<Loaded, Fault> {
     let trusting = args.trust_first_use || loaded.config.trust_first_use;
     // What is told of such a module is what was asked for.
     let news = |finding: &&Finding| !(trusting && finding.code == config::NO_PASSWORD);
-    for finding in loaded.findings.iter().filter(news) {
+    let local = loaded.check_local();
+    for finding in loaded.findings.iter().filter(news).chain(local.iter().flatten()) {
         match finding.severity {
             Severity::Note => tracing::info!("{}", finding.summary()),
             _ => tracing::warn!("{}", finding.summary()),
         }
     }
-    loaded.check_local()?;
+    local?;
     log_in_detail(loaded.config.node.debug);
     loaded.config.trust_first_use |= args.trust_first_use;
     if let Some(threads) = args.threads.filter(|n| *n > 0) {

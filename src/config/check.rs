@@ -5,20 +5,34 @@ use std::io::Read;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use syncd_compat::Finding;
+use syncd_compat::{Finding, Severity};
 
 use super::{Config, ConfigError, Reach, ReplicaAuth, SourceAuth, SourceSet, Target, Transport};
+
+/// The codes of what is wanted only once something has happened.
+const LATER: [&str; 2] = ["fail-log", "xfer-exec"];
+
+/// What means something to a shell: a word with any of it names no program by itself.
+const SHELL: [char; 22] =
+    ['$', '`', '"', '\'', '\\', '(', ')', '{', '}', '[', ']', ';', '&', '|', '<', '>', '*', '?', '~', '#', '!', '='];
+
+/// Words that a shell runs without a program.
+const BUILTIN: [&str; 17] = [
+    ".", ":", "case", "cd", "command", "eval", "exec", "exit", "export", "for", "if", "set", "trap", "ulimit", "umask",
+    "until", "while",
+];
 
 /// Read or write for others: rsync's rule for files that hold a password.
 const OTHERS: u32 = 0o006;
 
 /// Whether what `config` names is there and usable: watched directories, module paths, password and
-/// secrets files; and whether its sets have names of their own and somewhere to go.
+/// secrets files; and whether its sets have names of their own and somewhere to go. What can be made
+/// good while syncd runs, as the directory of the failure log, is a warning.
 ///
 /// # Errors
 /// Everything that is wrong, each with what to do.
-pub fn check_local(config: &Config) -> Result<(), ConfigError> {
-    ConfigError::unless_usable(faults(config).into_iter().map(|(_, finding)| finding).collect()).map(|_| ())
+pub fn check_local(config: &Config) -> Result<Vec<Finding>, ConfigError> {
+    ConfigError::unless_usable(faults(config).into_iter().map(|(_, finding)| finding).collect())
 }
 
 /// What is wrong, each with the path that it is about.
@@ -29,7 +43,9 @@ pub(super) fn faults(config: &Config) -> Vec<(PathBuf, Finding)> {
         if let Some((code, message, help)) = fault {
             let known = faults.iter().any(|(_, finding): &(PathBuf, Finding)| finding.message == message);
             if !known {
-                faults.push((path.to_owned(), Finding::of_file(&config.file, code, message).help(help)));
+                let severity = if LATER.contains(&code) { Severity::Warning } else { Severity::Error };
+                let finding = Finding { severity, ..Finding::of_file(&config.file, code, message) };
+                faults.push((path.to_owned(), finding.help(help)));
             }
         }
     };
@@ -49,6 +65,14 @@ pub(super) fn faults(config: &Config) -> Vec<(PathBuf, Finding)> {
         if let ReplicaAuth::Password { file, strict, .. } = &set.auth {
             say(file, secret(file, "secrets file", *strict, is_root));
         }
+        let exec = &set.xfer_exec;
+        for (name, command) in [("pre-xfer exec", &exec.before), ("post-xfer exec", &exec.after)] {
+            let program = command.as_deref().and_then(program_of);
+            say(Path::new(program.unwrap_or_default()), program.and_then(|program| runs(name, program)));
+        }
+    }
+    if let Some(log) = &config.fail_log {
+        say(&log.path, fail_log(&log.path));
     }
     say(&config.file, repeated(config.sources.iter().map(|set| set.name.as_str())));
     say(&config.file, repeated(config.replicas.iter().map(|set| set.name.as_str())));
@@ -97,6 +121,48 @@ fn directory(path: &Path, what: &str) -> Option<Fault> {
         Err(cause) => (format!("cannot be read: {cause}"), "let the user that runs syncd read it".to_owned()),
     };
     Some(("directory", format!("the {what} directory `{shown}` {problem}"), help))
+}
+
+/// The program that a line for a shell begins with, where that can be told without one.
+pub(super) fn program_of(line: &str) -> Option<&str> {
+    let word = line.split_whitespace().next()?;
+    (!word.contains(SHELL) && !BUILTIN.contains(&word)).then_some(word)
+}
+
+/// Whether `program`, which `name` is to run, can be.
+fn runs(name: &str, program: &str) -> Option<Fault> {
+    let (problem, help) = if program.contains('/') {
+        match std::fs::metadata(program) {
+            Ok(meta) if !meta.is_file() => ("is no file".to_owned(), "name a program".to_owned()),
+            Ok(meta) if meta.mode() & 0o111 == 0 => {
+                ("is not executable".to_owned(), format!("run: chmod +x {program}"))
+            }
+            Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => {
+                ("is not there".to_owned(), "install it, or remove the line".to_owned())
+            }
+            // What cannot be looked at may still run as another user.
+            _ => return None,
+        }
+    } else if is_installed(program) {
+        return None;
+    } else {
+        ("is not installed here".to_owned(), "install it, or write its whole path".to_owned())
+    };
+    let effect = if name.starts_with("pre") { "no change goes live" } else { "nothing follows a change" };
+    Some(("xfer-exec", format!("`{program}`, which `{name}` runs, {problem}: {effect}"), help))
+}
+
+/// Whether a line could be written there.
+fn fail_log(path: &Path) -> Option<Fault> {
+    let (problem, help) = match path.parent() {
+        _ if path.is_dir() => (format!("`{}` is a directory", path.display()), "name a file".to_owned()),
+        Some(dir) if !dir.as_os_str().is_empty() && !dir.is_dir() => {
+            let dir = dir.display();
+            (format!("there is no directory `{dir}`"), format!("create it: mkdir -p {dir}"))
+        }
+        _ => return None,
+    };
+    Some(("fail-log", format!("no failure can be written into the log: {problem}"), help))
 }
 
 fn targets(set: &SourceSet) -> Option<Fault> {

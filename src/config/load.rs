@@ -43,13 +43,13 @@ impl Loaded {
         Some(format!("from {}:{}", file.display(), place.line))
     }
 
-    /// [`super::check_local`], whose errors here have the line and column that name the path.
+    /// [`super::check_local`], whose findings here have the line and column that name the path.
     ///
     /// # Errors
     /// As [`super::check_local`].
-    pub fn check_local(&self) -> Result<(), ConfigError> {
+    pub fn check_local(&self) -> Result<Vec<Finding>, ConfigError> {
         let located = |(path, finding): (PathBuf, Finding)| self.places.locate(&path, finding);
-        ConfigError::unless_usable(check::faults(&self.config).into_iter().map(located).collect()).map(|_| ())
+        ConfigError::unless_usable(check::faults(&self.config).into_iter().map(located).collect())
     }
 }
 

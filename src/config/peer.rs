@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use syncd_compat::rsyncd::{Module, RsyncdConf, Section};
 use syncd_compat::{Severity, Span, Spanned};
 
+use super::check::program_of;
 use super::load::Context;
 use super::machine::User;
 use super::rules::{Form, Gathering, Kind};
@@ -98,15 +99,25 @@ fn replica(cx: &mut Context<'_>, module: &Module) -> Option<ReplicaSet> {
         numeric_ids: boolean(cx, section, "numeric ids", chroot),
         privileged: false,
         delete: delete_policy(cx, section),
-        xfer_exec: XferExec { before: command(section, "pre-xfer exec"), after: command(section, "post-xfer exec") },
+        xfer_exec: XferExec {
+            before: command(cx, section, "pre-xfer exec"),
+            after: command(cx, section, "post-xfer exec"),
+        },
         filter: rules(cx, section),
         incoming_chmod: incoming_chmod(cx, section),
         path,
     })
 }
 
-fn command(section: &Section, name: &str) -> Option<String> {
-    section.get(name).map(|value| value.value.clone())
+/// A line for a shell, whose program is known by its place.
+fn command(cx: &mut Context<'_>, section: &Section, name: &str) -> Option<String> {
+    let said = section.get(name)?;
+    if let Some(program) = program_of(&said.value) {
+        // Of a line that goes on behind a backslash the place of the first part does.
+        let end = said.span.end.min(said.span.start + program.len());
+        cx.places.add(Path::new(program), cx.source, Span::new(said.span.start, end));
+    }
+    Some(said.value.clone())
 }
 
 fn path(cx: &mut Context<'_>, module: &Module) -> Option<PathBuf> {
@@ -156,10 +167,10 @@ fn max_connections(cx: &mut Context<'_>, module: &Module) -> Option<u32> {
 /// and `user:deny` may not although it is not.
 fn auth(cx: &mut Context<'_>, module: &Module, read_only: bool) -> (ReplicaAuth, bool) {
     let section = &module.section;
+    let strict = boolean(cx, section, "strict modes", true);
     let Some(listed) = section.get("auth users") else { return (ReplicaAuth::Key, read_only) };
     let words: Vec<_> = listed.value.split([',', ' ', '\t']).filter(|word| !word.is_empty()).collect();
     let users: Vec<String> = words.iter().filter_map(|word| writer(cx, listed.span, word, read_only)).collect();
-    let strict = boolean(cx, section, "strict modes", true);
     let Some(file) = section.get("secrets file") else {
         fault(cx, listed.span, "`auth users` needs a `secrets file`".to_owned(), "write `secrets file = /FILE`");
         return (ReplicaAuth::Key, true);

@@ -1,7 +1,8 @@
 //! What the rsync options in `commonParams` mean for a set.
 
-use syncd_compat::rsync::{Effect, RsyncOption};
-use syncd_compat::{Span, Spanned};
+use syncd_compat::confxml::Rsync;
+use syncd_compat::rsync::{Argument, Effect, RsyncOption};
+use syncd_compat::{Severity, Span, Spanned};
 
 use super::load::Context;
 use super::machine::Machine;
@@ -25,8 +26,9 @@ pub(super) struct Meaning {
     pub(super) family: Option<Family>,
 }
 
-/// What `params` mean; `delete` is what `<inotify><delete>` says, which decides.
-pub(super) fn translate(cx: &mut Context<'_>, params: &[RsyncOption], delete: DeletePolicy) -> Meaning {
+/// What `commonParams` means; `delete` is what `<inotify><delete>` says, which decides.
+pub(super) fn translate(cx: &mut Context<'_>, rsync: &Rsync, delete: DeletePolicy) -> Meaning {
+    let params = &rsync.options;
     let nothing = SetOptions {
         attrs: Attrs::NONE,
         symlinks: false,
@@ -42,6 +44,7 @@ pub(super) fn translate(cx: &mut Context<'_>, params: &[RsyncOption], delete: De
         if let Err((span, why)) = apply(cx.machine, &mut meaning, option) {
             cx.findings.push(cx.source.error("rsync-argument", span, why));
         }
+        say_type(cx, option);
         let deletes = option.on && option.spec.effect == Effect::Delete;
         if deletes && delete == DeletePolicy::Never {
             let message = format!("`--{}`: nothing is removed, since `<delete>` is off", option.spec.long);
@@ -50,12 +53,30 @@ pub(super) fn translate(cx: &mut Context<'_>, params: &[RsyncOption], delete: De
         }
     }
     meaning.options.compression = compression(params);
-    if let Some(first) = params.first().filter(|_| !recursive) {
+    if let Some(span) = params.first().map(|first| first.span).or(rsync.params).filter(|_| !recursive) {
         let message =
             "there is neither `-r` nor `-a`, without which sersync2 mirrored no directory: all of it is mirrored";
-        cx.findings.push(cx.source.warning("setting-differs", first.span, message));
+        let help = "write -a for a mirror that keeps modes, owners and times too";
+        cx.findings.push(cx.source.warning("setting-differs", span, message).help(help));
     }
     meaning
+}
+
+/// Names an argument of the wrong type that nobody reads: rsync itself does not start with it.
+fn say_type(cx: &mut Context<'_>, option: &RsyncOption) {
+    let (Some(value), Some(kind)) = (option.value.as_deref().filter(|_| option.on), option.spec.argument) else {
+        return;
+    };
+    let read = matches!(option.spec.effect, Effect::MaxSize | Effect::MinSize | Effect::BwLimit);
+    let wrong = match kind {
+        Argument::Number => value.parse::<i64>().err().map(|_| format!("`{value}` is no whole number")),
+        Argument::Size if !read => size(value, 'B').err(),
+        Argument::Size | Argument::Text => None,
+    };
+    let Some(why) = wrong else { return };
+    let severity = if option.spec.standing.is_honoured() { Severity::Error } else { Severity::Warning };
+    let message = format!("`--{}`: {why}; rsync does not start with it", option.spec.long);
+    cx.findings.push(cx.source.finding(severity, "rsync-argument", option.span, message));
 }
 
 fn apply(machine: &Machine, meaning: &mut Meaning, option: &RsyncOption) -> Result<(), (Span, String)> {

@@ -47,7 +47,7 @@ pub(super) fn translate(cx: &mut Context<'_>, conf: &ConfXml) -> Config {
     let delete = if conf.inotify.delete.on { DeletePolicy::Guarded } else { DeletePolicy::Never };
     for (at, block) in conf.sersync.iter().enumerate() {
         say_without_meaning(cx, block);
-        let meaning = rsync::translate(cx, &block.rsync.options, delete);
+        let meaning = rsync::translate(cx, &block.rsync, delete);
         let compare = crontab(cx, &block.crontab, !exclude_regex.is_empty());
         let common = Common { meaning, exclude_regex: &exclude_regex, events: events(&conf.inotify), compare };
         let mut sets = sets(cx, block, &common, &mut taken);

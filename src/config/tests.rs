@@ -282,7 +282,7 @@ fn what_is_not_there_is_found_where_the_file_names_it() {
         load_source(&file, &[]).expect("usable").check_local()
     };
     let said = |watch: &str, password: &str| match conf(watch, password) {
-        Ok(()) => "nothing".to_owned(),
+        Ok(found) => found.iter().map(Finding::summary).next().unwrap_or_else(|| "nothing".to_owned()),
         Err(error) => {
             let lines: Vec<_> = error.findings().iter().map(Finding::summary).collect();
             lines.join("\n").replace(&dir.path().display().to_string(), "DIR")
@@ -296,6 +296,85 @@ fn what_is_not_there_is_found_where_the_file_names_it() {
     assert_eq!(said("tree", "open"), "nothing");
     std::fs::write(at("open"), "").expect("write");
     assert!(said("tree", "open").contains("is empty"));
+}
+
+#[test]
+fn what_is_wanted_later_and_is_not_there_is_a_warning_and_stops_nothing() {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = tempfile::tempdir().expect("tempdir");
+    let at = |name: &str| dir.path().join(name).display().to_string();
+    std::fs::write(at("program"), "#!/bin/sh\n").expect("write");
+    let said = |file: &str, text: &str, side: Side| {
+        let loaded = load_bytes(file, text.as_bytes(), side, 0).expect("usable");
+        let lines: Vec<_> = loaded.check_local().expect("no error").iter().map(Finding::summary).collect();
+        lines.join("\n").replace(&dir.path().display().to_string(), "DIR")
+    };
+    let log = |path: &str| {
+        let root = at("");
+        let text = format!(
+            "<head><sersync><localpath watch='{root}'><remote ip='h' name='m'/></localpath>\n<failLog path='{path}'/></sersync></head>"
+        );
+        said("c.xml", &text, Side::Source)
+    };
+    let exec = |commands: &str| {
+        said("r.conf", &format!("[m]\npath = {}\nread only = no\nuid = root\n{commands}", at("")), Side::Peer)
+    };
+    let native =
+        format!("[[set]]\nname = \"s\"\npath = \"{}\"\nrole = \"replica\"\npre-xfer-exec = \"/no/such x\"\n", at(""));
+    let all = [
+        log(&at("no/such.log")),
+        log(&at("")),
+        exec(&format!("pre-xfer exec = {} -x\npost-xfer exec = {} && true\n", at("no"), at("program"))),
+        exec("post-xfer exec = no-such-program-at-all\n"),
+        said("s.toml", &native, Side::Peer),
+    ];
+    insta::assert_snapshot!(all.join("\n\n"), @r"
+    c.xml:2:16: warning: no failure can be written into the log: there is no directory `DIR/no` — create it: mkdir -p DIR/no
+
+    c.xml:1:34: warning: no failure can be written into the log: `DIR` is a directory — name a file
+
+    r.conf:5:17: warning: `DIR/no`, which `pre-xfer exec` runs, is not there: no change goes live — install it, or remove the line
+    r.conf:6:18: warning: `DIR/program`, which `post-xfer exec` runs, is not executable: nothing follows a change — run: chmod +x DIR/program
+
+    r.conf:5:18: warning: `no-such-program-at-all`, which `post-xfer exec` runs, is not installed here: nothing follows a change — install it, or write its whole path
+
+    s.toml:5:17: warning: `/no/such`, which `pre-xfer exec` runs, is not there: no change goes live — install it, or remove the line
+    ");
+    std::fs::set_permissions(at("program"), std::fs::Permissions::from_mode(0o755)).expect("chmod");
+    let usable = format!("pre-xfer exec = {} -x\npost-xfer exec = if true; then /no/such; fi\n", at("program"));
+    assert_eq!(log(&at("new.log")) + &exec(&usable) + &exec("post-xfer exec = $HOOK\n"), "");
+}
+
+#[test]
+fn a_number_or_size_of_common_params_that_is_none_is_named() {
+    let said = |params: &str| {
+        let text = format!(
+            "<head><sersync><localpath watch='/w'><remote ip='h' name='m'/></localpath>\n<rsync><commonParams params=\"{params}\"/></rsync></sersync></head>"
+        );
+        match load_bytes("c.xml", text.as_bytes(), Side::Source, 0) {
+            Ok(loaded) => loaded.findings,
+            Err(error) => error.findings().to_vec(),
+        }
+    };
+    let wrong = |params: &str| said(params).iter().filter(|f| f.code == "rsync-argument").map(|f| f.severity).next();
+    let warned = "--timeout=abc --contimeout=1s --max-delete=all -B1q --modify-window=x --max-alloc=q --protocol=v --checksum-seed=s";
+    for option in warned.split(' ') {
+        assert_eq!(wrong(&format!("-a {option}")), Some(syncd_compat::Severity::Warning), "{option}");
+    }
+    for option in ["-z --compress-level=abc", "--max-size=abc", "--min-size=1q", "--bwlimit=fast", "--port=abc"] {
+        assert_eq!(wrong(&format!("-a {option}")), Some(syncd_compat::Severity::Error), "{option}");
+    }
+    for option in
+        ["--timeout=60", "--max-delete=-1", "-B8K", "--compress-level=9", "--no-timeout", "-n --out-format=abc"]
+    {
+        assert_eq!(wrong(&format!("-a {option}")), None, "{option}");
+    }
+    let empty: Vec<_> = said("").iter().map(Finding::summary).collect();
+    insta::assert_debug_snapshot!(empty, @r#"
+    [
+        "c.xml:2:30: warning: there is neither `-r` nor `-a`, without which sersync2 mirrored no directory: all of it is mirrored — write -a for a mirror that keeps modes, owners and times too",
+    ]
+    "#);
 }
 
 #[test]

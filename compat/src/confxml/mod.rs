@@ -116,6 +116,8 @@ pub struct Remote {
 /// `<rsync>`.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Rsync {
+    /// `params` of `<commonParams>`, where it is written.
+    pub params: Option<Span>,
     /// The options in `commonParams`.
     pub options: Vec<RsyncOption>,
     /// `<auth>`, where it is on.
@@ -247,6 +249,7 @@ impl Reader<'_> {
         let port = self.switch(child("userDefinedPort"), "start", false).on;
         let timeout = self.switch(child("timeout"), "start", false).on;
         Rsync {
+            params: params.map(|params| params.span),
             options,
             auth: auth.map(|element| Auth {
                 span: element.span,

@@ -9,7 +9,7 @@ use crate::span::{Span, Spanned};
 use crate::text::SourceText;
 
 pub use rules::{CVS_EXCLUDES, Directive, Pattern, Refused};
-pub use table::{Effect, OPTIONS, Spec};
+pub use table::{Argument, Effect, OPTIONS, Spec};
 
 /// What only a shell gives a meaning; within quotes it is text like any other.
 const SHELL: [char; 7] = [';', '&', '|', '`', '$', '>', '<'];
@@ -80,7 +80,7 @@ impl Parser<'_> {
         let Some(spec) = spec else { return self.unknown(word, name) };
         let value = match inline {
             Some(value) => Some(value),
-            None if spec.argument && on => words.next().map(|word| word.value),
+            None if spec.argument.is_some() && on => words.next().map(|word| word.value),
             None => None,
         };
         self.push(spec, on, value, word.span, &format!("--{name}"));
@@ -96,7 +96,7 @@ impl Parser<'_> {
                 continue;
             };
             let name = format!("-{letter}");
-            if !spec.argument {
+            if spec.argument.is_none() {
                 self.push(spec, true, None, word.span, &name);
                 continue;
             }
@@ -107,7 +107,7 @@ impl Parser<'_> {
     }
 
     fn push(&mut self, spec: &'static Spec, on: bool, value: Option<String>, span: Span, name: &str) {
-        if spec.argument && on && value.is_none() {
+        if spec.argument.is_some() && on && value.is_none() {
             let message = format!("`{name}` needs an argument");
             self.findings.push(self.source.error("rsync-argument", span, message).help(format!("write {name}=VALUE")));
             return;

@@ -19,12 +19,23 @@ pub struct Spec {
     pub long: &'static str,
     /// Another name for the same.
     pub alias: Option<&'static str>,
-    /// Whether an argument follows.
-    pub argument: bool,
+    /// What follows it; none where nothing does.
+    pub argument: Option<Argument>,
     /// What a set is told by it.
     pub effect: Effect,
     /// What becomes of it, where it is switched on.
     pub standing: Standing,
+}
+
+/// What an argument is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Argument {
+    /// A text, of which only who uses it knows more.
+    Text,
+    /// A whole number, which may be negative.
+    Number,
+    /// A number of bytes, as `10M`.
+    Size,
 }
 
 /// What an option does.
@@ -113,11 +124,19 @@ pub enum Effect {
 }
 
 const fn flag(letter: Option<char>, long: &'static str, effect: Effect, standing: Standing) -> Spec {
-    Spec { letter, long, alias: None, argument: false, effect, standing }
+    Spec { letter, long, alias: None, argument: None, effect, standing }
 }
 
 const fn with(letter: Option<char>, long: &'static str, effect: Effect, standing: Standing) -> Spec {
-    Spec { letter, long, alias: None, argument: true, effect, standing }
+    Spec { letter, long, alias: None, argument: Some(Argument::Text), effect, standing }
+}
+
+const fn number(spec: Spec) -> Spec {
+    Spec { argument: Some(Argument::Number), ..spec }
+}
+
+const fn bytes(spec: Spec) -> Spec {
+    Spec { argument: Some(Argument::Size), ..spec }
 }
 
 const fn also(mut spec: Spec, alias: &'static str) -> Spec {
@@ -254,7 +273,7 @@ pub const OPTIONS: &[Spec] = &[
             "what is mounted below the root neither travels nor is removed on the replica; the directory itself travels",
         ),
     ),
-    with(Some('B'), "block-size", Nothing, Harmless("the block size follows from the size of a file")),
+    bytes(with(Some('B'), "block-size", Nothing, Harmless("the block size follows from the size of a file"))),
     with(Some('e'), "rsh", Nothing, SSH),
     with(None, "rsync-path", Nothing, NO_RSYNC),
     flag(
@@ -286,17 +305,17 @@ pub const OPTIONS: &[Spec] = &[
     flag(None, "delete-missing-args", Delete, DELETE),
     flag(None, "ignore-errors", Nothing, Differs("what cannot be read is never removed elsewhere, and all else is")),
     flag(None, "force", Nothing, Differs("a directory gives way to a file with and without it")),
-    with(
+    number(with(
         None,
         "max-delete",
         Nothing,
         NotHonoured(
             "the `delete` policy of the set guards deletions: more than half of the tree at once waits for `syncd approve`",
         ),
-    ),
-    with(None, "max-size", MaxSize, Honoured("a larger file neither travels nor is removed on the replica")),
-    with(None, "min-size", MinSize, Honoured("a smaller file neither travels nor is removed on the replica")),
-    with(None, "max-alloc", Nothing, Harmless("the memory of syncd has bounds of its own")),
+    )),
+    bytes(with(None, "max-size", MaxSize, Honoured("a larger file neither travels nor is removed on the replica"))),
+    bytes(with(None, "min-size", MinSize, Honoured("a smaller file neither travels nor is removed on the replica"))),
+    bytes(with(None, "max-alloc", Nothing, Harmless("the memory of syncd has bounds of its own"))),
     flag(
         None,
         "partial",
@@ -329,11 +348,21 @@ pub const OPTIONS: &[Spec] = &[
         ),
     ),
     with(None, "chown", Chown, Honoured("`--usermap=*:USER --groupmap=*:GROUP` in one")),
-    with(None, "timeout", Nothing, Differs("no meaning: a silent peer is noticed in seconds and retried for ever")),
-    with(None, "contimeout", Nothing, Differs("no meaning: a silent peer is noticed in seconds and retried for ever")),
+    number(with(
+        None,
+        "timeout",
+        Nothing,
+        Differs("no meaning: a silent peer is noticed in seconds and retried for ever"),
+    )),
+    number(with(
+        None,
+        "contimeout",
+        Nothing,
+        Differs("no meaning: a silent peer is noticed in seconds and retried for ever"),
+    )),
     flag(Some('I'), "ignore-times", Nothing, CONTENT),
     flag(None, "size-only", Nothing, CONTENT),
-    with(Some('@'), "modify-window", Nothing, CONTENT),
+    number(with(Some('@'), "modify-window", Nothing, CONTENT)),
     with(Some('T'), "temp-dir", Nothing, Differs("no meaning: files are staged in `.syncd` inside the root")),
     flag(Some('y'), "fuzzy", Nothing, Harmless("a renamed file travels as a rename anyway")),
     with(None, "compare-dest", Nothing, BASES),
@@ -344,12 +373,12 @@ pub const OPTIONS: &[Spec] = &[
     flag(None, "old-compress", Compress, COMPRESS),
     also(with(None, "compress-choice", Compress, Honoured("`none` switches compression off, all else is zstd")), "zc"),
     also(
-        with(
+        number(with(
             None,
             "compress-level",
             CompressLevel,
             Honoured("0 switches compression off; the level counts with `--compress-choice=zstd`, else it is 3"),
-        ),
+        )),
         "zl",
     ),
     with(None, "skip-compress", Nothing, Harmless("what does not shrink travels as it is")),
@@ -428,16 +457,21 @@ pub const OPTIONS: &[Spec] = &[
     with(None, "password-file", Nothing, NotHonoured("name it as `passwordfile` of `<auth start=\"true\">`")),
     with(None, "early-input", Nothing, NO_RSYNC),
     flag(None, "list-only", Nothing, NO_MIRROR),
-    with(None, "bwlimit", BwLimit, Honoured("a bound in KiB a second to each peer, for all of its sets together")),
+    bytes(with(
+        None,
+        "bwlimit",
+        BwLimit,
+        Honoured("a bound in KiB a second to each peer, for all of its sets together"),
+    )),
     with(None, "stop-after", Nothing, NO_MIRROR),
     with(None, "stop-at", Nothing, NO_MIRROR),
     flag(None, "fsync", Nothing, Differs("every change set is made durable anyway")),
     with(None, "write-batch", Nothing, NO_MIRROR),
     with(None, "only-write-batch", Nothing, NO_MIRROR),
     with(None, "read-batch", Nothing, NO_MIRROR),
-    with(None, "protocol", Nothing, NO_RSYNC),
+    number(with(None, "protocol", Nothing, NO_RSYNC)),
     with(None, "iconv", Nothing, NotHonoured("names are bytes and stay as they are")),
-    with(None, "checksum-seed", Nothing, Harmless("all content is compared by BLAKE3")),
+    number(with(None, "checksum-seed", Nothing, Harmless("all content is compared by BLAKE3"))),
     flag(Some('4'), "ipv4", Ipv4, Honoured("a name of a remote is resolved to an IPv4 address")),
     flag(Some('6'), "ipv6", Ipv6, Honoured("a name of a remote is resolved to an IPv6 address")),
     flag(None, "daemon", Nothing, NO_MIRROR),

@@ -15,7 +15,7 @@ use crate::text::SourceText;
 use include::Nested;
 pub use include::{Directive, Expanded, Loader, expand};
 use lines::Line;
-pub use table::{Known, PARAMETERS, Scope};
+pub use table::{Kind, Known, PARAMETERS, Scope};
 
 /// How many parameters all modules may have, with those that they inherit.
 const MOST_PARAMETERS: usize = 1 << 20;
@@ -61,20 +61,16 @@ impl Section {
         (!found.value.value.is_empty()).then_some(&found.value)
     }
 
-    /// The value of `name` as rsyncd reads a boolean: `yes`, `true`, `1`, `no`, `false`, `0` in any case.
+    /// The value of `name` as rsyncd reads a boolean: see [`Kind`].
     ///
     /// # Errors
     /// The value is none of these.
     pub fn boolean(&self, source: &SourceText, name: &str, default: bool) -> Result<bool, Finding> {
         let Some(value) = self.get(name) else { return Ok(default) };
-        match value.value.to_ascii_lowercase().as_str() {
-            "yes" | "true" | "1" => Ok(true),
-            "no" | "false" | "0" => Ok(false),
-            _ => {
-                let message = format!("`{name}` is neither yes nor no: `{}`", value.value);
-                let help = format!("write `{name} = yes` or `{name} = no`, and a comment on a line of its own");
-                Err(source.error("rsyncd-boolean", value.span, message).help(help))
-            }
+        let kind = table::find(name).map_or(Kind::Boolean, |known| known.kind);
+        match (kind.boolean(&value.value), kind.refuses(name, &value.value)) {
+            (None, Some((message, help))) => Err(source.error("rsyncd-boolean", value.span, message).help(help)),
+            (said, _) => Ok(said.flatten().unwrap_or(default)),
         }
     }
 
@@ -221,10 +217,26 @@ impl Reader<'_> {
         if !matches!(value.value.to_ascii_lowercase().as_str(), "" | "no" | "false" | "0") {
             self.findings.extend(known.standing.finding(self.source, name.span, known.name));
         }
+        self.wrong_type(known, &value);
         let parameter = Arc::new(Parameter { known, name, value });
         match self.current.and_then(|at| self.conf.modules.get_mut(at)) {
             Some(module) => module.section.0.push(parameter),
             None => self.conf.global.0.push(parameter),
+        }
+    }
+
+    /// Names a value of the wrong type that nobody will read; who reads one says what it means.
+    fn wrong_type(&mut self, known: &Known, value: &Spanned<String>) {
+        if known.standing.is_honoured() || value.value.is_empty() {
+            return;
+        }
+        if let Some((message, help)) = known.kind.refuses(known.name, &value.value) {
+            let code = if matches!(known.kind, Kind::Boolean | Kind::MaybeBoolean) {
+                "rsyncd-boolean"
+            } else {
+                "rsyncd-value"
+            };
+            self.findings.push(self.source.warning(code, value.span, message).help(help));
         }
     }
 
@@ -282,6 +294,20 @@ mod tests {
         let (conf, _) = conf("[m]\n; c\n Hosts   ALLOW = 10.0.0.1 \\\n   10.0.0.2\nReadOnly = no\n");
         assert_eq!(value(&conf.modules[0].section, "hosts allow").map(|v| v.split_whitespace().count()), Some(2));
         assert_eq!(value(&conf.modules[0].section, "read only"), Some("no"));
+    }
+
+    #[test]
+    fn a_value_of_the_wrong_type_is_named_although_nobody_reads_it() {
+        let (conf, findings) = conf("[m]\nlist = maybe\ntimeout = abc\nignore errors =\nuse chroot = unset\n");
+        insta::assert_debug_snapshot!(findings, @r#"
+        [
+            "r.conf:2:8: warning: `list` is neither yes nor no: `maybe` — write `list = yes` or `list = no`, and a comment on a line of its own",
+            "r.conf:3:1: note: `timeout`: a silent peer is noticed in seconds, whatever it says",
+            "r.conf:3:11: warning: `timeout` is no whole number: `abc` — write digits alone, and a comment on a line of its own",
+        ]
+        "#);
+        let source = SourceText::decode("r.conf", b"");
+        assert_eq!(conf.modules[0].section.boolean(&source, "use chroot", true), Ok(true));
     }
 
     #[test]

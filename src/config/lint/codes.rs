@@ -83,6 +83,7 @@ pub const CODES: &[Code] = &[
         "the user of the source is unknown to the replica",
         "one name in `users`, `auth users` and the secrets file",
     ),
+    code("fail-log", "warning", "the failure log cannot be written where it is to be", "create its directory"),
     code("filter", "error", "an expression or glob cannot be read", "correct it, or remove it"),
     code(
         "filter-excludes-parents",
@@ -274,7 +275,7 @@ pub const CODES: &[Code] = &[
     ),
     code(
         "rsync-argument",
-        "error",
+        "error, warning",
         "an option's argument is missing or of the wrong type",
         "write it as rsync wants it",
     ),
@@ -286,7 +287,7 @@ pub const CODES: &[Code] = &[
     ),
     code("rsync-shell", "error", "a word was meant for a shell", "write it without"),
     code("rsync-unknown-option", "warning", "rsync has no such option", "the nearest right one, or remove it"),
-    code("rsyncd-boolean", "error", "a value is neither yes nor no", "yes or no"),
+    code("rsyncd-boolean", "error, warning", "a value is neither yes nor no", "yes or no"),
     code("rsyncd-gid", "warning", "a group goes by another name here", "write that name"),
     code(
         "rsyncd-global-in-module",
@@ -321,7 +322,7 @@ pub const CODES: &[Code] = &[
         "a parameter is unknown and ignored",
         "the nearest right one, or remove it",
     ),
-    code("rsyncd-value", "error", "a value cannot be used", "write what the message says"),
+    code("rsyncd-value", "error, warning", "a value cannot be used", "write what the message says"),
     code(
         "secret",
         "error, warning",
@@ -353,6 +354,12 @@ pub const CODES: &[Code] = &[
         "run `syncd peer` there",
     ),
     code("unreadable", "error", "a file cannot be read", "name a readable one"),
+    code(
+        "xfer-exec",
+        "warning",
+        "the program of `pre-xfer exec` or `post-xfer exec` is not there or cannot be run",
+        "install it, or make it executable",
+    ),
     code("xml-auth", "error", "`<auth>` is on and not complete", "`users` and `passwordfile`"),
     code("xml-no-head", "error", "there is no `<head>`", "write it around everything"),
     code("xml-nothing-to-do", "error", "there is nothing to mirror", "write `<sersync>` with `<localpath>`"),
@@ -397,7 +404,7 @@ mod tests {
     fn emitted() -> BTreeSet<String> {
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
         let look = Regex::new(
-            r#""((?:config|convert|delete|ends|filter|keepalived|nginx|no|pair|password|plugin|push|remote|rsync|rsyncd|set|setting|toml|transport|xml)-[a-z0-9-]+|directory|filter|secret|unreadable)"\s*[,);]"#,
+            r#""((?:config|convert|delete|ends|fail|filter|keepalived|nginx|no|pair|password|plugin|push|remote|rsync|rsyncd|set|setting|toml|transport|xfer|xml)-[a-z0-9-]+|directory|filter|secret|unreadable)"\s*[,);]"#,
         )
         .expect("pattern");
         let files = sources(&root.join("compat/src")).into_iter().chain(sources(&root.join("src/config")));

@@ -107,11 +107,11 @@ fn local(given: &Given) -> Vec<Finding> {
     let both = !given.sending.is_empty() && !given.receiving.is_empty();
     let mut findings = Vec::new();
     for loaded in &given.loaded {
-        let Err(error) = loaded.check_local() else { continue };
-        for finding in error.findings() {
+        let found = loaded.check_local().unwrap_or_else(|error| error.findings().to_vec());
+        for finding in found {
             let missing = both && matches!(finding.code, "directory" | "secret");
             let severity = if missing { Severity::Warning } else { finding.severity };
-            findings.push(Finding { severity, ..finding.clone() });
+            findings.push(Finding { severity, ..finding });
         }
     }
     findings

@@ -126,9 +126,9 @@ pub(super) struct Set {
     /// Replica: let set-user-id, set-group-id and devices through.
     pub(super) privileged: Option<bool>,
     /// Replica: a line for a shell that says whether a change set may go live.
-    pub(super) pre_xfer_exec: Option<String>,
+    pub(super) pre_xfer_exec: Option<Text>,
     /// Replica: a line for a shell that runs when a change set is live.
-    pub(super) post_xfer_exec: Option<String>,
+    pub(super) post_xfer_exec: Option<Text>,
     /// Replica: what becomes of the permission bits that come.
     pub(super) incoming_chmod: Option<Text>,
 }

@@ -133,11 +133,20 @@ fn replica(cx: &mut Context<'_>, file: &File, set: &Set) -> Option<ReplicaSet> {
         numeric_ids: set.numeric_ids.unwrap_or(false),
         privileged: set.privileged.unwrap_or(false),
         delete: set.delete.as_ref().and_then(|delete| value(cx, delete, delete_policy)).unwrap_or(defaults.delete),
-        xfer_exec: XferExec { before: set.pre_xfer_exec.clone(), after: set.post_xfer_exec.clone() },
+        xfer_exec: XferExec { before: command(cx, &set.pre_xfer_exec), after: command(cx, &set.post_xfer_exec) },
         filter: rules(cx, set, &root),
         incoming_chmod: set.incoming_chmod.as_ref().and_then(|said| value(cx, said, chmod)).unwrap_or_default(),
         path: root,
     })
+}
+
+/// A line for a shell, whose program is known by its place.
+fn command(cx: &mut Context<'_>, said: &Option<Spanned<String>>) -> Option<String> {
+    let said = said.as_ref()?;
+    if let Some(program) = super::check::program_of(said.get_ref()) {
+        cx.places.add(Path::new(program), cx.source, said.span().into());
+    }
+    Some(said.get_ref().clone())
 }
 
 /// `exclude`, and behind it `filter`.
