@@ -19,16 +19,29 @@ pub(super) fn check(given: &Given, facts: &Facts, findings: &mut Vec<Finding>) {
         return;
     }
     for target in given.sending.iter().flat_map(|set| &set.targets) {
-        match given.receiving.iter().find(|set| set.name == target.module) {
-            Some(set) => {
-                let mut pair = Pair { target, set, facts, findings };
-                pair.place();
-                pair.rights();
-                pair.password();
-                pair.hosts();
-            }
-            None => findings.push(no_module(target, given)),
+        let named = given.receiving.iter().find(|set| set.name == target.module);
+        if named.is_none() {
+            findings.push(no_module(target, given));
         }
+        if let Some(set) = named.or_else(|| meant(target, &given.receiving)) {
+            let mut pair = Pair { target, set, facts, findings };
+            pair.place();
+            pair.rights();
+            pair.password();
+            pair.hosts();
+        } else if let Some(set) = given.receiving.first() {
+            // Whatever module is meant, it is served where all are.
+            Pair { target, set, facts, findings }.place();
+        }
+    }
+}
+
+/// The set that a target means which names none: the nearest, or the only one.
+fn meant<'a>(target: &SendTarget, sets: &'a [Receiving]) -> Option<&'a Receiving> {
+    let near = nearest(&target.module, sets.iter().map(|set| set.name.as_str()));
+    match sets {
+        [only] => Some(only),
+        _ => sets.iter().find(|set| Some(set.name.as_str()) == near),
     }
 }
 
@@ -124,7 +137,7 @@ impl Pair<'_> {
         if !users.contains(user) {
             let message =
                 format!("the user `{user}` is not among the `auth users` of `{}`: {}", set.name, users.join(", "));
-            return self.say(Severity::Error, "ends-user", message, "write one name on both sides");
+            self.say(Severity::Error, "ends-user", message, "write one name on both sides");
         }
         let Some(theirs) = facts.secrets.get(&(secrets.clone(), user.clone())) else { return };
         let Some(theirs) = theirs else {

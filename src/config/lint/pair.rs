@@ -172,7 +172,7 @@ impl Pair<'_> {
             let message =
                 format!("one file has `unicast_peer` and the other multicast ({place}): they never hear each other");
             let at = ours.peers.first().map(|peer| peer.address.at);
-            return self.say(Severity::Error, "pair-unicast", at, message, "write `unicast_peer` in both, or in none");
+            self.say(Severity::Error, "pair-unicast", at, message, "write `unicast_peer` in both, or in none");
         }
         self.names_back(true);
         self.names_back(false);
@@ -182,7 +182,7 @@ impl Pair<'_> {
             None => IpAddr::V4(vrrp.conf.globals.group4.value),
         };
         let (own, other) = (group(self.second, self.ours), group(self.first, self.theirs));
-        if ours.peers.is_empty() && own != other {
+        if ours.peers.is_empty() && theirs.peers.is_empty() && own != other {
             let message = format!("adverts go to {own} here and to {other} in {}", self.place(None));
             let at = self.ours.mcast_dst.as_ref().map(|d| d.at).or(self.second.conf.globals.group4.at);
             self.say(Severity::Error, "pair-group", at, message, "write one group in both");

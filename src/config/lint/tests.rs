@@ -136,6 +136,44 @@ fn both_ends_agree_in_name_port_user_and_password() {
 }
 
 #[test]
+fn all_that_two_ends_differ_in_is_named_at_once() {
+    let wrong = RSYNCD
+        .replace("uid = nosuch", "port = 8730\naddress = 10.0.0.3")
+        .replace("[nginx]", "[ngnix]")
+        .replace("read only = no", "read only = yes")
+        .replace("auth users = backup", "auth users = other");
+    let all = [
+        "c.xml:3:13 error ends-port",
+        "c.xml:3:29 error ends-module",
+        "c.xml:6:27 error ends-user",
+        "c.xml:6:27 error ends-password",
+        "c.xml:3:13 warning ends-address",
+        "r.conf:3:1 error ends-read-only",
+    ];
+    let facts = with_passwords("x", Some("y"));
+    assert_eq!(found(&[("c.xml", XML), ("r.conf", &wrong)], &facts), all);
+    // A module of another name altogether is meant where it is the only one.
+    let other = wrong.replace("[ngnix]", "[static]");
+    assert_eq!(found(&[("c.xml", XML), ("r.conf", &other)], &facts), all);
+    // Of several nobody knows which, but all are served at one address.
+    let several = format!("{other}[third]\npath = /t\n");
+    let place = ["c.xml:3:13 error ends-port", "c.xml:3:29 error ends-module", "c.xml:3:13 warning ends-address"];
+    assert_eq!(found(&[("c.xml", XML), ("r.conf", &several)], &facts), place);
+    let neither = found(&[("c.xml", XML), ("r.conf", &wrong)], &with_passwords("x", None));
+    assert_eq!(neither.iter().filter(|line| line.ends_with("ends-user")).count(), 2, "{neither:?}");
+}
+
+#[test]
+fn a_peer_that_is_not_named_back_is_so_also_where_the_other_node_has_no_peers() {
+    let one = A.replace("interface eth0", "interface eth0\n unicast_src_ip 10.0.0.1");
+    let two = b().replace("interface eth0", "interface eth0\n unicast_peer {\n 10.0.0.7\n }");
+    assert_eq!(
+        found(&[("a", &one), ("b", &two)], &Facts::default()),
+        ["b:9:2 error pair-unicast", "b:9:2 error pair-unicast"]
+    );
+}
+
+#[test]
 fn a_source_that_the_replica_keeps_out_is_named() {
     let mut facts = with_passwords("x", Some("x"));
     facts.addresses = BTreeSet::from(["127.0.0.1", "10.0.0.1"].map(|ip| ip.parse().expect("address")));
