@@ -62,7 +62,7 @@ pub struct Expanded {
 /// What cannot be read is an error in `findings`, since rsyncd would not start either.
 pub fn expand(source: SourceText, findings: &mut Vec<Finding>, load: Loader<'_>) -> Expanded {
     let mut left = Left { files: MAX_FILES, bytes: MAX_BYTES };
-    let mut expanded = expand_below(source, findings, load, 0, &mut left);
+    let mut expanded = expand_below(source, findings, load, &mut Vec::new(), &mut left);
     // An outer text begins where its first inner one does, if that stands on its first line.
     expanded.nested.sort_by_key(|nested| (nested.span.start, std::cmp::Reverse(nested.span.end)));
     expanded
@@ -91,11 +91,12 @@ fn expand_below(
     source: SourceText,
     findings: &mut Vec<Finding>,
     load: Loader<'_>,
-    depth: usize,
+    around: &mut Vec<String>,
     left: &mut Left,
 ) -> Expanded {
     let directives: Vec<_> = lines::read(source.text()).filter_map(directive).collect();
     let mut expanded = Expanded { source, nested: Vec::new() };
+    around.push(expanded.source.text().to_owned());
     // From the last to the first, so that what is put in moves no directive that is still to come.
     for (directive, path) in directives.into_iter().rev() {
         let refuse = |source: &SourceText, why: &str, help: &str| {
@@ -103,7 +104,7 @@ fn expand_below(
             source.error("rsyncd-include", path.span, message).help(help)
         };
         let too_much = |source| refuse(source, "there is too much of it", "do files include each other in a circle?");
-        if depth >= MAX_DEPTH || left.files == 0 {
+        if around.len() > MAX_DEPTH || left.files == 0 {
             findings.push(too_much(&expanded.source));
             continue;
         }
@@ -123,10 +124,18 @@ fn expand_below(
                 findings.push(too_much(&expanded.source));
                 break;
             }
-            let inner = expand_below(SourceText::decode(file, &bytes), findings, load, depth + 1, left);
+            let inner = SourceText::decode(file, &bytes);
+            // By whatever name: what says the same as a file around it includes the same, without end.
+            if around.iter().any(|text| text == inner.text()) {
+                let why = "files would include each other in a circle";
+                findings.push(refuse(&expanded.source, why, "remove the line"));
+                continue;
+            }
+            let inner = expand_below(inner, findings, load, around, left);
             expanded.insert(path.span, directive, inner);
         }
     }
+    around.pop();
     expanded
 }
 
