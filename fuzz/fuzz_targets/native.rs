@@ -15,7 +15,7 @@ fn meaning(config: &Config) -> String {
 fn check_written(config: &Config, primary: bool) {
     let Some(text) = fuzzing::written(config) else { return };
     let source = SourceText::decode("written.toml", text.as_bytes());
-    let (again, findings) = fuzzing::native(&source, primary).unwrap_or_else(|why| panic!("{why}\n{text}"));
+    let (again, findings) = fuzzing::native(&source, primary).unwrap_or_else(|why| panic!("{why:?}\n{text}"));
     assert!(!findings.iter().any(|finding| finding.severity == Severity::Error), "{findings:?}\n{text}");
     assert_eq!(meaning(&again), meaning(config), "{text}");
 }
@@ -24,7 +24,7 @@ fuzz_target!(|bytes: &[u8]| {
     let source = SourceText::decode("syncd.toml", bytes);
     for primary in [true, false] {
         match fuzzing::native(&source, primary) {
-            Err(finding) => check_finding(&source, &finding),
+            Err(findings) => findings.iter().for_each(|finding| check_finding(&source, finding)),
             Ok((config, findings)) => {
                 findings.iter().for_each(|finding| check_finding(&source, finding));
                 if !findings.iter().any(|finding| finding.severity == Severity::Error) {

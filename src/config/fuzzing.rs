@@ -15,8 +15,8 @@ const GROUP: &str = "root:x:0:\nwww:x:33:\n";
 /// and everything that is to be said about it.
 ///
 /// # Errors
-/// The finding why it is none at all.
-pub fn native(source: &SourceText, primary: bool) -> Result<(Config, Vec<Finding>), Finding> {
+/// The findings because of which it is none at all.
+pub fn native(source: &SourceText, primary: bool) -> Result<(Config, Vec<Finding>), Vec<Finding>> {
     let machine = Machine::made_of(0, PASSWD, GROUP);
     let side = if primary { Side::Source } else { Side::Peer };
     let mut cx = Context {
@@ -27,8 +27,10 @@ pub fn native(source: &SourceText, primary: bool) -> Result<(Config, Vec<Finding
         findings: Vec::new(),
         places: Places::default(),
     };
-    let config = native::read(&mut cx, side)?;
-    Ok((config, cx.findings))
+    match native::read(&mut cx, side) {
+        Some(config) => Ok((config, cx.findings)),
+        None => Err(cx.findings),
+    }
 }
 
 /// `config` as `syncd convert` would write it; none where a path in it is no text.

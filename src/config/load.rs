@@ -151,18 +151,18 @@ pub(super) fn translate(
     let (plugin_alone, places) = (plugin.map(str::to_owned), Places::default());
     let mut cx = Context { source, machine, default_port, plugin_alone, findings, places };
     let config = match (kind, side, &expanded) {
-        _ if source.is_utf16() => Err(utf16(source.file())),
+        _ if source.is_utf16() => Err(Some(utf16(source.file()))),
         (_, _, Some(expanded)) => {
             let conf = rsyncd::read(expanded, &mut cx.findings);
             Ok(peer::translate(&mut cx, &conf))
         }
-        (Some(Kind::Native), ..) => native::read(&mut cx, side),
+        (Some(Kind::Native), ..) => native::read(&mut cx, side).ok_or(None),
         (Some(Kind::ConfXml), Side::Source, _) => {
-            confxml::read(source, &mut cx.findings).map(|conf| source::translate(&mut cx, &conf))
+            confxml::read(source, &mut cx.findings).map(|conf| source::translate(&mut cx, &conf)).map_err(Some)
         }
-        (other, ..) => Err(wrong_kind(source.file(), other, side)),
+        (other, ..) => Err(Some(wrong_kind(source.file(), other, side))),
     };
-    let config = config.map_err(|finding| cx.findings.push(finding));
+    let config = config.map_err(|finding| cx.findings.extend(finding));
     let findings = ConfigError::unless_usable(cx.findings)?;
     // Without a configuration there is an error among the findings.
     let Ok(mut config) = config else { return Err(ConfigError::Faulty(findings)) };

@@ -378,6 +378,28 @@ fn a_number_or_size_of_common_params_that_is_none_is_named() {
 }
 
 #[test]
+fn a_fault_in_a_syncd_toml_hides_no_other() {
+    let text = "[node]\nlisten = 'nowhere'\nlissten = 1\n[[peer]]\nname = 'b'\naddress = 'b:0'\n[[set]]\nname = 's'\n\
+                path = 5\nrole = 'primary'\nauth = {}\ndelete = 'often'\n[[set]]\nname = 't'\npath = 't'\nrole = 'both'\n\
+                [tuning]\nidle-timeout = '0'\n";
+    let error = load_bytes("s.toml", text.as_bytes(), Side::Peer, 0).expect_err("faulty");
+    let all: Vec<_> = error.findings().iter().map(Finding::summary).collect();
+    insta::assert_debug_snapshot!(all, @r#"
+    [
+        "s.toml:2:10: error: `nowhere` is no address to listen on: write 0.0.0.0:873 or [::]:873",
+        "s.toml:3:1: error: `lissten` is no key here — did you mean `listen`?",
+        "s.toml:6:11: error: `0` is no port: there are 1 to 65535",
+        "s.toml:9:8: error: invalid type: integer `5`, expected a string",
+        "s.toml:11:8: error: the `auth` of a primary is a user and a password file — write auth = { user = \"USER\", password-file = \"/FILE\" }",
+        "s.toml:12:10: error: `often` is no policy: there are guarded, always and never",
+        "s.toml:15:8: error: `t` is no absolute path — write it from `/` on",
+        "s.toml:16:8: error: `both` is no role — there are \"primary\" and \"replica\"",
+        "s.toml:18:16: error: it must be more than 0",
+    ]
+    "#);
+}
+
+#[test]
 fn sets_need_names_of_their_own() {
     let dir = tempfile::tempdir().expect("tempdir");
     let set = format!("[[set]]\nname = \"s\"\npath = \"{}\"\nrole = \"replica\"\n", dir.path().display());

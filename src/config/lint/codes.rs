@@ -221,6 +221,12 @@ pub const CODES: &[Code] = &[
         "a priority farther from 1 and 254",
     ),
     code(
+        "more-findings",
+        "note, warning, error",
+        "more is wrong than is shown",
+        "correct what is shown, and check again",
+    ),
+    code(
         "nginx-nonlocal-bind",
         "warning",
         "nginx listens on an address that this node may not hold",
@@ -404,7 +410,7 @@ mod tests {
     fn emitted() -> BTreeSet<String> {
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
         let look = Regex::new(
-            r#""((?:config|convert|delete|ends|fail|filter|keepalived|nginx|no|pair|password|plugin|push|remote|rsync|rsyncd|set|setting|toml|transport|xfer|xml)-[a-z0-9-]+|directory|filter|secret|unreadable)"\s*[,);]"#,
+            r#""((?:config|convert|delete|ends|fail|filter|keepalived|more|nginx|no|pair|password|plugin|push|remote|rsync|rsyncd|set|setting|toml|transport|xfer|xml)-[a-z0-9-]+|directory|filter|secret|unreadable)"\s*[,);]"#,
         )
         .expect("pattern");
         let files = sources(&root.join("compat/src")).into_iter().chain(sources(&root.join("src/config")));

@@ -5,20 +5,21 @@ use syncd_compat::{Finding, SourceText, Span, nearest};
 /// Keys that the design knows and this version does not.
 const LATER: [&str; 5] = ["hooks", "local", "profile", "validate", "vrrp"];
 
-/// The finding that `error` is, with its place.
+/// The finding that `error`, because of which a text is no TOML, is.
+pub(super) fn syntax(source: &SourceText, error: &toml::de::Error) -> Finding {
+    source.error("toml-syntax", place(error), one_line(error))
+}
+
+/// The finding that `error`, about a value in a TOML, is.
 pub(super) fn finding(source: &SourceText, error: &toml::de::Error) -> Finding {
-    let span = error.span().map_or(Span::default(), Span::from);
-    let message = error.message().trim();
-    if let Some(key) = message.strip_prefix("missing field ") {
-        return source.error("toml-missing-key", span, format!("{key} is missing in this table"));
+    match error.message().trim().strip_prefix("missing field ") {
+        Some(key) => source.error("toml-missing-key", place(error), format!("{key} is missing in this table")),
+        None => source.error("toml-value", place(error), one_line(error)),
     }
-    // serde's words: unknown field `lissten`, expected one of `name`, `listen`
-    let Some(rest) = message.strip_prefix("unknown field ").or(message.strip_prefix("unknown variant ")) else {
-        return source.error("toml-syntax", span, message.lines().collect::<Vec<_>>().join(" "));
-    };
-    let mut quoted = rest.split('`').skip(1).step_by(2);
-    let key = quoted.next().unwrap_or("");
-    let known: Vec<&str> = quoted.collect();
+}
+
+/// A `key` at `span` that is none of `known`.
+pub(super) fn unknown_key(source: &SourceText, span: Span, key: &str, known: &[&str]) -> Finding {
     if LATER.contains(&key) {
         return source.error("toml-unknown-key", span, format!("`{key}` is not supported yet")).help("remove it");
     }
@@ -27,4 +28,12 @@ pub(super) fn finding(source: &SourceText, error: &toml::de::Error) -> Finding {
         Some(near) => finding.help(format!("did you mean `{near}`?")),
         None => finding.help(format!("there are {}", known.join(", "))),
     }
+}
+
+fn place(error: &toml::de::Error) -> Span {
+    error.span().map_or(Span::default(), Span::from)
+}
+
+fn one_line(error: &toml::de::Error) -> String {
+    error.message().trim().lines().collect::<Vec<_>>().join(" ")
 }

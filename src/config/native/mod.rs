@@ -2,13 +2,14 @@
 
 mod error;
 mod file;
+mod mend;
 mod plugin;
 pub(super) mod write;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
-use syncd_compat::{Finding, Span};
+use syncd_compat::{Finding, Severity, Span};
 use toml::Spanned;
 
 use file::{Auth, CompareTable, EventTable, File, Options, Peer, Set, Times, TuningTable};
@@ -28,13 +29,20 @@ use crate::filter::{Filter, Rule};
 use crate::model::Attrs;
 use crate::rewrite::{Chmod, Mapped, Rewrite};
 
-/// Reads the file for one side of its sets.
-///
-/// # Errors
-/// It is no TOML, or has a key or type that the grammar does not know. Other faults are findings.
-pub(super) fn read(cx: &mut Context<'_>, side: Side) -> Result<Config, Finding> {
-    let file: File = toml::from_str(cx.source.text()).map_err(|error| error::finding(cx.source, &error))?;
-    Ok(translate(cx, &file, side))
+/// Reads the file for one side of its sets; what is wrong with it goes to the findings. None where no
+/// error is left to be found.
+pub(super) fn read(cx: &mut Context<'_>, side: Side) -> Option<Config> {
+    let mend::Mended { file, stand_ins } = mend::read(cx.source, &mut cx.findings)?;
+    let said = cx.findings.len();
+    let config = translate(cx, &file, side);
+    let new = cx.findings.split_off(said);
+    // What is wrong with a text that is not the file's follows from what was said.
+    let invented = |finding: &Finding| {
+        let span = finding.place.as_ref().map(|place| place.span.start..place.span.end);
+        finding.severity == Severity::Error && span.is_some_and(|span| stand_ins.contains(&span))
+    };
+    cx.findings.extend(new.into_iter().filter(|finding| !invented(finding)));
+    Some(config)
 }
 
 fn translate(cx: &mut Context<'_>, file: &File, side: Side) -> Config {
@@ -77,7 +85,8 @@ fn translate(cx: &mut Context<'_>, file: &File, side: Side) -> Config {
 
 fn source(cx: &mut Context<'_>, file: &File, set: &Set, own_name: &str) -> Option<SourceSet> {
     refuse_keys(cx, set, "primary", &set.replica_keys());
-    let auth = set.auth.as_ref().map_or(Some(SourceAuth::Key), |auth| source_auth(cx, auth))?;
+    // One that is faulty was said to be, and hides nothing else.
+    let auth = set.auth.as_ref().and_then(|auth| source_auth(cx, auth)).unwrap_or(SourceAuth::Key);
     let mut targets = Vec::new();
     let default_port = cx.default_port;
     let remote = set.remote.as_ref().unwrap_or(&set.name).get_ref();
@@ -113,7 +122,7 @@ fn source(cx: &mut Context<'_>, file: &File, set: &Set, own_name: &str) -> Optio
 
 fn replica(cx: &mut Context<'_>, file: &File, set: &Set) -> Option<ReplicaSet> {
     refuse_keys(cx, set, "replica", &set.primary_keys());
-    let auth = set.auth.as_ref().map_or(Some(ReplicaAuth::Key), |auth| replica_auth(cx, auth))?;
+    let auth = set.auth.as_ref().and_then(|auth| replica_auth(cx, auth)).unwrap_or(ReplicaAuth::Key);
     let mut hosts_allow = host_list(cx, &set.hosts_allow);
     hosts_allow.extend(peer_hosts(cx, file, set));
     let uid = set.uid.as_ref().and_then(|uid| user(cx, uid));
@@ -326,7 +335,7 @@ fn nothing_to_do(cx: &mut Context<'_>, side: Side) {
     };
     let finding = Finding::of_file(cx.source.file(), "toml-nothing-to-do", format!("no set has the role {role}"));
     // Where a set was refused, that says it all.
-    if !cx.findings.iter().any(|finding| finding.severity == syncd_compat::Severity::Error) {
+    if !cx.findings.iter().any(|finding| finding.severity == Severity::Error) {
         cx.findings.push(finding.help(help));
     }
 }
