@@ -2,10 +2,11 @@
 
 use syncd_compat::{Finding, SourceText};
 
-use super::load::{Context, Places};
+use super::load::Context;
 use super::machine::Machine;
 use super::native;
 use super::overrides::Side;
+use super::places::Places;
 use super::{Config, DEFAULT_PORT};
 
 const PASSWD: &str = "root:x:0:0:root:/root:/bin/sh\nwww:x:33:33::/:/bin/false\n";

@@ -1,17 +1,16 @@
 //! From a file and `--set` to the configuration.
 
-use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use syncd_compat::diag::Place;
-use syncd_compat::{Finding, SourceText, Span, confxml, rsyncd};
+use syncd_compat::{Finding, SourceText, confxml, rsyncd};
 
 use super::include;
 use super::kind::{self, Kind};
 use super::machine::Machine;
 use super::overrides::{Overrides, Side};
+use super::places::Places;
 use super::{Config, ConfigError, DEFAULT_PORT, check, native, peer, source};
 
 /// A configuration file is smaller.
@@ -24,8 +23,8 @@ pub struct Loaded {
     pub config: Config,
     /// Warnings and notes for the operator; no error is among them.
     pub findings: Vec<Finding>,
-    /// Where the file names a path.
-    places: Places,
+    /// Where the file names what it names.
+    pub(super) places: Places,
 }
 
 impl Loaded {
@@ -33,14 +32,14 @@ impl Loaded {
     pub(super) fn and(self, other: Self, join: impl FnOnce(Config, Config) -> Config) -> Self {
         let (mut findings, mut places) = (self.findings, self.places);
         findings.extend(other.findings);
-        places.0.extend(other.places.0);
+        places.extend(other.places);
         Self { config: join(self.config, other.config), findings, places }
     }
 
     /// `from FILE:LINE`: where `path` was named.
     pub(super) fn place_of(&self, path: &Path) -> Option<String> {
-        let (file, place) = self.places.0.get(path)?;
-        Some(format!("from {}:{}", file.display(), place.line))
+        let at = self.places.path(path)?;
+        Some(format!("from {}:{}", at.file.display(), at.place.line))
     }
 
     /// [`super::check_local`], whose findings here have the line and column that name the path.
@@ -50,26 +49,6 @@ impl Loaded {
     pub fn check_local(&self) -> Result<Vec<Finding>, ConfigError> {
         let located = |(path, finding): (PathBuf, Finding)| self.places.locate(&path, finding);
         ConfigError::unless_usable(check::faults(&self.config).into_iter().map(located).collect())
-    }
-}
-
-/// Where a file names each path that it names.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Places(BTreeMap<PathBuf, (PathBuf, Place)>);
-
-impl Places {
-    /// Notes that `source` names `path` at `span`.
-    pub(super) fn add(&mut self, path: &Path, source: &SourceText, span: Span) {
-        let place = || (source.file_at(span.start).to_owned(), source.place(span));
-        self.0.entry(path.to_owned()).or_insert_with(place);
-    }
-
-    /// `finding`, which is about `path`, at the place that names it.
-    fn locate(&self, path: &Path, finding: Finding) -> Finding {
-        match self.0.get(path) {
-            Some((file, place)) => finding.at(file, place.clone()),
-            None => finding,
-        }
     }
 }
 

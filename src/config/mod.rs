@@ -32,6 +32,7 @@ mod native;
 mod overrides;
 mod owners;
 mod peer;
+mod places;
 mod plugin;
 mod rsync;
 mod rules;

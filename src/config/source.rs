@@ -10,6 +10,7 @@ use syncd_compat::{Finding, Spanned};
 
 use super::load::Context;
 use super::overrides::MAX_RETRY_CEILING;
+use super::places::{Located, TargetPlaces};
 use super::plugin::{self, Used};
 use super::rsync::{self, Meaning};
 use super::rules::Gathering;
@@ -128,7 +129,7 @@ fn sets(cx: &mut Context<'_>, block: &Sersync, common: &Common<'_>, taken: &mut 
     let mut sets = Vec::new();
     for (at, local) in block.localpath.iter().enumerate() {
         let Some(path) = watch(cx, local) else { continue };
-        let all = targets(cx, local, port, &auth, &block.rsync);
+        let all = targets(cx, (local, &path), port, &auth, &block.rsync);
         let Some(mut targets) = free(cx, local, all, taken) else { continue };
         if at > 0 {
             say_served(cx, local.watch.span, "<localpath>");
@@ -177,7 +178,13 @@ fn watch(cx: &mut Context<'_>, local: &LocalPath) -> Option<PathBuf> {
     Some(path(cx, &local.watch))
 }
 
-fn targets(cx: &mut Context<'_>, local: &LocalPath, port: u16, auth: &SourceAuth, rsync: &Rsync) -> Vec<Target> {
+fn targets(
+    cx: &mut Context<'_>,
+    (local, root): (&LocalPath, &Path),
+    port: u16,
+    auth: &SourceAuth,
+    rsync: &Rsync,
+) -> Vec<Target> {
     if local.remote.is_empty() {
         let message = format!("there are no remote servers for `{}`", local.watch.value);
         let help = "write `<remote ip=\"HOST\" name=\"MODULE\"/>` in this `<localpath>`";
@@ -189,6 +196,9 @@ fn targets(cx: &mut Context<'_>, local: &LocalPath, port: u16, auth: &SourceAuth
         // ssh has keys of its own.
         let auth = if reach == Reach::Daemon { auth.clone() } else { SourceAuth::Key };
         let target = Target::new(host, port, remote.name.value.clone(), auth);
+        let at = |said: &Spanned<String>| Located::of(cx.source, said.span);
+        let user = rsync.auth.as_ref().and_then(|auth| auth.users.as_ref()).map(at);
+        cx.places.add_target(root, &target, TargetPlaces { host: at(&remote.ip), module: at(&remote.name), user });
         Some(Target { transport, reach, ..target })
     };
     let mut targets: Vec<Target> = Vec::new();

@@ -75,7 +75,7 @@ impl Given {
 
     fn add_side(&mut self, source: &SourceText, machine: &Machine, side: Side, findings: &mut Vec<Finding>) {
         match translated(source, machine, side) {
-            Ok(loaded) => self.take(source, loaded, findings),
+            Ok(loaded) => self.take(loaded, findings),
             Err(faults) => findings.extend(faults),
         }
     }
@@ -98,12 +98,12 @@ impl Given {
             |faults: &[Finding]| faults.iter().any(|f| ["config-role", "toml-nothing-to-do"].contains(&f.code));
         match (translated(source, machine, Side::Source), translated(source, machine, Side::Peer)) {
             (Err(faults), Ok(loaded)) | (Ok(loaded), Err(faults)) if absent(&faults) => {
-                self.take(source, loaded, findings);
+                self.take(loaded, findings);
             }
             (sent, received) => {
                 for side in [sent, received] {
                     match side {
-                        Ok(loaded) => self.take(source, loaded, findings),
+                        Ok(loaded) => self.take(loaded, findings),
                         Err(faults) => findings.extend(faults),
                     }
                 }
@@ -111,11 +111,10 @@ impl Given {
         }
     }
 
-    fn take(&mut self, source: &SourceText, loaded: Loaded, findings: &mut Vec<Finding>) {
+    fn take(&mut self, loaded: Loaded, findings: &mut Vec<Finding>) {
         findings.extend(loaded.findings.iter().cloned());
-        self.sending.extend(loaded.config.sources.iter().map(|set| Sending::of(source, set)));
-        let listen = loaded.config.node.listen;
-        self.receiving.extend(loaded.config.replicas.iter().map(|set| Receiving::of(source, set, listen)));
+        self.sending.extend(loaded.config.sources.iter().map(|set| Sending::of(&loaded, set)));
+        self.receiving.extend(loaded.config.replicas.iter().map(|set| Receiving::of(&loaded, set)));
         self.loaded.push(loaded);
     }
 }

@@ -136,6 +136,25 @@ fn both_ends_agree_in_name_port_user_and_password() {
 }
 
 #[test]
+fn what_is_said_twice_is_named_where_it_counts() {
+    let xml = XML
+        .replace("<head", "<!--\n backup 10.0.0.2 nginx\n--><head")
+        .replace("<remote ip=\"10.0.0.2\" name", "<remote\n ip=\"10.0.0.2\"\n name");
+    let rsyncd = RSYNCD.replace("uid = nosuch", "port = 8730").replace("users = backup", "users = other");
+    let facts = with_passwords("x", Some("x"));
+    assert_eq!(
+        found(&[("c.xml", &xml), ("r.conf", &rsyncd)], &facts),
+        ["c.xml:6:6 error ends-port", "c.xml:10:27 error ends-user"]
+    );
+    let toml = "# 10.0.0.2 s backup\n[[peer]]\nname = \"s\"\naddress = \"10.0.0.2\"\n[[set]]\nname = \"s\"\npath = \"/w\"\n\
+                role = \"primary\"\npeers = [\"s::nginxx\"]\nauth = { user = \"backup\", password-file = \"/backup\" }\n";
+    assert_eq!(
+        found(&[("s.toml", toml), ("r.conf", &rsyncd)], &facts),
+        ["s.toml:4:11 error ends-port", "s.toml:9:10 error ends-module", "s.toml:10:17 error ends-user"]
+    );
+}
+
+#[test]
 fn all_that_two_ends_differ_in_is_named_at_once() {
     let wrong = RSYNCD
         .replace("uid = nosuch", "port = 8730\naddress = 10.0.0.3")

@@ -3,11 +3,15 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
+use syncd_compat::SourceText;
 use syncd_compat::diag::Place;
 use syncd_compat::rsyncd::{Module, RsyncdConf, Section};
-use syncd_compat::{SourceText, Span};
 
-use crate::config::{DEFAULT_PORT, DeletePolicy, HostPattern, ReplicaAuth, ReplicaSet, SourceAuth, SourceSet, hosts};
+use crate::config::load::Loaded;
+use crate::config::places::Located;
+use crate::config::{
+    Config, DEFAULT_PORT, DeletePolicy, HostPattern, ReplicaAuth, ReplicaSet, SourceAuth, SourceSet, hosts,
+};
 
 /// A word of a file and where it stands, as far as that is known.
 #[derive(Clone, Debug)]
@@ -17,6 +21,14 @@ pub(super) struct Said {
 }
 
 impl Said {
+    /// What stands at a place, or somewhere in `file`.
+    fn at_or_in(at: Option<&Located>, file: &Path) -> Self {
+        match at {
+            Some(at) => Self { file: at.file.clone(), place: Some(at.place.clone()) },
+            None => Self { file: file.to_owned(), place: None },
+        }
+    }
+
     /// For a finding.
     pub(super) fn at(&self) -> (&Path, Option<&Place>) {
         (&self.file, self.place.as_ref())
@@ -60,30 +72,22 @@ pub(super) struct Receiving {
 }
 
 impl Sending {
-    pub(super) fn of(source: &SourceText, set: &SourceSet) -> Self {
+    pub(super) fn of(loaded: &Loaded, set: &SourceSet) -> Self {
+        let file = &loaded.config.file;
         let target = |target: &crate::config::Target| {
-            let user = match &target.auth {
-                SourceAuth::Password { user, .. } => user.as_str(),
-                SourceAuth::Key => "",
-            };
-            let line = find(source, &[&target.host, &target.set])
-                .or_else(|| find(source, &["address", &target.host]))
-                .or_else(|| find(source, &[&target.host]));
+            let places = loaded.places.target(set, target);
             SendTarget {
                 host: target.host.clone(),
                 port: target.port,
                 module: target.set.clone(),
                 auth: target.auth.clone(),
-                host_said: said(source, line.and_then(|line| within(source, line, &target.host))),
-                module_said: said(
-                    source,
-                    line.and_then(|line| within(source, line, &target.set)).or_else(|| find_word(source, &target.set)),
-                ),
-                user_said: said(source, find_word(source, user)),
+                host_said: Said::at_or_in(places.map(|places| &places.host), file),
+                module_said: Said::at_or_in(places.map(|places| &places.module), file),
+                user_said: Said::at_or_in(places.and_then(|places| places.user.as_ref()), file),
             }
         };
         Self {
-            file: source.file().to_owned(),
+            file: file.clone(),
             path: set.path.clone(),
             deletes: set.options.delete != DeletePolicy::Never,
             targets: set.targets.iter().map(target).collect(),
@@ -92,16 +96,17 @@ impl Sending {
 }
 
 impl Receiving {
-    pub(super) fn of(source: &SourceText, set: &ReplicaSet, listen: Option<SocketAddr>) -> Self {
+    pub(super) fn of(loaded: &Loaded, set: &ReplicaSet) -> Self {
+        let Config { file, node, .. } = &loaded.config;
         Self {
-            file: source.file().to_owned(),
+            file: file.clone(),
             name: set.name.clone(),
-            listen,
+            listen: node.listen,
             read_only: set.read_only,
             auth: set.auth.clone(),
             hosts_allow: set.hosts_allow.clone(),
             hosts_deny: set.hosts_deny.clone(),
-            module_said: said(source, find_word(source, &set.name)),
+            module_said: Said::at_or_in(loaded.places.replica(&set.name), file),
         }
     }
 
@@ -132,45 +137,7 @@ impl Receiving {
             auth,
             hosts_allow: hosts("hosts allow"),
             hosts_deny: hosts("hosts deny"),
-            module_said: said(source, Some(module.name.span)),
+            module_said: Said::at_or_in(Some(&Located::of(source, module.name.span)), source.file()),
         }
     }
-}
-
-fn said(source: &SourceText, span: Option<Span>) -> Said {
-    Said { file: source.file().to_owned(), place: span.map(|span| source.place(span)) }
-}
-
-/// The first line, no comment, on which all `words` stand as words.
-fn find(source: &SourceText, words: &[&str]) -> Option<Span> {
-    lines(source).find(|line| words.iter().all(|word| within(source, *line, word).is_some()))
-}
-
-fn find_word(source: &SourceText, word: &str) -> Option<Span> {
-    lines(source).find_map(|line| within(source, line, word))
-}
-
-/// The lines that are no comments as a whole.
-fn lines(source: &SourceText) -> impl Iterator<Item = Span> {
-    let text = source.text();
-    let mut start = 0;
-    let lines = text.split_inclusive('\n').map(move |line| {
-        start += line.len();
-        Span::new(start - line.len(), start)
-    });
-    lines.filter(move |span| {
-        let line = text.get(span.start..span.end).unwrap_or("").trim_start();
-        !line.starts_with(['#', ';', '!']) && !line.starts_with("<!--")
-    })
-}
-
-/// Where `word` stands in a line, with nothing of a word on either side.
-fn within(source: &SourceText, line: Span, word: &str) -> Option<Span> {
-    let text = source.text().get(line.start..line.end).filter(|_| !word.is_empty())?;
-    let part = |c: char| c.is_alphanumeric() || matches!(c, '.' | '-' | '_' | '/');
-    text.match_indices(word).find_map(|(at, _)| {
-        let (before, after) = (text.get(..at)?, text.get(at + word.len()..)?);
-        let whole = !before.ends_with(part) && !after.starts_with(part);
-        whole.then(|| Span::new(line.start + at, line.start + at + word.len()))
-    })
 }

@@ -169,7 +169,7 @@ impl Set {
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct Auth {
     /// Primary.
-    pub(super) user: Option<String>,
+    pub(super) user: Option<Text>,
     /// Primary: its first line is the password.
     pub(super) password_file: Option<Text>,
     /// Replica.

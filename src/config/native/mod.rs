@@ -18,6 +18,7 @@ use super::hosts;
 use super::load::Context;
 use super::overrides::{MAX_RETRY_CEILING, Side, positive, within};
 use super::owners::{self, Whose};
+use super::places::{Located, TargetPlaces};
 use super::rules::{Gathering, RULE};
 use super::sizes::size;
 use super::value::{compression, delete_policy, duration, family, host_port, listen, transport};
@@ -89,12 +90,17 @@ fn source(cx: &mut Context<'_>, file: &File, set: &Set, own_name: &str) -> Optio
     let auth = set.auth.as_ref().and_then(|auth| source_auth(cx, auth)).unwrap_or(SourceAuth::Key);
     let mut targets = Vec::new();
     let default_port = cx.default_port;
-    let remote = set.remote.as_ref().unwrap_or(&set.name).get_ref();
+    let remote = set.remote.as_ref().unwrap_or(&set.name);
+    let root = path(cx, &set.path);
     for (peer, module) in peers(cx, file, set, own_name) {
         if let Some((host, port)) = value(cx, &peer.address, |text| host_port(text, default_port)) {
             let (transport, reach) = carrier(cx, peer);
             let family = peer.family.as_ref().and_then(|said| value(cx, said, family));
-            let target = Target::new(host, port, module.unwrap_or_else(|| remote.clone()), auth.clone());
+            let module = module.as_ref().unwrap_or(remote);
+            let target = Target::new(host, port, module.get_ref().clone(), auth.clone());
+            let at = |said: &Spanned<String>| Located::of(cx.source, said.span().into());
+            let user = set.auth.as_ref().and_then(|auth| auth.get_ref().user.as_ref()).map(at);
+            cx.places.add_target(&root, &target, TargetPlaces { host: at(&peer.address), module: at(module), user });
             targets.push(Target { family, transport, reach, ..target });
         }
     }
@@ -105,7 +111,6 @@ fn source(cx: &mut Context<'_>, file: &File, set: &Set, own_name: &str) -> Optio
     for pattern in &set.exclude_regex {
         value(cx, pattern, |regex| Filter::new(&[regex.to_owned()], &[]).map_err(|why| why.to_string()));
     }
-    let root = path(cx, &set.path);
     Some(SourceSet {
         name: set.name.get_ref().clone(),
         path: root.clone(),
@@ -129,6 +134,7 @@ fn replica(cx: &mut Context<'_>, file: &File, set: &Set) -> Option<ReplicaSet> {
     let gid: Vec<Owner> = set.gid.iter().filter_map(|gid| group(cx, gid)).collect();
     let defaults = SetOptions::default();
     let (root, umask) = (path(cx, &set.path), cx.machine.umask);
+    cx.places.add_replica(set.name.get_ref(), cx.source, set.name.span().into());
     let chmod = |text: &str| Chmod::parse(text, umask).map_err(|e| e.to_string());
     Some(ReplicaSet {
         name: set.name.get_ref().clone(),
@@ -177,9 +183,14 @@ fn rules(cx: &mut Context<'_>, set: &Set, root: &Path) -> Vec<Rule> {
 
 /// The peers that a primary set goes to, each with the name that the set has there where `PEER::NAME`
 /// says so: those that it names, else all but the node itself.
-fn peers<'a>(cx: &mut Context<'_>, file: &'a File, set: &Set, own_name: &str) -> Vec<(&'a Peer, Option<String>)> {
+fn peers<'a>(
+    cx: &mut Context<'_>,
+    file: &'a File,
+    set: &Set,
+    own_name: &str,
+) -> Vec<(&'a Peer, Option<Spanned<String>>)> {
     let others = || file.peer.iter().filter(|peer| peer.name.get_ref() != own_name);
-    let peers: Vec<(&Peer, Option<String>)> = match &set.peers {
+    let peers: Vec<(&Peer, Option<Spanned<String>>)> = match &set.peers {
         None => others().map(|peer| (peer, None)).collect(),
         Some(names) => names.iter().filter_map(|name| goes_to(cx, file, name)).collect(),
     };
@@ -193,13 +204,17 @@ fn peers<'a>(cx: &mut Context<'_>, file: &'a File, set: &Set, own_name: &str) ->
 }
 
 /// `PEER` or `PEER::NAME`, as rsync writes a module.
-fn goes_to<'a>(cx: &mut Context<'_>, file: &'a File, said: &Spanned<String>) -> Option<(&'a Peer, Option<String>)> {
+fn goes_to<'a>(
+    cx: &mut Context<'_>,
+    file: &'a File,
+    said: &Spanned<String>,
+) -> Option<(&'a Peer, Option<Spanned<String>>)> {
     let whole = |peer: &Peer| peer.name.get_ref() == said.get_ref();
     match said.get_ref().rsplit_once("::").filter(|_| !file.peer.iter().any(whole)) {
         None => Some((peer(cx, file, said)?, None)),
         Some((name, module)) => {
             let found = peer(cx, file, &Spanned::new(said.span(), name.to_owned()))?;
-            Some((found, Some(module.to_owned())))
+            Some((found, Some(Spanned::new(said.span(), module.to_owned()))))
         }
     }
 }
@@ -250,7 +265,7 @@ fn peer_hosts(cx: &mut Context<'_>, file: &File, set: &Set) -> Vec<HostPattern> 
 fn source_auth(cx: &mut Context<'_>, auth: &Spanned<Auth>) -> Option<SourceAuth> {
     match auth.get_ref() {
         Auth { user: Some(user), password_file: Some(file), users: None, secrets_file: None, strict_modes: None } => {
-            Some(SourceAuth::Password { user: user.clone(), file: path(cx, file) })
+            Some(SourceAuth::Password { user: user.get_ref().clone(), file: path(cx, file) })
         }
         _ => {
             let message = "the `auth` of a primary is a user and a password file".to_owned();
