@@ -7,6 +7,7 @@ use crate::diag::Finding;
 use crate::nearest;
 use crate::span::{Span, Spanned};
 use crate::text::SourceText;
+use crate::xml;
 
 pub use rules::{CVS_EXCLUDES, Directive, Pattern, Refused};
 pub use table::{Argument, Effect, OPTIONS, Spec};
@@ -143,14 +144,43 @@ fn only_letter(text: &str) -> Option<char> {
     chars.next().filter(|_| chars.next().is_none())
 }
 
-/// The words as a shell splits them. A word's span is exact where the attribute held no entities,
-/// else that of all words: an offset in the value is none in the file.
+/// Where each part of an attribute's value stands in the file, entities or not.
+struct Placed {
+    all: Span,
+    /// Where each character of the value begins in it and in the file; empty where neither is known.
+    characters: Vec<(usize, usize)>,
+}
+
+impl Placed {
+    fn of(source: &SourceText, params: &Spanned<String>) -> Self {
+        let all = params.span;
+        let raw = source.text().get(all.start..all.end).unwrap_or("");
+        let mut characters = Vec::new();
+        let mut at = 0;
+        for (there, c) in xml::resolved(raw) {
+            characters.push((at, all.start + there));
+            at += c.len_utf8();
+        }
+        characters.push((at, all.end));
+        if !xml::resolved(raw).map(|(_, c)| c).eq(params.value.chars()) {
+            characters.clear();
+        }
+        Self { all, characters }
+    }
+
+    /// Where `start..end` of the value stands; all of it where that is not known.
+    fn span(&self, start: usize, end: usize) -> Span {
+        let place = |offset| {
+            let found = self.characters.binary_search_by_key(&offset, |(at, _)| *at).ok()?;
+            self.characters.get(found).map(|(_, there)| *there)
+        };
+        place(start).zip(place(end)).map_or(self.all, |(start, end)| Span::new(start, end))
+    }
+}
+
+/// The words as a shell splits them, each where it stands.
 fn split(source: &SourceText, params: &Spanned<String>) -> Vec<Spanned<String>> {
-    let raw = source.text().get(params.span.start..params.span.end) == Some(params.value.as_str());
-    let place = |start: usize, end: usize| match raw {
-        true => Span::new(params.span.start + start, params.span.start + end),
-        false => params.span,
-    };
+    let placed = Placed::of(source, params);
     let mut words = Vec::new();
     let mut word: Option<(String, usize)> = None;
     let mut quote = None;
@@ -170,7 +200,7 @@ fn split(source: &SourceText, params: &Spanned<String>) -> Vec<Spanned<String>> 
             quote = Some(c);
         } else if end || (c.is_whitespace() && quote.is_none()) {
             if let Some((text, start)) = word.take() {
-                words.push(Spanned::new(text, place(start, at)));
+                words.push(Spanned::new(text, placed.span(start, at)));
             }
         } else {
             word.get_or_insert((String::new(), at)).0.push(c);
@@ -197,13 +227,22 @@ mod tests {
     }
 
     #[test]
-    fn behind_an_entity_a_word_is_at_the_place_of_all() {
-        let source = SourceText::decode("c.xml", "p='&lt;设 -Z设 x'".as_bytes());
-        let params = Spanned::new("<设 -Z设 x".to_owned(), Span::new(3, source.text().len() - 1));
-        let mut findings = Vec::new();
-        parse(&source, &params, &mut findings);
-        assert!(findings.iter().all(|finding| finding.place.as_ref().is_some_and(|place| place.span == params.span)));
-        assert_eq!(findings.len(), 4, "{findings:?}");
+    fn behind_an_entity_a_word_is_where_it_stands() {
+        let text = "p='&lt;设 -Z设 --exclud=&quot;a b&#x22; &x;'";
+        let source = SourceText::decode("c.xml", text.as_bytes());
+        let span = Span::new(3, text.len() - 1);
+        let said = |value: &str| {
+            let mut findings = Vec::new();
+            parse(&source, &Spanned::new(value.to_owned(), span), &mut findings);
+            let spans = findings.iter().filter_map(|finding| finding.place.as_ref()).map(|place| place.span);
+            spans.map(|span| source.text().get(span.start..span.end).expect("a part of the text")).collect::<Vec<_>>()
+        };
+        assert_eq!(
+            said("<设 -Z设 --exclud=\"a b\" &x;"),
+            ["&lt;设", "-Z设", "-Z设", "--exclud=&quot;a b&#x22;", "&x;"]
+        );
+        // What the file does not say stands at the place of all.
+        assert_eq!(said("-Z"), [text.get(3..text.len() - 1).expect("all")]);
     }
 
     #[test]

@@ -7,6 +7,8 @@
 
 mod tag;
 
+pub(crate) use tag::resolved;
+
 use quick_xml::Reader;
 use quick_xml::errors::{Error, SyntaxError};
 use quick_xml::events::Event;

@@ -121,20 +121,32 @@ impl<'a> Lexer<'a> {
     }
 }
 
+/// No entity is longer, zeros before its number included.
+const LONGEST: usize = 32;
+
 /// The value with its entities resolved; what is no entity stays as it is.
 fn resolve(raw: &str) -> String {
-    let mut out = String::with_capacity(raw.len());
-    let mut rest = raw;
-    while let Some(at) = rest.find('&') {
-        let (before, from) = rest.split_at(at);
-        out.push_str(before);
-        let entity = from.find(';').and_then(|end| Some((character(from.get(1..end)?)?, end + 1)));
-        let (c, len) = entity.unwrap_or(('&', 1));
-        out.push(c);
-        rest = from.get(len..).unwrap_or("");
-    }
-    out.push_str(rest);
-    out
+    resolved(raw).map(|(_, c)| c).collect()
+}
+
+/// The characters that `raw` stands for, each with the place where it stands in `raw`.
+pub(crate) fn resolved(raw: &str) -> impl Iterator<Item = (usize, char)> {
+    let mut next = 0;
+    std::iter::from_fn(move || {
+        let rest = raw.get(next..)?;
+        let first = rest.chars().next()?;
+        let (c, len) = entity(rest).unwrap_or((first, first.len_utf8()));
+        let at = next;
+        next += len;
+        Some((at, c))
+    })
+}
+
+/// The character that the entity at the beginning of `text` stands for, and how long that is.
+pub(super) fn entity(text: &str) -> Option<(char, usize)> {
+    let rest = text.strip_prefix('&')?;
+    let end = rest.bytes().take(LONGEST).position(|byte| byte == b';')?;
+    Some((character(rest.get(..end)?)?, end + 2))
 }
 
 fn character(entity: &str) -> Option<char> {
