@@ -166,7 +166,7 @@ pub struct Crontab {
 /// # Errors
 /// The one fault because of which the file cannot be understood.
 pub fn read(source: &SourceText, findings: &mut Vec<Finding>) -> Result<ConfXml, Finding> {
-    let top = xml::read(source)?;
+    let top = xml::read(source, findings)?;
     let Some(head) = top.iter().find(|element| element.is("head")) else {
         let first = source.text().chars().next().map_or(0, char::len_utf8);
         let at = top.first().map_or(Span::new(0, first), |element| element.span);

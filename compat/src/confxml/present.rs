@@ -22,7 +22,7 @@ pub struct Present {
 /// # Errors
 /// As [`super::read`].
 pub fn present(source: &SourceText) -> Result<Vec<Present>, Finding> {
-    let top = xml::read(source)?;
+    let top = xml::read(source, &mut Vec::new())?;
     let mut found = Vec::new();
     if let Some(head) = top.iter().find(|element| element.is("head")) {
         walk(head, "", false, &mut found);

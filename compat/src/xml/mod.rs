@@ -2,11 +2,12 @@
 //!
 //! Forgiven, because the parser inside sersync2 forgives it and files in use rely on it: names in
 //! any case, text anywhere but before the declaration, words without a value inside a tag, attributes without quotes or
-//! without blanks between them, `--` in comments, bare `&`, anything after the root. Not forgiven:
-//! what makes the structure doubtful, that is `<` in text or in a value and tags that do not match.
+//! without blanks between them, `--` in comments, anything after the root. Repaired with a warning: bare `&`.
+//! Not forgiven: what makes the structure doubtful, that is `<` in text or in a value and tags that do not match.
 
 mod tag;
 
+use tag::entity;
 pub(crate) use tag::resolved;
 
 use quick_xml::Reader;
@@ -73,11 +74,11 @@ impl Element {
     }
 }
 
-/// The top-level elements of the text.
+/// The top-level elements of the text. What was repaired goes to `findings`.
 ///
 /// # Errors
 /// The first place at which the structure is broken.
-pub fn read(source: &SourceText) -> Result<Vec<Element>, Finding> {
+pub fn read(source: &SourceText, findings: &mut Vec<Finding>) -> Result<Vec<Element>, Finding> {
     let text = source.text();
     // A second mark, which the reader would pass over without counting it.
     let mark = text.len() - text.trim_start_matches('\u{feff}').len();
@@ -87,7 +88,7 @@ pub fn read(source: &SourceText) -> Result<Vec<Element>, Finding> {
     config.allow_dangling_amp = true;
     config.allow_unmatched_ends = true;
     config.check_end_names = false;
-    let mut tree = Tree { source, top: Vec::new(), open: Vec::new() };
+    let mut tree = Tree { source, top: Vec::new(), open: Vec::new(), bare: Vec::new() };
     loop {
         let start = offset(reader.buffer_position());
         let event = reader.read_event();
@@ -97,7 +98,11 @@ pub fn read(source: &SourceText) -> Result<Vec<Element>, Finding> {
             Ok(Event::Empty(_)) => tree.empty(span)?,
             Ok(Event::End(_)) => tree.close(span)?,
             Ok(Event::Decl(_)) => tree.declared(span)?,
-            Ok(Event::Eof) => return tree.finish(),
+            Ok(Event::Text(_) | Event::GeneralRef(_)) => tree.ampersands(span),
+            Ok(Event::Eof) => {
+                findings.extend(repaired(source, &tree.bare));
+                return tree.finish();
+            }
             Ok(_) => {}
             Err(error) => return Err(syntax_error(source, offset(reader.error_position()), &error)),
         }
@@ -109,6 +114,8 @@ struct Tree<'a> {
     source: &'a SourceText,
     top: Vec<Element>,
     open: Vec<Element>,
+    /// Each `&` that begins no entity.
+    bare: Vec<usize>,
 }
 
 impl Tree<'_> {
@@ -116,8 +123,22 @@ impl Tree<'_> {
         if self.open.len() >= MAX_DEPTH {
             return Err(self.source.error(CODE, span, format!("elements are nested more than {MAX_DEPTH} deep")));
         }
-        self.open.push(tag::read(self.source, span)?);
+        let element = self.element(span)?;
+        self.open.push(element);
         Ok(())
+    }
+
+    fn element(&mut self, tag: Span) -> Result<Element, Finding> {
+        let element = tag::read(self.source, tag)?;
+        element.attributes.iter().for_each(|attribute| self.ampersands(attribute.value.span));
+        Ok(element)
+    }
+
+    /// Notes each `&` within `span` that sersync2 takes for an entity without end.
+    fn ampersands(&mut self, span: Span) {
+        let text = self.source.text().get(span.start..span.end).unwrap_or("");
+        let bare = text.match_indices('&').filter(|(at, _)| entity(text.get(*at..).unwrap_or("")).is_none());
+        self.bare.extend(bare.map(|(at, _)| span.start + at));
     }
 
     /// The declaration stands first or not at all: sersync2 found no element behind anything else.
@@ -130,7 +151,7 @@ impl Tree<'_> {
     }
 
     fn empty(&mut self, span: Span) -> Result<(), Finding> {
-        let element = tag::read(self.source, span)?;
+        let element = self.element(span)?;
         self.add(element);
         Ok(())
     }
@@ -179,6 +200,17 @@ impl Tree<'_> {
     }
 }
 
+/// What is said of every `&` that stands alone, at the first one.
+fn repaired(source: &SourceText, bare: &[usize]) -> Option<Finding> {
+    let first = *bare.first()?;
+    let what = match bare.len() {
+        1 => "this `&` begins no entity: taken as it stands".to_owned(),
+        number => format!("this `&` and {} more begin no entity: taken as they stand", number - 1),
+    };
+    let message = format!("{what}, where sersync2 ends with an error");
+    Some(source.warning("xml-ampersand", Span::new(first, first + 1), message).help("write `&amp;`"))
+}
+
 fn syntax_error(source: &SourceText, at: usize, error: &Error) -> Finding {
     let rest = source.text().get(at..).unwrap_or("");
     let len = rest.char_indices().nth(4).map_or(rest.len(), |(len, _)| len);
@@ -220,17 +252,17 @@ mod tests {
     use super::*;
 
     fn tree(text: &str) -> Vec<Element> {
-        read(&SourceText::decode("c.xml", text.as_bytes())).expect("well-formed")
+        read(&SourceText::decode("c.xml", text.as_bytes()), &mut Vec::new()).expect("well-formed")
     }
 
     fn fault(text: &str) -> String {
-        read(&SourceText::decode("c.xml", text.as_bytes())).expect_err("malformed").to_string()
+        read(&SourceText::decode("c.xml", text.as_bytes()), &mut Vec::new()).expect_err("malformed").to_string()
     }
 
     #[test]
     fn behind_two_byte_order_marks_everything_stands_where_it_stands() {
         let source = SourceText::decode("c.xml", "\u{feff}\u{feff}<head a='设'/>".as_bytes());
-        let element = read(&source).expect("readable").remove(0);
+        let element = read(&source, &mut Vec::new()).expect("readable").remove(0);
         assert_eq!(source.text().get(element.name.span.start..element.name.span.end), Some("head"));
         assert_eq!(element.attribute("a").map(|a| a.value.as_str()), Some("设"));
     }
@@ -238,7 +270,7 @@ mod tests {
     #[test]
     fn a_tag_of_two_brackets_has_its_parts_where_they_stand() {
         let source = SourceText::decode("c.xml", "<<a b='设'/>".as_bytes());
-        let element = read(&source).expect("readable").remove(0);
+        let element = read(&source, &mut Vec::new()).expect("readable").remove(0);
         let value = element.attribute("b").expect("there");
         assert_eq!(source.text().get(element.name.span.start..element.name.span.end), Some("<a"));
         assert_eq!(source.text().get(value.span.start..value.span.end), Some("设"));
@@ -290,6 +322,29 @@ mod tests {
     }
 
     #[test]
+    fn an_ampersand_that_begins_no_entity_is_repaired_and_said() {
+        let said = |text: &str| {
+            let (source, mut findings) = (SourceText::decode("c.xml", text.as_bytes()), Vec::new());
+            read(&source, &mut findings).expect("readable");
+            findings.iter().map(Finding::summary).collect::<Vec<_>>()
+        };
+        insta::assert_debug_snapshot!(said("<head>\n 设 & b &amp; &nope; &#0x;\n<a b='x&y'/></head>"), @r#"
+        [
+            "c.xml:2:4: warning: this `&` and 3 more begin no entity: taken as they stand, where sersync2 ends with an error — write `&amp;`",
+        ]
+        "#);
+        insta::assert_debug_snapshot!(said("<a b='&amp;x & y'>&#65;</a>"), @r#"
+        [
+            "c.xml:1:14: warning: this `&` begins no entity: taken as it stands, where sersync2 ends with an error — write `&amp;`",
+        ]
+        "#);
+        for fine in ["<head>&lt;&#x41;<!-- & --><![CDATA[ & ]]></head>", "<head a='&quot;'/>"] {
+            assert_eq!(said(fine), Vec::<String>::new(), "{fine}");
+        }
+        assert_eq!(said(&format!("<head>{}</head>", "&".repeat(100_000))).len(), 1);
+    }
+
+    #[test]
     fn depth_is_bounded() {
         assert!(fault(&"<a>".repeat(100_000)).contains("nested"));
     }
@@ -297,12 +352,12 @@ mod tests {
     proptest! {
         #[test]
         fn no_bytes_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-            let _ = read(&SourceText::decode("f", &bytes));
+            let _ = read(&SourceText::decode("f", &bytes), &mut Vec::new());
         }
 
         #[test]
         fn no_markup_panics(text in "([<>/!=\"' a&#-]|<a|</a>|<!--|-->|é){0,40}") {
-            if let Err(finding) = read(&SourceText::decode("f", text.as_bytes())) {
+            if let Err(finding) = read(&SourceText::decode("f", text.as_bytes()), &mut Vec::new()) {
                 prop_assert!(finding.place.is_some());
             }
         }

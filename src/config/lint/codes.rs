@@ -366,6 +366,7 @@ pub const CODES: &[Code] = &[
         "the program of `pre-xfer exec` or `post-xfer exec` is not there or cannot be run",
         "install it, or make it executable",
     ),
+    code("xml-ampersand", "warning", "a `&` begins no entity", "write `&amp;`"),
     code("xml-auth", "error", "`<auth>` is on and not complete", "`users` and `passwordfile`"),
     code("xml-no-head", "error", "there is no `<head>`", "write it around everything"),
     code("xml-nothing-to-do", "error", "there is nothing to mirror", "write `<sersync>` with `<localpath>`"),
