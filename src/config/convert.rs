@@ -8,7 +8,7 @@ use syncd_compat::{Finding, Severity, SourceText, Span, confxml, rsync, rsyncd};
 use super::kind::{self, Kind};
 use super::load::{self, Loaded};
 use super::machine::Machine;
-use super::native::write;
+use super::native::write::{self, NotText};
 use super::overrides::{Overrides, Side};
 use super::source::make_unique;
 use super::{Config, ConfigError};
@@ -207,8 +207,7 @@ impl Whole {
             return Err(Finding::of_file(file, "config-kind", message).help(help).into());
         };
         let said = |path: &Path| loaded.place_of(path).into_iter().collect();
-        let native = write::write(&loaded.config, &said)
-            .map_err(|why| Finding::of_file(&loaded.config.file, "convert-text", why.to_string()))?;
+        let native = write::write(&loaded.config, &said).map_err(|why| not_text(loaded, &why))?;
         text.push_str(&native);
         let mut left = self.left;
         left.sort_by(|a, b| {
@@ -222,6 +221,20 @@ impl Whole {
             let _ = writeln!(text, "# {}", comment(&format!("{}:{line}:{column}: {what}", file.display())));
         }
         Ok(Converted { text, left: left.len() })
+    }
+}
+
+/// Why `loaded` has no native file, and what to do about what TOML cannot hold.
+fn not_text(loaded: &Loaded, why: &NotText) -> Finding {
+    let finding = Finding::of_file(&loaded.config.file, "convert-text", why.to_string());
+    match why {
+        NotText::Path(path) => {
+            let help = "keep the legacy file, or give it a name in UTF-8, on the disk and in the file";
+            loaded.places.locate(path, finding.help(help))
+        }
+        NotText::Pattern(_) => {
+            finding.help("keep the legacy file, or write `*` in the pattern in place of what is not ASCII")
+        }
     }
 }
 

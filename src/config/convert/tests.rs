@@ -133,5 +133,9 @@ fn what_cannot_be_converted_is_refused_with_its_reason() {
     assert!(refused(source("a", "hello")).contains("nothing in it is a setting"));
     assert!(refused(source("a.xml", "<head><sersync>")).starts_with("a.xml:1:7: error: "));
     let gbk = b"<head><sersync><localpath watch=\"/srv/\xc5\xe4\xd6\xc3\"><remote ip=\"h\" name=\"m\"/></localpath></sersync></head>";
-    assert!(refused(source("a.xml", gbk)).contains("is not UTF-8, which TOML cannot hold"));
+    let path = refused(source("a.xml", gbk));
+    assert!(path.starts_with("a.xml:1:34: error: ") && path.contains("on the disk and in the file"), "{path}");
+    let rsyncd = "[m]\npath = /m\nread only = no\nuid = root\nexclude = *.";
+    let pattern = refused(source("r.conf", [rsyncd.as_bytes(), b"\xc5\xe4\xd6\xc3\n"].concat()));
+    assert!(pattern.contains("the pattern") && pattern.contains("write `*`") && !pattern.contains("disk"), "{pattern}");
 }

@@ -35,8 +35,8 @@ pub const CODES: &[Code] = &[
     code(
         "convert-text",
         "error",
-        "a name is not UTF-8, which TOML cannot hold",
-        "keep the legacy file, or rename the directory",
+        "a path or pattern is not UTF-8, which TOML cannot hold",
+        "keep the legacy file, rename what the path names, or write `*` in a pattern",
     ),
     code(
         "delete-and-preempt",

@@ -1,7 +1,7 @@
 //! The configuration as `syncd.toml`: what [`super::read`] reads back as the same.
 
 use std::fmt::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::config::{
@@ -18,14 +18,20 @@ pub(in crate::config) const CDN_PASSWORD_FILE: &str = "/etc/syncd/cdn.password";
 
 /// Why a configuration cannot be written: TOML is text, and this is not.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("`{0}` is not UTF-8, which TOML cannot hold: keep the file as it is, or rename the directory")]
-pub(in crate::config) struct NotText(String);
+pub(in crate::config) enum NotText {
+    /// A path of this machine.
+    #[error("`{}` is not UTF-8, which TOML cannot hold", .0.display())]
+    Path(PathBuf),
+    /// A pattern of names, which may be those of files that nobody wants to rename.
+    #[error("the pattern `{0}` is not UTF-8, which TOML cannot hold")]
+    Pattern(String),
+}
 
 /// The file without a word about where each setting came from; `said` gives the comment lines of a
 /// path that is named.
 ///
 /// # Errors
-/// [`NotText`]: a path.
+/// [`NotText`]: a path or a pattern.
 pub(in crate::config) fn write(config: &Config, said: &dyn Fn(&Path) -> Vec<String>) -> Result<String, NotText> {
     // Each field by name: one that is new has to be written too.
     let Config { file: _, node, sources, replicas, trust_first_use, fail_log, tuning } = config;
@@ -403,7 +409,7 @@ impl Writer<'_> {
 }
 
 fn utf8(path: &Path) -> Result<&str, NotText> {
-    path.to_str().ok_or_else(|| NotText(path.display().to_string()))
+    path.to_str().ok_or_else(|| NotText::Path(path.to_owned()))
 }
 
 /// A string of TOML.
@@ -414,7 +420,7 @@ fn text(value: &str) -> String {
 fn rule(rule: &Rule) -> Result<String, NotText> {
     match std::str::from_utf8(&rule.pattern) {
         Ok(_) => Ok(rule.to_string()),
-        Err(_) => Err(NotText(rule.to_string())),
+        Err(_) => Err(NotText::Pattern(rule.to_string())),
     }
 }
 
