@@ -19,6 +19,7 @@
 
 pub mod confxml;
 pub mod diag;
+mod findings;
 pub mod keepalived;
 mod nearest;
 pub mod rsync;
@@ -30,6 +31,7 @@ pub mod text;
 pub mod xml;
 
 pub use diag::{Finding, Severity};
+pub use findings::{Findings, MORE};
 pub use nearest::nearest;
 pub use span::{Span, Spanned};
 pub use standing::Standing;

@@ -7,7 +7,7 @@ use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
 use syncd_compat::keepalived::{self, KeepalivedConf};
-use syncd_compat::{Finding, SourceText, confxml, rsyncd};
+use syncd_compat::{Findings, SourceText, confxml, rsyncd};
 
 fn files(format: &str) -> Vec<PathBuf> {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus").join(format);
@@ -38,7 +38,7 @@ enum Shown {
 }
 
 /// Reads all files of a format; each gives its findings and, for the snapshot, what it means.
-fn walk(format: &str, at_least: usize, show: Shown, read: impl Fn(&SourceText) -> (Vec<Finding>, String)) {
+fn walk(format: &str, at_least: usize, show: Shown, read: impl Fn(&SourceText) -> (Findings, String)) {
     let files = files(format);
     assert!(files.len() >= at_least, "only {} files of {format}", files.len());
     let mut unmet = Vec::new();
@@ -60,7 +60,7 @@ fn walk(format: &str, at_least: usize, show: Shown, read: impl Fn(&SourceText) -
             }
         }
         let mut shown = String::new();
-        for finding in &findings {
+        for finding in findings.iter() {
             let place = finding.place.as_ref().map_or((0, 0), |place| (place.line, place.column));
             match show {
                 Shown::Texts => writeln!(shown, "[{}] {finding}", finding.code),
@@ -110,7 +110,7 @@ fn vrrp(conf: &KeepalivedConf) -> String {
 #[test]
 fn every_keepalived_conf_means_what_its_snapshot_says() {
     walk("keepalived", 20, Shown::Texts, |source| {
-        let (mut findings, mut none) = (Vec::new(), |_: &Path, _: &str| Ok(Vec::new()));
+        let (mut findings, mut none) = (Findings::default(), |_: &Path, _: &str| Ok(Vec::new()));
         let conf = keepalived::read(source, "web1", &mut none, &mut findings);
         (findings, vrrp(&conf))
     });
@@ -119,7 +119,7 @@ fn every_keepalived_conf_means_what_its_snapshot_says() {
 #[test]
 fn every_rsyncd_conf_means_what_its_snapshot_says() {
     walk("rsyncd", 20, Shown::Places, |source| {
-        let mut findings = Vec::new();
+        let mut findings = Findings::default();
         let mut none = |_: &Path, _| Ok(Vec::new());
         let expanded = rsyncd::expand(source.clone(), &mut findings, &mut none);
         let conf = rsyncd::read(&expanded, &mut findings);
@@ -138,7 +138,7 @@ fn every_rsyncd_conf_means_what_its_snapshot_says() {
 #[test]
 fn every_confxml_means_what_its_snapshot_says() {
     walk("confxml", 20, Shown::Places, |source| {
-        let mut findings = Vec::new();
+        let mut findings = Findings::default();
         let conf = match confxml::read(source, &mut findings) {
             Ok(conf) => conf,
             Err(finding) => {

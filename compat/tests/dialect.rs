@@ -1,10 +1,10 @@
 //! sersync2's own dialect of XML: each line of what it accepts, and what it refuses.
 
 use syncd_compat::confxml::{self, ConfXml};
-use syncd_compat::{Finding, SourceText};
+use syncd_compat::{Finding, Findings, SourceText};
 
 fn read(bytes: &[u8]) -> Result<(ConfXml, Vec<String>), Finding> {
-    let mut findings = Vec::new();
+    let mut findings = Findings::default();
     let conf = confxml::read(&SourceText::decode("c.xml", bytes), &mut findings)?;
     Ok((conf, findings.iter().map(|f| f.summary().trim_start_matches("c.xml:").to_owned()).collect()))
 }

@@ -2,14 +2,14 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use syncd_compat::{SourceText, confxml};
+use syncd_compat::{Findings, SourceText, confxml};
 use syncd_fuzz::{check_finding, check_span};
 
 fuzz_target!(|bytes: &[u8]| {
     let source = SourceText::decode("confxml.xml", bytes);
-    let mut findings = Vec::new();
+    let mut findings = Findings::default();
     let read = confxml::read(&source, &mut findings);
-    let mut again = Vec::new();
+    let mut again = Findings::default();
     assert_eq!(confxml::read(&source, &mut again), read, "the same file must mean the same");
     assert_eq!(again, findings);
     findings.iter().chain(read.as_ref().err()).for_each(|finding| check_finding(&source, finding));

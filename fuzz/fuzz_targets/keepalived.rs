@@ -5,14 +5,11 @@ use std::path::Path;
 
 use libfuzzer_sys::fuzz_target;
 use syncd_compat::keepalived::{self, KeepalivedConf};
-use syncd_compat::{Finding, SourceText};
+use syncd_compat::{Findings, SourceText};
 use syncd_fuzz::{check_finding, check_span};
 
-/// How many findings one file may come to.
-const MOST_FINDINGS: usize = 600;
-
-fn read(source: &SourceText) -> (KeepalivedConf, Vec<Finding>) {
-    let mut findings = Vec::new();
+fn read(source: &SourceText) -> (KeepalivedConf, Findings) {
+    let mut findings = Findings::default();
     // What it includes is the part of the file behind the last NUL: so inclusion is tried as well.
     let mut loader = |_: &Path, pattern: &str| {
         let text = source.text().rsplit('\0').next().unwrap_or("");
@@ -28,8 +25,8 @@ fuzz_target!(|bytes: &[u8]| {
     let (again, same) = read(&source);
     assert_eq!(findings, same, "the same file must be said the same of");
     assert_eq!(format!("{:?}", conf.instances), format!("{:?}", again.instances));
-    assert!(findings.len() <= MOST_FINDINGS, "{} findings", findings.len());
-    for finding in &findings {
+    assert!(findings.len() <= Findings::MOST, "{} findings", findings.len());
+    for finding in findings.iter() {
         let of = conf.sources.iter().find(|one| one.file() == finding.file).expect("a finding is about a file");
         match finding.file == source.file() {
             true => check_finding(of, finding),

@@ -3,22 +3,22 @@
 
 use libfuzzer_sys::fuzz_target;
 use syncd_compat::rsync::{self, Directive, Refused, rules};
-use syncd_compat::{SourceText, Span, Spanned};
+use syncd_compat::{Findings, SourceText, Span, Spanned};
 use syncd_fuzz::{check_finding, check_span};
 
 /// The line as the words that a shell would make of it.
 fn check_options(source: &SourceText) {
     let params = Spanned::new(source.text().to_owned(), Span::new(0, source.text().len()));
-    let mut findings = Vec::new();
+    let mut findings = Findings::default();
     let options = rsync::parse(source, &params, &mut findings);
-    let mut again = Vec::new();
+    let mut again = Findings::default();
     assert_eq!(rsync::parse(source, &params, &mut again), options, "the same words must mean the same");
     assert_eq!(again, findings);
     findings.iter().for_each(|finding| check_finding(source, finding));
     assert!(options.len() <= source.text().len());
     for option in &options {
         check_span(source, option.span);
-        assert!(!option.on || !option.spec.argument || option.value.is_some(), "{option:?}");
+        assert!(!option.on || option.spec.argument.is_none() || option.value.is_some(), "{option:?}");
     }
 }
 

@@ -5,7 +5,7 @@ use std::io::Read;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use syncd_compat::{Finding, Severity};
+use syncd_compat::{Finding, Findings, Severity};
 
 use super::{Config, ConfigError, Reach, ReplicaAuth, SourceAuth, SourceSet, Target, Transport};
 
@@ -32,7 +32,9 @@ const OTHERS: u32 = 0o006;
 /// # Errors
 /// Everything that is wrong, each with what to do.
 pub fn check_local(config: &Config) -> Result<Vec<Finding>, ConfigError> {
-    ConfigError::unless_usable(faults(config).into_iter().map(|(_, finding)| finding).collect())
+    let mut findings = Findings::default();
+    findings.extend(faults(config).into_iter().map(|(_, finding)| finding));
+    ConfigError::unless_usable(findings, &config.file)
 }
 
 /// What is wrong, each with the path that it is about.

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use syncd_compat::{Finding, Severity, SourceText, Span, confxml, rsync, rsyncd};
+use syncd_compat::{Finding, Findings, Severity, SourceText, Span, confxml, rsync, rsyncd};
 
 use super::kind::{self, Kind};
 use super::load::{self, Loaded};
@@ -133,7 +133,7 @@ fn xml_settings(source: &SourceText) -> Result<Vec<Left>, ConfigError> {
         }
         if setting.attribute == "params" {
             // What is wrong with an option, the translation says.
-            for option in rsync::parse(source, &value, &mut Vec::new()) {
+            for option in rsync::parse(source, &value, &mut Findings::default()) {
                 if !option.spec.standing.is_honoured() {
                     let text = format!("--{}: {}", option.spec.long, option.spec.standing.sentence());
                     left.push(Left::at(source, option.span, text));
@@ -146,8 +146,8 @@ fn xml_settings(source: &SourceText) -> Result<Vec<Left>, ConfigError> {
 
 /// The same of an `rsyncd.conf`, with all that it includes.
 fn rsyncd_settings(source: &SourceText, machine: &Machine) -> Vec<Left> {
-    let expanded = load::expand(source, machine, &mut Vec::new());
-    let conf = rsyncd::read(&expanded, &mut Vec::new());
+    let expanded = load::expand(source, machine, &mut Findings::default());
+    let conf = rsyncd::read(&expanded, &mut Findings::default());
     let sections = std::iter::once(&conf.global).chain(conf.modules.iter().map(|module| &module.section));
     let mut left: Vec<Left> = Vec::new();
     for parameter in sections.flat_map(rsyncd::Section::iter).filter(|p| !p.known.standing.is_honoured()) {

@@ -2,9 +2,9 @@
 
 use std::fmt;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use syncd_compat::{Finding, Severity};
+use syncd_compat::{Finding, Findings, MORE, Severity};
 
 /// A fault of the node's own: with the file, or with what it names on this machine.
 #[derive(Debug, thiserror::Error)]
@@ -34,8 +34,10 @@ impl ConfigError {
     }
 
     /// An error when one of `findings` is one; else they, each once and in the order of the file.
-    pub(super) fn unless_usable(mut findings: Vec<Finding>) -> Result<Vec<Finding>, Self> {
-        findings.sort_by_key(|finding| finding.place.as_ref().map(|place| place.span.start));
+    pub(super) fn unless_usable(findings: Findings, file: &Path) -> Result<Vec<Finding>, Self> {
+        let mut findings = findings.into_vec(file);
+        // Behind all others: how many more there are.
+        findings.sort_by_key(|finding| (finding.code == MORE, finding.place.as_ref().map(|place| place.span.start)));
         findings.dedup();
         if findings.iter().any(|finding| finding.severity == Severity::Error) {
             return Err(Self::Faulty(findings));

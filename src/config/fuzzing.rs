@@ -1,6 +1,6 @@
 //! What the fuzz targets reach and nobody else: a `syncd.toml` from its text, on a machine that is made up.
 
-use syncd_compat::{Finding, SourceText};
+use syncd_compat::{Finding, Findings, SourceText};
 
 use super::load::Context;
 use super::machine::Machine;
@@ -25,12 +25,12 @@ pub fn native(source: &SourceText, primary: bool) -> Result<(Config, Vec<Finding
         machine: &machine,
         default_port: DEFAULT_PORT,
         plugin_alone: None,
-        findings: Vec::new(),
+        findings: Findings::default(),
         places: Places::default(),
     };
     match native::read(&mut cx, side) {
-        Some(config) => Ok((config, cx.findings)),
-        None => Err(cx.findings),
+        Some(config) => Ok((config, cx.findings.into_vec(source.file()))),
+        None => Err(cx.findings.into_vec(source.file())),
     }
 }
 

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use syncd_compat::{Finding, SourceText, confxml, rsyncd};
+use syncd_compat::{Finding, Findings, SourceText, confxml, rsyncd};
 
 use super::include;
 use super::kind::{self, Kind};
@@ -48,7 +48,9 @@ impl Loaded {
     /// As [`super::check_local`].
     pub fn check_local(&self) -> Result<Vec<Finding>, ConfigError> {
         let located = |(path, finding): (PathBuf, Finding)| self.places.locate(&path, finding);
-        ConfigError::unless_usable(check::faults(&self.config).into_iter().map(located).collect())
+        let mut findings = Findings::default();
+        findings.extend(check::faults(&self.config).into_iter().map(located));
+        ConfigError::unless_usable(findings, &self.config.file)
     }
 }
 
@@ -60,7 +62,7 @@ pub(super) struct Context<'a> {
     pub(super) default_port: u16,
     /// The plugin that runs without the mirror (`-m`).
     pub(super) plugin_alone: Option<String>,
-    pub(super) findings: Vec<Finding>,
+    pub(super) findings: Findings,
     pub(super) places: Places,
 }
 
@@ -119,7 +121,7 @@ pub(super) fn translate(
     side: Side,
     plugin: Option<&str>,
 ) -> Result<Loaded, ConfigError> {
-    let mut findings = Vec::new();
+    let mut findings = Findings::default();
     let kind = kind::of(source);
     let expanded = match (kind, side) {
         (Some(Kind::Rsyncd), Side::Peer) => Some(expand(source, machine, &mut findings)),
@@ -142,7 +144,7 @@ pub(super) fn translate(
         (other, ..) => Err(Some(wrong_kind(source.file(), other, side))),
     };
     let config = config.map_err(|finding| cx.findings.extend(finding));
-    let findings = ConfigError::unless_usable(cx.findings)?;
+    let findings = ConfigError::unless_usable(cx.findings, source.file())?;
     // Without a configuration there is an error among the findings.
     let Ok(mut config) = config else { return Err(ConfigError::Faulty(findings)) };
     overrides.apply(&mut config)?;
@@ -150,7 +152,7 @@ pub(super) fn translate(
 }
 
 /// An `rsyncd.conf` with the files that it includes.
-pub(super) fn expand(source: &SourceText, machine: &Machine, findings: &mut Vec<Finding>) -> rsyncd::Expanded {
+pub(super) fn expand(source: &SourceText, machine: &Machine, findings: &mut Findings) -> rsyncd::Expanded {
     let mut load = |path: &Path, directive| include::load(&machine.cwd.join(path), directive);
     rsyncd::expand(source.clone(), findings, &mut load)
 }

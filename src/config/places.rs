@@ -31,6 +31,9 @@ pub(super) struct TargetPlaces {
     pub(super) user: Option<Located>,
 }
 
+/// Of how many targets the places are kept: a line of each is in memory.
+const MOST_TARGETS: usize = 10_000;
+
 /// Where a file names each path, target and replica that it names.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Places {
@@ -48,6 +51,9 @@ impl Places {
 
     /// Notes where the set of `root` is said to go to `target`.
     pub(super) fn add_target(&mut self, root: &Path, target: &Target, places: TargetPlaces) {
+        if self.targets.len() >= MOST_TARGETS {
+            return;
+        }
         self.targets.entry((root.to_owned(), target.host.clone(), target.set.clone())).or_insert(places);
     }
 

@@ -15,6 +15,7 @@ pub use present::{Present, present};
 pub use table::{SETTINGS, Setting};
 
 use crate::diag::{Finding, Severity};
+use crate::findings::Findings;
 use crate::rsync::{self, RsyncOption};
 use crate::span::{Span, Spanned};
 use crate::text::SourceText;
@@ -165,7 +166,7 @@ pub struct Crontab {
 ///
 /// # Errors
 /// The one fault because of which the file cannot be understood.
-pub fn read(source: &SourceText, findings: &mut Vec<Finding>) -> Result<ConfXml, Finding> {
+pub fn read(source: &SourceText, findings: &mut Findings) -> Result<ConfXml, Finding> {
     let top = xml::read(source, findings)?;
     let Some(head) = top.iter().find(|element| element.is("head")) else {
         let first = source.text().chars().next().map_or(0, char::len_utf8);
@@ -186,7 +187,7 @@ pub fn read(source: &SourceText, findings: &mut Vec<Finding>) -> Result<ConfXml,
 /// Reads elements whose names the schema has checked.
 struct Reader<'a> {
     source: &'a SourceText,
-    findings: &'a mut Vec<Finding>,
+    findings: &'a mut Findings,
 }
 
 impl Reader<'_> {
@@ -243,7 +244,9 @@ impl Reader<'_> {
         let options = match params {
             Some(params) => rsync::parse(self.source, params, self.findings),
             // What the file does not say needs no remark about it.
-            None => rsync::parse(self.source, &Spanned::new("-artuz".to_owned(), Span::default()), &mut Vec::new()),
+            None => {
+                rsync::parse(self.source, &Spanned::new("-artuz".to_owned(), Span::default()), &mut Findings::default())
+            }
         };
         let auth = child("auth").filter(|_| self.switch(child("auth"), "start", false).on);
         let port = self.switch(child("userDefinedPort"), "start", false).on;
@@ -317,7 +320,7 @@ mod tests {
     use super::*;
 
     fn conf(text: &str) -> (ConfXml, Vec<String>) {
-        let mut findings = Vec::new();
+        let mut findings = Findings::default();
         let conf = read(&SourceText::decode("c.xml", text.as_bytes()), &mut findings).expect("readable");
         (conf, findings.iter().map(Finding::summary).collect())
     }
@@ -325,7 +328,7 @@ mod tests {
     #[test]
     fn a_text_without_elements_is_marked_at_its_first_character() {
         let source = SourceText::decode("c.xml", "设置".as_bytes());
-        let finding = read(&source, &mut Vec::new()).expect_err("no configuration");
+        let finding = read(&source, &mut Findings::default()).expect_err("no configuration");
         let span = finding.place.expect("a place").span;
         assert_eq!(source.text().get(span.start..span.end), Some("设"));
     }
@@ -371,7 +374,7 @@ mod tests {
                 "</filter>", "<exclude expression='(.*)'/>", "#text", "<!-- -- -->", "<auth start=\"true\"users=''/>",
             ]), 0..30)
         ) {
-            let mut findings = Vec::new();
+            let mut findings = Findings::default();
             let _ = read(&SourceText::decode("f", words.concat().as_bytes()), &mut findings);
         }
     }

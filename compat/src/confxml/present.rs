@@ -2,6 +2,7 @@
 
 use super::table::{SETTINGS, Setting};
 use crate::diag::Finding;
+use crate::findings::Findings;
 use crate::span::Spanned;
 use crate::text::SourceText;
 use crate::xml::{self, Element};
@@ -22,7 +23,7 @@ pub struct Present {
 /// # Errors
 /// As [`super::read`].
 pub fn present(source: &SourceText) -> Result<Vec<Present>, Finding> {
-    let top = xml::read(source, &mut Vec::new())?;
+    let top = xml::read(source, &mut Findings::default())?;
     let mut found = Vec::new();
     if let Some(head) = top.iter().find(|element| element.is("head")) {
         walk(head, "", false, &mut found);

@@ -1,6 +1,7 @@
 //! Which elements and attributes sersync2 knows, and a walk that names all others.
 
-use crate::diag::Finding;
+use crate::diag::{Finding, Severity};
+use crate::findings::Findings;
 use crate::nearest;
 use crate::text::SourceText;
 use crate::xml::Element;
@@ -103,18 +104,20 @@ pub(super) const RULES: &[Rule] = &[
 ];
 
 /// Names everything below `root` that sersync2 would pass over in silence.
-pub(super) fn check(source: &SourceText, root: &Element, findings: &mut Vec<Finding>) {
+pub(super) fn check(source: &SourceText, root: &Element, findings: &mut Findings) {
     walk(source, root, "head", findings);
 }
 
-fn walk(source: &SourceText, element: &Element, path: &str, findings: &mut Vec<Finding>) {
+fn walk(source: &SourceText, element: &Element, path: &str, findings: &mut Findings) {
     let Some(rule) = RULES.iter().find(|rule| rule.path == path) else { return };
     check_attributes(source, element, rule, findings);
     let mut seen: Vec<String> = Vec::new();
     for child in &element.children {
         let name = child.name.value.to_lowercase();
         if !rule.children.iter().any(|known| child.is(known)) {
-            findings.push(unknown_element(source, child, element, rule));
+            if !findings.skips(Severity::Warning) {
+                findings.push(unknown_element(source, child, element, rule));
+            }
             continue;
         }
         if seen.contains(&name) && !rule.repeated.iter().any(|known| child.is(known)) {
@@ -139,12 +142,15 @@ fn unknown_element(source: &SourceText, child: &Element, parent: &Element, rule:
     }
 }
 
-fn check_attributes(source: &SourceText, element: &Element, rule: &Rule, findings: &mut Vec<Finding>) {
+fn check_attributes(source: &SourceText, element: &Element, rule: &Rule, findings: &mut Findings) {
     let mut seen: Vec<String> = Vec::new();
     for attribute in &element.attributes {
         let name = &attribute.name.value;
         let at = attribute.name.span;
         if !rule.attributes.iter().any(|known| known.eq_ignore_ascii_case(name)) {
+            if findings.skips(Severity::Warning) {
+                continue;
+            }
             let message = format!("`{name}` of `<{}>` is unknown and ignored", element.name.value);
             let finding = source.warning("xml-unknown-attribute", at, message);
             findings.push(match nearest(name, rule.attributes.iter().copied()) {

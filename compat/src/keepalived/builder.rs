@@ -4,11 +4,12 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use super::block::Statement;
-use super::place::{At, Findings, Located, Sources};
+use super::place::{At, Located, Sources};
 use super::table::{self, Block, Keyword, Shape};
 use super::tree::{Command, User, Weight};
 use super::word::{self, Word};
 use crate::diag::Severity;
+use crate::findings::Findings;
 use crate::nearest;
 
 /// Turns statements into values, and says what is wrong with them.
@@ -51,7 +52,7 @@ impl Builder {
 
     fn unknown(&mut self, block: Block, statement: &Statement) {
         // What was meant is not asked in vain for each of many lines.
-        if self.findings.is_full() {
+        if self.findings.skips(Severity::Warning) {
             return;
         }
         let name = statement.name();

@@ -41,7 +41,8 @@ pub use tree::{
 };
 pub use word::{Word, arguments};
 
-use crate::diag::Finding;
+use crate::diag::Place;
+use crate::findings::Findings;
 use crate::text::SourceText;
 use block::Statement;
 use builder::Builder;
@@ -49,12 +50,7 @@ use reader::Reader;
 
 /// Reads the file and, by `loader`, what it includes. Lines for other nodes than `config_id`, by
 /// default the host's short name, are left out. All is said in `findings`.
-pub fn read(
-    source: &SourceText,
-    config_id: &str,
-    loader: &mut Loader<'_>,
-    findings: &mut Vec<Finding>,
-) -> KeepalivedConf {
+pub fn read(source: &SourceText, config_id: &str, loader: &mut Loader<'_>, findings: &mut Findings) -> KeepalivedConf {
     let mut reader = Reader::new(source, config_id, loader);
     let statements = block::read(&mut reader);
     let mut builder = Builder { sources: reader.sources, findings: reader.findings };
@@ -70,11 +66,10 @@ pub fn read(
         top(&mut builder, &mut conf, statement);
     }
     conf.sources = std::mem::take(&mut builder.sources);
-    let Builder { findings: found, .. } = builder;
-    let mut found = found.into_vec();
-    found.extend(traps::find(&conf));
-    found.iter_mut().for_each(hide_password);
-    findings.extend(found);
+    let Builder { findings: mut found, .. } = builder;
+    found.absorb(traps::find(&conf));
+    found.places_mut(hide_password);
+    findings.absorb(found);
     conf
 }
 
@@ -107,8 +102,7 @@ fn top(builder: &mut Builder, conf: &mut KeepalivedConf, statement: &Statement) 
 }
 
 /// Takes from the line that is shown what stands behind `auth_pass`, also where that is misspelt.
-fn hide_password(finding: &mut Finding) {
-    let Some(place) = &mut finding.place else { return };
+fn hide_password(place: &mut Place) {
     // What stands before it is not known.
     if place.skipped > 0 {
         place.excerpt.clear();

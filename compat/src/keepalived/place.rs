@@ -6,9 +6,6 @@ use crate::diag::{Finding, Severity};
 use crate::span::Span;
 use crate::text::SourceText;
 
-/// The most findings that are kept of one configuration; what is broken everywhere is said often enough by then.
-const MOST_FINDINGS: usize = 300;
-
 /// A place in one of the [`Sources`].
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct At {
@@ -142,30 +139,5 @@ impl Sources {
             Some(source) => format!("{}:{}", source.file().display(), source.position(at.span.start).0),
             None => String::new(),
         }
-    }
-}
-
-/// What was found, up to a limit.
-#[derive(Debug, Default)]
-pub(super) struct Findings(Vec<Finding>);
-
-impl Findings {
-    pub(super) fn push(&mut self, finding: Finding) {
-        if !self.is_full() {
-            self.0.push(finding);
-        }
-    }
-
-    /// Whether nothing more is kept.
-    pub(super) fn is_full(&self) -> bool {
-        self.0.len() >= MOST_FINDINGS
-    }
-
-    pub(super) fn extend(&mut self, findings: impl IntoIterator<Item = Finding>) {
-        findings.into_iter().for_each(|finding| self.push(finding));
-    }
-
-    pub(super) fn into_vec(self) -> Vec<Finding> {
-        self.0
     }
 }

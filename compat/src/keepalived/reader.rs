@@ -6,7 +6,7 @@ use std::path::Path;
 use super::define::{self, Definitions};
 use super::line::Line;
 use super::physical::{self, Physical};
-use super::place::{At, Findings, Sources};
+use super::place::{At, Sources};
 use super::repeat::{self, Repeat};
 use crate::text::SourceText;
 
@@ -345,6 +345,7 @@ fn brace(text: &str) -> Option<usize> {
 }
 
 use crate::diag::Finding;
+use crate::findings::Findings;
 
 #[cfg(test)]
 mod tests {
@@ -358,7 +359,7 @@ mod tests {
         let source = SourceText::decode("/etc/k/k.conf", text.as_bytes());
         let mut reader = Reader::new(&source, "web1", &mut loader);
         let lines = std::iter::from_fn(|| reader.next_line()).map(|line| line.text().to_owned()).collect();
-        (lines, reader.findings.into_vec().iter().map(crate::Finding::summary).collect())
+        (lines, reader.findings.iter().map(crate::Finding::summary).collect())
     }
 
     fn lines(text: &str) -> Vec<String> {

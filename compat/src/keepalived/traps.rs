@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::Duration;
 
-use super::place::{At, Findings};
+use super::place::At;
 use super::tree::{AuthKind, Instance, KeepalivedConf, State, Tracking};
 use super::weight::{self, Kind, Names};
-use crate::diag::{Finding, Severity};
+use crate::diag::Severity;
+use crate::findings::Findings;
 use crate::nearest;
 
 /// The number that every tutorial has.
@@ -23,7 +24,7 @@ const LONGEST_V3: Duration = Duration::from_millis(40_950);
 const FEW: usize = 200;
 
 /// All that is to be said about one configuration.
-pub(super) fn find(conf: &KeepalivedConf) -> Vec<Finding> {
+pub(super) fn find(conf: &KeepalivedConf) -> Findings {
     let statics = conf.static_addresses.iter().map(|address| (address.ip.value, address.at)).collect();
     let mut traps = Traps { conf, names: Names::of(conf), statics, found: Findings::default() };
     for instance in &conf.instances {
@@ -41,7 +42,7 @@ pub(super) fn find(conf: &KeepalivedConf) -> Vec<Finding> {
     traps.repeated();
     traps.groups();
     traps.unused();
-    traps.found.into_vec()
+    traps.found
 }
 
 struct Traps<'a> {

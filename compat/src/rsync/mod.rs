@@ -3,7 +3,7 @@
 pub mod rules;
 mod table;
 
-use crate::diag::Finding;
+use crate::findings::Findings;
 use crate::nearest;
 use crate::span::{Span, Spanned};
 use crate::text::SourceText;
@@ -32,7 +32,7 @@ pub struct RsyncOption {
 ///
 /// sersync2 hands `params` to a shell. No shell runs here: quotes and blanks are taken as a shell
 /// takes them, and its other characters are named and refused.
-pub fn parse(source: &SourceText, params: &Spanned<String>, findings: &mut Vec<Finding>) -> Vec<RsyncOption> {
+pub fn parse(source: &SourceText, params: &Spanned<String>, findings: &mut Findings) -> Vec<RsyncOption> {
     let mut parser = Parser { source, findings, options: Vec::new() };
     let mut words = split(source, params).into_iter();
     while let Some(word) = words.next() {
@@ -43,7 +43,7 @@ pub fn parse(source: &SourceText, params: &Spanned<String>, findings: &mut Vec<F
 
 struct Parser<'a> {
     source: &'a SourceText,
-    findings: &'a mut Vec<Finding>,
+    findings: &'a mut Findings,
     options: Vec<RsyncOption>,
 }
 
@@ -217,13 +217,13 @@ mod tests {
 
     fn options(params: &str) -> (Vec<String>, Vec<String>) {
         let source = SourceText::decode("c.xml", params.as_bytes());
-        let mut findings = Vec::new();
+        let mut findings = Findings::default();
         let options = parse(&source, &Spanned::new(params.to_owned(), Span::new(0, params.len())), &mut findings);
         let shown = |o: &RsyncOption| {
             let value = o.value.as_ref().map(|value| format!("={value}")).unwrap_or_default();
             format!("{}{}{value}", if o.on { "" } else { "!" }, o.spec.long)
         };
-        (options.iter().map(shown).collect(), findings.iter().map(Finding::summary).collect())
+        (options.iter().map(shown).collect(), findings.iter().map(crate::Finding::summary).collect())
     }
 
     #[test]
@@ -232,7 +232,7 @@ mod tests {
         let source = SourceText::decode("c.xml", text.as_bytes());
         let span = Span::new(3, text.len() - 1);
         let said = |value: &str| {
-            let mut findings = Vec::new();
+            let mut findings = Findings::default();
             parse(&source, &Spanned::new(value.to_owned(), span), &mut findings);
             let spans = findings.iter().filter_map(|finding| finding.place.as_ref()).map(|place| place.span);
             spans.map(|span| source.text().get(span.start..span.end).expect("a part of the text")).collect::<Vec<_>>()

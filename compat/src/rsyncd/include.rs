@@ -4,7 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::lines::{self, Line};
-use crate::diag::Finding;
+use crate::findings::Findings;
 use crate::span::{Span, Spanned};
 use crate::text::SourceText;
 
@@ -60,7 +60,7 @@ pub struct Expanded {
 /// `source` with the files that it names, which `load` reads.
 ///
 /// What cannot be read is an error in `findings`, since rsyncd would not start either.
-pub fn expand(source: SourceText, findings: &mut Vec<Finding>, load: Loader<'_>) -> Expanded {
+pub fn expand(source: SourceText, findings: &mut Findings, load: Loader<'_>) -> Expanded {
     let mut left = Left { files: MAX_FILES, bytes: MAX_BYTES };
     let mut expanded = expand_below(source, findings, load, &mut Vec::new(), &mut left);
     // An outer text begins where its first inner one does, if that stands on its first line.
@@ -89,7 +89,7 @@ impl Left {
 
 fn expand_below(
     source: SourceText,
-    findings: &mut Vec<Finding>,
+    findings: &mut Findings,
     load: Loader<'_>,
     around: &mut Vec<String>,
     left: &mut Left,

@@ -7,7 +7,8 @@ mod table;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::diag::Finding;
+use crate::diag::{Finding, Severity};
+use crate::findings::Findings;
 use crate::nearest;
 use crate::span::{Span, Spanned};
 use crate::text::SourceText;
@@ -81,7 +82,7 @@ impl Section {
 }
 
 /// Reads the file. All is said in `findings`, where an error means that the tree is not to be used.
-pub fn read(expanded: &Expanded, findings: &mut Vec<Finding>) -> RsyncdConf {
+pub fn read(expanded: &Expanded, findings: &mut Findings) -> RsyncdConf {
     let source = &expanded.source;
     let mut reader = Reader {
         source,
@@ -111,7 +112,7 @@ pub fn read(expanded: &Expanded, findings: &mut Vec<Finding>) -> RsyncdConf {
 /// The file up to a line, and the module that the line is in.
 struct Reader<'a> {
     source: &'a SourceText,
-    findings: &'a mut Vec<Finding>,
+    findings: &'a mut Findings,
     conf: RsyncdConf,
     current: Option<usize>,
     /// Where each included file that the line is in ends, and the defaults that count again there.
@@ -199,6 +200,9 @@ impl Reader<'_> {
 
     fn parameter(&mut self, name: Spanned<String>, value: Spanned<String>) {
         let Some(known) = table::find(&name.value) else {
+            if self.findings.skips(Severity::Warning) {
+                return;
+            }
             let message = format!("`{}` is unknown and ignored", name.value);
             let finding = self.source.warning("rsyncd-unknown-parameter", name.span, message);
             self.findings.push(match nearest(&name.value, PARAMETERS.iter().map(|known| known.name)) {
@@ -269,7 +273,7 @@ mod tests {
     const MAX_LINE: usize = 64 << 10;
 
     fn conf(text: &str) -> (RsyncdConf, Vec<String>) {
-        let mut findings = Vec::new();
+        let mut findings = Findings::default();
         let expanded = expand(SourceText::decode("r.conf", text.as_bytes()), &mut findings, &mut |_, _| Ok(Vec::new()));
         let conf = read(&expanded, &mut findings);
         (conf, findings.iter().map(Finding::summary).collect())
@@ -330,7 +334,7 @@ mod tests {
     }
 
     fn with_files(text: &str, files: &[(&str, &str)]) -> (RsyncdConf, Vec<String>) {
-        let mut findings = Vec::new();
+        let mut findings = Findings::default();
         let mut load = |path: &Path, directive: Directive| {
             let name = path.to_string_lossy();
             let found = files.iter().filter(|(file, _)| {
@@ -427,7 +431,7 @@ mod tests {
 
         #[test]
         fn no_bytes_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-            let mut findings = Vec::new();
+            let mut findings = Findings::default();
             let expanded = expand(SourceText::decode("f", &bytes), &mut findings, &mut |_, _| Ok(Vec::new()));
             read(&expanded, &mut findings);
         }

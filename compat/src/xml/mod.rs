@@ -15,6 +15,7 @@ use quick_xml::errors::{Error, SyntaxError};
 use quick_xml::events::Event;
 
 use crate::diag::Finding;
+use crate::findings::Findings;
 use crate::nearest;
 use crate::span::{Span, Spanned};
 use crate::text::SourceText;
@@ -78,7 +79,7 @@ impl Element {
 ///
 /// # Errors
 /// The first place at which the structure is broken.
-pub fn read(source: &SourceText, findings: &mut Vec<Finding>) -> Result<Vec<Element>, Finding> {
+pub fn read(source: &SourceText, findings: &mut Findings) -> Result<Vec<Element>, Finding> {
     let text = source.text();
     // A second mark, which the reader would pass over without counting it.
     let mark = text.len() - text.trim_start_matches('\u{feff}').len();
@@ -252,17 +253,19 @@ mod tests {
     use super::*;
 
     fn tree(text: &str) -> Vec<Element> {
-        read(&SourceText::decode("c.xml", text.as_bytes()), &mut Vec::new()).expect("well-formed")
+        read(&SourceText::decode("c.xml", text.as_bytes()), &mut Findings::default()).expect("well-formed")
     }
 
     fn fault(text: &str) -> String {
-        read(&SourceText::decode("c.xml", text.as_bytes()), &mut Vec::new()).expect_err("malformed").to_string()
+        read(&SourceText::decode("c.xml", text.as_bytes()), &mut Findings::default())
+            .expect_err("malformed")
+            .to_string()
     }
 
     #[test]
     fn behind_two_byte_order_marks_everything_stands_where_it_stands() {
         let source = SourceText::decode("c.xml", "\u{feff}\u{feff}<head a='设'/>".as_bytes());
-        let element = read(&source, &mut Vec::new()).expect("readable").remove(0);
+        let element = read(&source, &mut Findings::default()).expect("readable").remove(0);
         assert_eq!(source.text().get(element.name.span.start..element.name.span.end), Some("head"));
         assert_eq!(element.attribute("a").map(|a| a.value.as_str()), Some("设"));
     }
@@ -270,7 +273,7 @@ mod tests {
     #[test]
     fn a_tag_of_two_brackets_has_its_parts_where_they_stand() {
         let source = SourceText::decode("c.xml", "<<a b='设'/>".as_bytes());
-        let element = read(&source, &mut Vec::new()).expect("readable").remove(0);
+        let element = read(&source, &mut Findings::default()).expect("readable").remove(0);
         let value = element.attribute("b").expect("there");
         assert_eq!(source.text().get(element.name.span.start..element.name.span.end), Some("<a"));
         assert_eq!(source.text().get(value.span.start..value.span.end), Some("设"));
@@ -324,7 +327,7 @@ mod tests {
     #[test]
     fn an_ampersand_that_begins_no_entity_is_repaired_and_said() {
         let said = |text: &str| {
-            let (source, mut findings) = (SourceText::decode("c.xml", text.as_bytes()), Vec::new());
+            let (source, mut findings) = (SourceText::decode("c.xml", text.as_bytes()), Findings::default());
             read(&source, &mut findings).expect("readable");
             findings.iter().map(Finding::summary).collect::<Vec<_>>()
         };
@@ -352,12 +355,12 @@ mod tests {
     proptest! {
         #[test]
         fn no_bytes_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-            let _ = read(&SourceText::decode("f", &bytes), &mut Vec::new());
+            let _ = read(&SourceText::decode("f", &bytes), &mut Findings::default());
         }
 
         #[test]
         fn no_markup_panics(text in "([<>/!=\"' a&#-]|<a|</a>|<!--|-->|é){0,40}") {
-            if let Err(finding) = read(&SourceText::decode("f", text.as_bytes()), &mut Vec::new()) {
+            if let Err(finding) = read(&SourceText::decode("f", text.as_bytes()), &mut Findings::default()) {
                 prop_assert!(finding.place.is_some());
             }
         }

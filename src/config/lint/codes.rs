@@ -220,12 +220,7 @@ pub const CODES: &[Code] = &[
         "a weight never changes the priority",
         "a priority farther from 1 and 254",
     ),
-    code(
-        "more-findings",
-        "note, warning, error",
-        "more is wrong than is shown",
-        "correct what is shown, and check again",
-    ),
+    code("more-findings", "note", "more is wrong than is shown", "correct what is shown, and check again"),
     code(
         "nginx-nonlocal-bind",
         "warning",

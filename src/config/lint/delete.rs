@@ -1,11 +1,11 @@
 //! Deletions by a node that takes the address over before it has caught up.
 
-use syncd_compat::Finding;
+use syncd_compat::Findings;
 use syncd_compat::keepalived::State;
 
 use super::given::Given;
 
-pub(super) fn check(given: &Given, findings: &mut Vec<Finding>) {
+pub(super) fn check(given: &Given, findings: &mut Findings) {
     let Some(set) = given.sending.iter().find(|set| set.deletes && !set.targets.is_empty()) else { return };
     for vrrp in &given.vrrp {
         for instance in vrrp.conf.instances.iter().filter(|i| i.preempt.value && i.state.value == State::Master) {

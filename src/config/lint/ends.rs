@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use syncd_compat::{Finding, Severity, nearest};
+use syncd_compat::{Finding, Findings, Severity, nearest};
 
 use super::facts::{Facts, Hidden};
 use super::finding;
@@ -11,7 +11,7 @@ use super::view::{Receiving, SendTarget};
 use crate::config::{ReplicaAuth, SourceAuth};
 use crate::engine::host_allowed;
 
-pub(super) fn check(given: &Given, facts: &Facts, findings: &mut Vec<Finding>) {
+pub(super) fn check(given: &Given, facts: &Facts, findings: &mut Findings) {
     for set in &given.receiving {
         findings.extend(readable(set, facts));
     }
@@ -72,7 +72,7 @@ struct Pair<'a> {
     target: &'a SendTarget,
     set: &'a Receiving,
     facts: &'a Facts,
-    findings: &'a mut Vec<Finding>,
+    findings: &'a mut Findings,
 }
 
 impl Pair<'_> {

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use syncd_compat::keepalived::{self, KeepalivedConf, Loader};
-use syncd_compat::{Finding, SourceText, rsyncd};
+use syncd_compat::{Finding, Findings, SourceText, rsyncd};
 
 use super::view::{Receiving, Sending};
 use crate::config::include;
@@ -65,7 +65,9 @@ impl Given {
         findings: &mut Vec<Finding>,
     ) {
         let id = machine.name.split('.').next().unwrap_or("");
-        let conf = keepalived::read(source, id, loader, findings);
+        let mut found = Findings::default();
+        let conf = keepalived::read(source, id, loader, &mut found);
+        findings.extend(found.into_vec(source.file()));
         if conf.instances.is_empty() {
             let finding = Finding::of_file(source.file(), "keepalived-nothing-to-do", "there is no `vrrp_instance`");
             findings.push(finding.help("write `vrrp_instance NAME { … }`"));
@@ -86,8 +88,8 @@ impl Given {
         self.receiving.truncate(before);
         // What is wrong with it has been said.
         let mut load = |path: &Path, directive| include::load(&machine.cwd.join(path), directive);
-        let expanded = rsyncd::expand(source.clone(), &mut Vec::new(), &mut load);
-        let conf = rsyncd::read(&expanded, &mut Vec::new());
+        let expanded = rsyncd::expand(source.clone(), &mut Findings::default(), &mut load);
+        let conf = rsyncd::read(&expanded, &mut Findings::default());
         let of = |module| Receiving::of_module(&expanded.source, &conf, module);
         self.receiving.extend(conf.modules.iter().map(of));
     }

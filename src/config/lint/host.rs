@@ -3,12 +3,12 @@
 use std::net::IpAddr;
 
 use syncd_compat::keepalived::{AuthKind, Instance};
-use syncd_compat::{Finding, Severity, SourceText, Span, nearest};
+use syncd_compat::{Finding, Findings, Severity, SourceText, Span, nearest};
 
 use super::facts::Facts;
 use super::given::{Given, Vrrp};
 
-pub(super) fn check(given: &Given, facts: &Facts, findings: &mut Vec<Finding>) {
+pub(super) fn check(given: &Given, facts: &Facts, findings: &mut Findings) {
     // Of several files, one at most is this machine's.
     let severity = if given.vrrp.len() > 1 { Severity::Note } else { Severity::Warning };
     for vrrp in &given.vrrp {
@@ -28,7 +28,7 @@ pub(super) fn check(given: &Given, facts: &Facts, findings: &mut Vec<Finding>) {
 }
 
 /// Interfaces that are not there; keepalived ends with all its instances then.
-fn interfaces(vrrp: &Vrrp, instance: &Instance, facts: &Facts, severity: Severity, findings: &mut Vec<Finding>) {
+fn interfaces(vrrp: &Vrrp, instance: &Instance, facts: &Facts, severity: Severity, findings: &mut Findings) {
     let Some(known) = facts.interfaces.as_ref().filter(|_| !vrrp.conf.globals.dynamic_interfaces.value) else { return };
     let devices = instance.addresses.iter().chain(&instance.excluded).filter_map(|address| address.device.as_ref());
     let tracked = instance.track.interfaces.iter().map(|track| &track.name);
@@ -48,7 +48,7 @@ fn interfaces(vrrp: &Vrrp, instance: &Instance, facts: &Facts, severity: Severit
 }
 
 /// Addresses that the machine also gives itself at boot.
-fn stays(vrrp: &Vrrp, instance: &Instance, facts: &Facts, findings: &mut Vec<Finding>) {
+fn stays(vrrp: &Vrrp, instance: &Instance, facts: &Facts, findings: &mut Findings) {
     for address in instance.addresses.iter().chain(&instance.excluded) {
         let found = facts.network.iter().find_map(|file| Some((file, mention(file, address.ip.value)?)));
         if let Some((file, span)) = found {

@@ -34,7 +34,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use syncd_compat::diag::Place;
-use syncd_compat::{Finding, Severity};
+use syncd_compat::{Finding, Findings, MORE, Severity};
 
 pub use explain::InForce;
 
@@ -119,14 +119,15 @@ fn local(given: &Given) -> Vec<Finding> {
 
 /// Everything that follows from the files together and from `facts`.
 fn rules(given: &Given, facts: &Facts) -> Vec<Finding> {
-    let mut findings = Vec::new();
+    let mut findings = Findings::default();
     remote::check(given, facts, &mut findings);
     ends::check(given, facts, &mut findings);
     delete::check(given, &mut findings);
     pair::check(given, &mut findings);
     host::check(given, facts, &mut findings);
     nginx::check(given, facts, &mut findings);
-    findings
+    // All files together have one number.
+    findings.into_vec(given.loaded.first().map_or(Path::new(""), |loaded| &loaded.config.file))
 }
 
 /// A finding of a rule, at a place that may not be known.
@@ -147,7 +148,9 @@ fn sorted(files: &[PathBuf], mut findings: Vec<Finding>) -> Vec<Finding> {
     let key = |finding: &Finding| {
         let file = order.get(finding.file.as_path()).copied().unwrap_or(usize::MAX);
         let place = finding.place.as_ref().map_or((0, 0), |place| (place.line, place.column));
-        (file, finding.file.clone(), std::cmp::Reverse(finding.severity), place)
+        // Behind all others: how many more there are.
+        let more = finding.code == MORE;
+        (file, finding.file.clone(), std::cmp::Reverse(finding.severity), more, place)
     };
     findings.sort_by_cached_key(key);
     findings.dedup();

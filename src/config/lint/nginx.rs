@@ -2,12 +2,12 @@
 
 use std::net::IpAddr;
 
-use syncd_compat::{Finding, SourceText, Span};
+use syncd_compat::{Findings, SourceText, Span};
 
 use super::facts::Facts;
 use super::given::Given;
 
-pub(super) fn check(given: &Given, facts: &Facts, findings: &mut Vec<Finding>) {
+pub(super) fn check(given: &Given, facts: &Facts, findings: &mut Findings) {
     let instances = given.vrrp.iter().flat_map(|vrrp| &vrrp.conf.instances);
     let vips: Vec<IpAddr> =
         instances.flat_map(|i| i.addresses.iter().chain(&i.excluded)).map(|address| address.ip.value).collect();

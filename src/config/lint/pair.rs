@@ -5,11 +5,11 @@ use std::net::IpAddr;
 
 use syncd_compat::keepalived::weight::{Kind, Names, priority, priority_without};
 use syncd_compat::keepalived::{At, Instance, State};
-use syncd_compat::{Finding, Severity};
+use syncd_compat::{Findings, Severity};
 
 use super::given::{Given, Vrrp};
 
-pub(super) fn check(given: &Given, findings: &mut Vec<Finding>) {
+pub(super) fn check(given: &Given, findings: &mut Findings) {
     for (at, second) in given.vrrp.iter().enumerate() {
         for first in given.vrrp.iter().take(at).filter(|first| first.file != second.file) {
             files(first, second, findings);
@@ -17,7 +17,7 @@ pub(super) fn check(given: &Given, findings: &mut Vec<Finding>) {
     }
 }
 
-fn files(first: &Vrrp, second: &Vrrp, findings: &mut Vec<Finding>) {
+fn files(first: &Vrrp, second: &Vrrp, findings: &mut Findings) {
     for ours in &second.conf.instances {
         match partner(&first.conf.instances, ours) {
             Some(theirs) => {
@@ -50,7 +50,7 @@ fn partner<'a>(instances: &'a [Instance], of: &Instance) -> Option<&'a Instance>
         .or_else(|| same_family().find(|other| other.name.value == of.name.value))
 }
 
-fn alone(vrrp: &Vrrp, other: &Vrrp, instance: &Instance, findings: &mut Vec<Finding>) {
+fn alone(vrrp: &Vrrp, other: &Vrrp, instance: &Instance, findings: &mut Findings) {
     let message =
         format!("{} has no instance for `{}`: nobody takes it over", other.file.display(), instance.name.value);
     let finding = vrrp.conf.sources.warning("pair-alone", instance.name.at, message);
@@ -63,7 +63,7 @@ struct Pair<'a> {
     second: &'a Vrrp,
     theirs: &'a Instance,
     ours: &'a Instance,
-    findings: &'a mut Vec<Finding>,
+    findings: &'a mut Findings,
 }
 
 impl Pair<'_> {

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use syncd_compat::{Finding, Severity};
+use syncd_compat::{Finding, Findings, Severity};
 
 use super::facts::Facts;
 use super::finding;
@@ -10,7 +10,7 @@ use super::given::Given;
 use super::view::{SendTarget, Sending};
 use crate::config::DEFAULT_PORT;
 
-pub(super) fn check(given: &Given, facts: &Facts, findings: &mut Vec<Finding>) {
+pub(super) fn check(given: &Given, facts: &Facts, findings: &mut Findings) {
     for target in given.sending.iter().flat_map(|set| &set.targets) {
         findings.extend(itself(target, facts));
         findings.extend(moving(target, given));

@@ -155,6 +155,22 @@ fn what_is_said_twice_is_named_where_it_counts() {
 }
 
 #[test]
+fn a_file_that_is_all_wrong_has_a_thousand_findings_and_a_number() {
+    for (name, text) in [
+        ("c.xml", XML.replace("<sersync>", &format!("{}<sersync>", "<unknown/>\n".repeat(5_000)))),
+        ("r.conf", format!("{}{RSYNCD}", "unknown = 1\n".repeat(5_000))),
+        ("k.conf", format!("{A}{}", "unknown 1\n".repeat(5_000))),
+        ("s.toml", (0..5_000).map(|number| format!("unknown{number} = 1\n")).collect()),
+    ] {
+        let all = check_alone(Path::new(name), text.as_bytes(), &machine());
+        // A thousand, how many more, and of a keepalived.conf that it is not run.
+        assert!((1_001..=1_002).contains(&all.len()), "{name}: {}", all.len());
+        let last = all.last().expect("one");
+        assert!(last.code == "more-findings" && last.message.starts_with("and 4"), "{last}");
+    }
+}
+
+#[test]
 fn all_that_two_ends_differ_in_is_named_at_once() {
     let wrong = RSYNCD
         .replace("uid = nosuch", "port = 8730\naddress = 10.0.0.3")

@@ -36,13 +36,12 @@ pub(super) fn read(cx: &mut Context<'_>, side: Side) -> Option<Config> {
     let mend::Mended { file, stand_ins } = mend::read(cx.source, &mut cx.findings)?;
     let said = cx.findings.len();
     let config = translate(cx, &file, side);
-    let new = cx.findings.split_off(said);
     // What is wrong with a text that is not the file's follows from what was said.
     let invented = |finding: &Finding| {
         let span = finding.place.as_ref().map(|place| place.span.start..place.span.end);
         finding.severity == Severity::Error && span.is_some_and(|span| stand_ins.contains(&span))
     };
-    cx.findings.extend(new.into_iter().filter(|finding| !invented(finding)));
+    cx.findings.retain_from(said, |finding| !invented(finding));
     Some(config)
 }
 
