@@ -219,12 +219,11 @@ pub const PARAMETERS: &[Known] = &[
 
 /// The parameter called `name`, whatever its case and blanks.
 pub(super) fn find(name: &str) -> Option<&'static Known> {
-    let folded = fold(name);
-    PARAMETERS.iter().find(|known| fold(known.name) == folded)
+    PARAMETERS.iter().find(|known| folded(known.name).eq(folded(name)))
 }
 
-fn fold(name: &str) -> String {
-    name.chars().filter(|c| !c.is_whitespace()).flat_map(char::to_lowercase).collect()
+fn folded(name: &str) -> impl Iterator<Item = char> {
+    name.chars().filter(|c| !c.is_whitespace()).flat_map(char::to_lowercase)
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ use super::file::File;
 const MOST_ROUNDS: usize = 1_000;
 
 /// How much text is read again, all together.
-const MOST_TEXT: usize = 32 << 20;
+const MOST_TEXT: usize = 8 << 20;
 
 /// A file that could be read, as far as it makes sense.
 pub(super) struct Mended {
