@@ -16,6 +16,8 @@ pub struct Findings {
     left_out: usize,
     /// How many notes, warnings and errors are kept.
     counts: [usize; 3],
+    /// How many errors there ever were.
+    errors: usize,
 }
 
 impl Findings {
@@ -36,14 +38,22 @@ impl Findings {
                 self.left_out += 1;
             }
         }
+        self.errors += usize::from(severity == Severity::Error);
         self.kept.push(finding);
         self.recount(severity, true);
+    }
+
+    /// How many errors there were so far, kept or not.
+    #[must_use]
+    pub fn errors(&self) -> usize {
+        self.errors
     }
 
     /// Whether one more of that severity would not be kept. It is counted then, and need not be made.
     pub fn skips(&mut self, severity: Severity) -> bool {
         let skipped = self.kept.len() >= Self::MOST && self.least() >= severity;
         self.left_out += usize::from(skipped);
+        self.errors += usize::from(skipped && severity == Severity::Error);
         skipped
     }
 

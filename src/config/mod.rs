@@ -41,6 +41,7 @@ mod source;
 #[cfg(test)]
 mod tests;
 mod value;
+pub mod vrrp;
 
 pub use check::check_local;
 pub use convert::{Converted, convert};

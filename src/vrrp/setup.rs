@@ -417,7 +417,7 @@ pub struct Process {
     pub parameters: Option<(ParameterMatch, Vec<String>)>,
     /// The command line is looked at, and not the name that the process has (`full_command`).
     pub full_command: bool,
-    /// How many there must be, from 1.
+    /// How many there must be; 0 where only too many of them count.
     pub least: u32,
     /// How many there may be.
     pub most: Option<u32>,
@@ -432,9 +432,9 @@ pub struct Process {
 pub enum ParameterMatch {
     /// They are these.
     Exact,
-    /// They begin with these; the last of them may be the beginning of one.
-    Partial,
     /// They begin with these.
+    Partial,
+    /// They begin with these; the last of them may be the beginning of one.
     Initial,
 }
 

@@ -25,7 +25,7 @@ pub struct Address {
     pub scope: Option<Located<String>>,
     /// `label`.
     pub label: Option<Located<String>>,
-    /// `preferred_lft`, seconds; none where it is for ever or not said.
+    /// `preferred_lft`, seconds, of which the largest is for ever; none where it is not said.
     pub preferred: Option<Located<u32>>,
     /// `no_track`: its interface does not count.
     pub no_track: bool,
@@ -61,7 +61,7 @@ impl Builder {
         let (text, mask) =
             first.text.split_once('/').map_or((first.text.as_str(), None), |(ip, mask)| (ip, Some(mask)));
         let Ok(ip) = text.parse::<IpAddr>() else {
-            let message = format!("`{}` is no address: it is ignored", first.text);
+            let message = format!("`{}` is no address", first.text);
             self.error("keepalived-address", first.at, message, "write ADDRESS/BITS, one on each line");
             return None;
         };
@@ -142,7 +142,7 @@ impl Builder {
             },
             "preferred_lft" => match value.text.parse() {
                 Ok(seconds) => address.preferred = Some(Located::new(seconds, value.at)),
-                Err(_) if value.text == "forever" => {}
+                Err(_) if value.text == "forever" => address.preferred = Some(Located::new(u32::MAX, value.at)),
                 Err(_) => {
                     self.warn("keepalived-value", value.at, "this is no number of seconds", "write 0, or forever");
                 }

@@ -137,6 +137,7 @@ impl Instance {
             promote_secondaries: of(false),
             timer_expired_backup: of(false),
             v3_checksum_as_v2: of(false),
+            refused: false,
         }
     }
 }

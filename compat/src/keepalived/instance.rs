@@ -19,12 +19,14 @@ impl Builder {
     /// One instance, with what it inherits from `globals`.
     pub(super) fn instance(&mut self, name: Located<String>, block: &Statement, globals: &Globals) -> Instance {
         let mut instance = Instance::named(name);
+        let before = self.findings.errors();
         for statement in block.children() {
             if let Some(keyword) = self.keyword(Block::Instance, statement) {
                 self.instance_word(&mut instance, keyword, statement);
             }
         }
         self.settle(&mut instance, globals);
+        instance.refused = self.findings.errors() > before;
         instance
     }
 
@@ -81,7 +83,6 @@ impl Builder {
     /// What follows from the rest of the block and from `globals`.
     fn settle(&mut self, instance: &mut Instance, globals: &Globals) {
         instance.garp.inherit(&globals.garp);
-        instance.garp.settle();
         instance.common.inherit(&globals.common);
         instance.version.or_general(&globals.version);
         if instance.is_v6() {
@@ -167,7 +168,7 @@ impl Builder {
         for entry in block.children() {
             let Some(first) = entry.words.first() else { continue };
             let Ok(ip) = first.text.parse::<IpAddr>() else {
-                let message = format!("`{}` is no address: this peer is ignored", first.text);
+                let message = format!("`{}` is no address", first.text);
                 self.error("keepalived-address", first.at, message, "write one address on each line");
                 continue;
             };

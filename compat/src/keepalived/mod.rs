@@ -9,8 +9,7 @@
 //! | what is said that is not meant? | `traps.rs`, `weight.rs` |
 //!
 //! What is wrong with one block stops no other: blocks for LVS and unknown ones are skipped whole,
-//! with one finding each. An instance that an error is about lacks what it needs, see
-//! [`Instance::is_complete`].
+//! with one finding each. An instance that an error is about is [`Instance::refused`].
 
 pub mod address;
 mod block;
@@ -67,7 +66,11 @@ pub fn read(source: &SourceText, config_id: &str, loader: &mut Loader<'_>, findi
     }
     conf.sources = std::mem::take(&mut builder.sources);
     let Builder { findings: mut found, .. } = builder;
-    found.absorb(traps::find(&conf));
+    let (traps, refused) = traps::find(&conf);
+    found.absorb(traps);
+    for (at, instance) in conf.instances.iter_mut().enumerate() {
+        instance.refused |= refused.contains(&at);
+    }
     found.places_mut(hide_password);
     findings.absorb(found);
     conf

@@ -23,11 +23,19 @@ const LONGEST_V3: Duration = Duration::from_millis(40_950);
 /// How many of a list are compared with each other, so that a hostile file costs no more than a long one.
 const FEW: usize = 200;
 
-/// All that is to be said about one configuration.
-pub(super) fn find(conf: &KeepalivedConf) -> Findings {
+/// All that is to be said about one configuration, and which instances an error is about.
+pub(super) fn find(conf: &KeepalivedConf) -> (Findings, BTreeSet<usize>) {
     let statics = conf.static_addresses.iter().map(|address| (address.ip.value, address.at)).collect();
-    let mut traps = Traps { conf, names: Names::of(conf), statics, found: Findings::default() };
-    for instance in &conf.instances {
+    let mut traps = Traps {
+        conf,
+        names: Names::of(conf),
+        statics,
+        found: Findings::default(),
+        now: None,
+        refused: BTreeSet::new(),
+    };
+    for (at, instance) in conf.instances.iter().enumerate() {
+        traps.now = Some(at);
         traps.needs(instance);
         traps.roles(instance);
         traps.identity(instance);
@@ -36,13 +44,14 @@ pub(super) fn find(conf: &KeepalivedConf) -> Findings {
         traps.tracked(&instance.track);
         traps.weights(instance);
     }
+    traps.now = None;
     if let (true, Some(at)) = (conf.globals.common.strict.value, conf.globals.common.strict.at) {
         traps.strict(at);
     }
     traps.repeated();
     traps.groups();
     traps.unused();
-    traps.found
+    (traps.found, traps.refused)
 }
 
 struct Traps<'a> {
@@ -51,6 +60,10 @@ struct Traps<'a> {
     /// Addresses that stay.
     statics: BTreeMap<IpAddr, At>,
     found: Findings,
+    /// The instance that is being looked at.
+    now: Option<usize>,
+    /// Those that an error is about.
+    refused: BTreeSet<usize>,
 }
 
 impl Traps<'_> {
@@ -63,6 +76,7 @@ impl Traps<'_> {
     }
 
     fn error(&mut self, code: &'static str, at: At, message: String, help: &str) {
+        self.refused.extend(self.now);
         self.say(Severity::Error, code, at, message, help);
     }
 
@@ -273,7 +287,8 @@ impl Traps<'_> {
     fn repeated(&mut self) {
         let conf = self.conf;
         let (mut names, mut vrids, mut vips) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-        for instance in &conf.instances {
+        for (now, instance) in conf.instances.iter().enumerate() {
+            self.now = Some(now);
             let (name, at) = (instance.name.value.as_str(), instance.name.at);
             if let Some(earlier) = names.insert(name, at) {
                 let message = format!("there is another instance `{name}` ({})", conf.sources.line_of(earlier));
@@ -296,6 +311,7 @@ impl Traps<'_> {
                 }
             }
         }
+        self.now = None;
     }
 
     fn groups(&mut self) {

@@ -215,6 +215,8 @@ pub struct Instance {
     pub timer_expired_backup: Setting<bool>,
     /// `v3_checksum_as_v2`.
     pub v3_checksum_as_v2: Setting<bool>,
+    /// An error is about it: it does not run, and the others do.
+    pub refused: bool,
 }
 
 /// `authentication`.
@@ -443,11 +445,5 @@ impl Instance {
             || self.unicast.peers.first().is_some_and(|peer| peer.address.value.is_ipv6()),
             |address| address.ip.value.is_ipv6(),
         )
-    }
-
-    /// Whether it has all that it needs to run.
-    #[must_use]
-    pub fn is_complete(&self) -> bool {
-        self.vrid.is_some() && (self.interface.is_some() || !self.unicast.peers.is_empty())
     }
 }
