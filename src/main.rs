@@ -6,5 +6,5 @@ use syncd::cli::{self, Wiring, run};
 use syncd::config::lint;
 
 fn main() -> ExitCode {
-    cli::main(std::env::args_os(), &Wiring { start: run::start, check: lint::check })
+    cli::main(std::env::args_os(), &Wiring { start: run::start, check: lint::check, check_vrrp: lint::check_vrrp })
 }

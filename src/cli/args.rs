@@ -129,6 +129,16 @@ pub enum Command {
         #[arg(long)]
         explain: bool,
     },
+    /// Move virtual addresses as a keepalived.conf says
+    Vrrp {
+        /// The configuration: keepalived.conf
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+        /// Read it, say what is wrong with it on this machine, and start nothing;
+        /// exit 1 on warnings, 2 on errors
+        #[arg(long)]
+        check: bool,
+    },
     /// Make one syncd.toml of legacy files; what is not carried over is listed at its end, with the reason
     Convert {
         /// confxml.xml, rsyncd.conf, keepalived.conf of one node

@@ -23,7 +23,7 @@ mod verify;
 
 use std::ffi::OsString;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches};
@@ -42,6 +42,8 @@ pub struct Wiring {
     pub start: fn(Start, &Console) -> Result<(), Fault>,
     /// Reads configuration files and starts nothing.
     pub check: fn(&[PathBuf]) -> Report,
+    /// Reads a configuration of virtual addresses, as this machine would run it, and starts nothing.
+    pub check_vrrp: fn(&Path) -> Report,
 }
 
 /// Does what the command line `argv` asks for, with `argv[0]`.
@@ -118,6 +120,11 @@ fn dispatch(
         Command::Resume { set } => simple::resume(dir, set, out),
         Command::Status { json, watch } => status::run(dir, json, watch, out),
         Command::Verify { set, json } => verify::run(dir, set, json, console, out),
+        Command::Vrrp { config, check: true } => {
+            let check = |_: &[PathBuf]| (wiring.check_vrrp)(&config);
+            check::run(&[], check::Shape::default(), check, out)
+        }
+        Command::Vrrp { check: false, .. } => Err(unsupported::vrrp_option("syncd vrrp without --check")),
         Command::Unsupported(command) => Err(unsupported::command(&command)),
     }
 }

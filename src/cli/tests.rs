@@ -14,6 +14,7 @@ const WIRING: Wiring = Wiring {
         Ok(())
     },
     check: |_| Report::default(),
+    check_vrrp: |file| Report { files: vec![file.to_owned()], ..Report::default() },
 };
 
 fn args(words: &str) -> Vec<OsString> {
@@ -64,7 +65,7 @@ fn what_is_wrong_or_not_there_yet_is_exit_2_and_starts_nothing() {
         "syncd --config f status",
         "syncd --config f --vrrp keepalived.conf",
         "syncd peer --follow",
-        "syncd vrrp --config keepalived.conf --check",
+        "syncd vrrp --config keepalived.conf",
         "syncd hold nginx",
         "syncd convert a.xml -o syncd.toml",
         "syncd check",

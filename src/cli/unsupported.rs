@@ -9,9 +9,6 @@ use super::Fault;
 /// Commands of later releases.
 #[derive(Clone, Debug, Subcommand)]
 pub enum UnsupportedCommand {
-    /// The VRRP module alone.
-    #[command(hide = true)]
-    Vrrp(Rest),
     /// Move the virtual addresses.
     #[command(hide = true)]
     Failover(Rest),
@@ -58,7 +55,6 @@ const GENERATIONS: &str = "older generations are not kept; a replica holds the n
 pub(super) fn command(command: &UnsupportedCommand) -> Fault {
     use UnsupportedCommand as U;
     let (name, reason) = match command {
-        U::Vrrp(_) => ("vrrp", VRRP),
         U::Failover(_) => ("failover", VRRP),
         U::Hold(_) => ("hold", "stop the syncd of the set to hold it back; the retry log keeps what changes"),
         U::Release(_) => ("release", "there is no hold yet; `syncd resume SET` releases a set that was halted"),

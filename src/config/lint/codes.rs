@@ -163,7 +163,6 @@ pub const CODES: &[Code] = &[
         "`nopreempt` has no effect with `state MASTER`",
         "`state BACKUP` on every node",
     ),
-    code("keepalived-not-run", "note", "this version reads the file and does not run it", "leave keepalived running"),
     code("keepalived-nothing-to-do", "error", "there is no instance", "write `vrrp_instance`"),
     code("keepalived-own-interface", "note", "the instance's own interface is tracked anyway", "nothing"),
     code(

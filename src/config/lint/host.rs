@@ -12,13 +12,6 @@ pub(super) fn check(given: &Given, facts: &Facts, findings: &mut Findings) {
     // Of several files, one at most is this machine's.
     let severity = if given.vrrp.len() > 1 { Severity::Note } else { Severity::Warning };
     for vrrp in &given.vrrp {
-        findings.push(
-            Finding {
-                severity: Severity::Note,
-                ..Finding::of_file(&vrrp.file, "keepalived-not-run", "this version reads the file and does not run it")
-            }
-            .help("leave keepalived running beside syncd"),
-        );
         for instance in &vrrp.conf.instances {
             interfaces(vrrp, instance, facts, severity, findings);
             stays(vrrp, instance, facts, findings);
@@ -27,7 +20,7 @@ pub(super) fn check(given: &Given, facts: &Facts, findings: &mut Findings) {
     }
 }
 
-/// Interfaces that are not there; keepalived ends with all its instances then.
+/// Interfaces that are not there: what names one does not run, and keepalived ends with all its instances.
 fn interfaces(vrrp: &Vrrp, instance: &Instance, facts: &Facts, severity: Severity, findings: &mut Findings) {
     let Some(known) = facts.interfaces.as_ref().filter(|_| !vrrp.conf.globals.dynamic_interfaces.value) else { return };
     let devices = instance.addresses.iter().chain(&instance.excluded).filter_map(|address| address.device.as_ref());
@@ -38,7 +31,7 @@ fn interfaces(vrrp: &Vrrp, instance: &Instance, facts: &Facts, severity: Severit
             continue;
         }
         let names: Vec<&str> = known.iter().map(String::as_str).filter(|name| *name != "lo").collect();
-        let message = format!("there is no interface `{}` on this machine: keepalived ends because of it", name.value);
+        let message = format!("there is no interface `{}` on this machine: the instance does not run", name.value);
         let help = match nearest(&name.value, names.iter().copied()) {
             Some(near) => format!("did you mean `{near}`? There are {}", names.join(", ")),
             None => format!("there are {}", names.join(", ")),

@@ -38,8 +38,8 @@ use syncd_compat::{Finding, Findings, MORE, Severity};
 
 pub use explain::InForce;
 
-use super::load;
 use super::machine::Machine;
+use super::{ConfigError, load, vrrp};
 use facts::Facts;
 use given::Given;
 
@@ -81,15 +81,44 @@ pub fn check(files: &[PathBuf]) -> Report {
     for file in files {
         match load::read(file) {
             Ok(bytes) => given.add(file, &bytes, &machine, &mut super::glob::load, &mut findings),
-            Err(cause) => findings.push(
-                Finding::of_file(file, "unreadable", format!("cannot be read: {cause}")).help("name a readable file"),
-            ),
+            Err(cause) => findings.push(unreadable(file, &cause)),
         }
     }
     findings.extend(local(&given));
+    findings.extend(virtual_addresses(&given));
     let facts = gather::facts(&given);
     findings.extend(rules(&given, &facts));
     Report { files: files.to_vec(), findings: sorted(files, findings), in_force: explain::all(&given) }
+}
+
+/// What `syncd vrrp` would say of `file` on this machine, and whether it would run.
+#[must_use]
+pub fn check_vrrp(file: &Path) -> Report {
+    let findings = match vrrp::load(file, &vrrp::Host::this()) {
+        Ok((_, findings)) => findings,
+        Err(ConfigError::Unreadable { cause, .. }) => vec![unreadable(file, &cause)],
+        Err(error) => error.findings().to_vec(),
+    };
+    let files = vec![file.to_owned()];
+    Report { findings: sorted(&files, findings), files, ..Report::default() }
+}
+
+fn unreadable(file: &Path, cause: &std::io::Error) -> Finding {
+    Finding::of_file(file, "unreadable", format!("cannot be read: {cause}")).help("name a readable file")
+}
+
+/// What is to be said of each `keepalived.conf` once it is translated. Interfaces are a rule's to speak of.
+fn virtual_addresses(given: &Given) -> Vec<Finding> {
+    // Of several files, one at most is this machine's.
+    let alone = given.vrrp.len() == 1;
+    let host = vrrp::Host::this().without_interfaces().with_programs(alone);
+    let said = given.vrrp.iter().flat_map(|one| vrrp::translate(&one.conf, &host).1);
+    let elsewhere = |finding: &Finding| !alone && finding.code == "keepalived-user";
+    said.map(|finding| match elsewhere(&finding) {
+        true => Finding { severity: Severity::Note, ..finding },
+        false => finding,
+    })
+    .collect()
 }
 
 /// The same of one file on a machine of which nothing else is known.
@@ -97,6 +126,8 @@ pub fn check(files: &[PathBuf]) -> Report {
 pub(super) fn check_alone(file: &Path, bytes: &[u8], machine: &Machine) -> Vec<Finding> {
     let (mut findings, mut given) = (Vec::new(), Given::default());
     given.add(file, bytes, machine, &mut super::glob::load, &mut findings);
+    let host = vrrp::Host::unseen(machine.clone());
+    findings.extend(given.vrrp.iter().flat_map(|one| vrrp::translate(&one.conf, &host).1));
     findings.extend(rules(&given, &Facts::default()));
     sorted(&[file.to_owned()], findings)
 }

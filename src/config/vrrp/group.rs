@@ -23,7 +23,10 @@ pub(super) fn all(
     let mut groups = Vec::new();
     for said in &conf.groups {
         let members = members(cx, said, &written, &mut group_of);
-        let mut runs = said.track.interfaces.iter().fold(true, |fits, track| instance::exists(cx, &track.name) && fits);
+        let mut runs = true;
+        for track in &said.track.interfaces {
+            runs &= instance::exists(cx, &track.name);
+        }
         runs &= all_run(cx, said, &members, &running);
         let names: Vec<String> = members.iter().map(|member| member.value.clone()).collect();
         let notify = notify::notify(cx, commands, &said.notify);

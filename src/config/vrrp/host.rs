@@ -38,7 +38,7 @@ impl Host {
         }
     }
 
-    /// `machine`, of which it is not known which interfaces and programs there are.
+    /// `machine`, of which it is not known which interfaces and programs there are: so that no finding is about them.
     pub(in crate::config) fn unseen(machine: Machine) -> Self {
         Self { machine, ..Self::default() }
     }
@@ -50,16 +50,15 @@ impl Host {
         self
     }
 
-    /// This where it does not matter which interfaces there are.
+    /// This without knowing which interfaces there are.
     pub(in crate::config) fn without_interfaces(mut self) -> Self {
         self.interfaces = None;
         self
     }
 
-    /// This with programs looked for.
-    #[cfg(test)]
-    pub(in crate::config) fn with_programs(mut self) -> Self {
-        self.programs = true;
+    /// This with programs looked for, or taken for being there.
+    pub(in crate::config) fn with_programs(mut self, looked_for: bool) -> Self {
+        self.programs = looked_for;
         self
     }
 

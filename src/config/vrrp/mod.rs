@@ -36,7 +36,7 @@ pub use host::Host;
 
 use super::kind::{self, Kind};
 use super::{ConfigError, load as files};
-use crate::vrrp::setup::{Scheduling, Setup};
+use crate::vrrp::setup::{Scheduling, Setup, Track, Tracking};
 use command::Commands;
 
 /// How long the kernel keeps an address that nobody refreshes, where nothing else is said.
@@ -129,10 +129,9 @@ pub(super) fn translate(conf: &KeepalivedConf, host: &Host) -> (Setup, Vec<Findi
 
 /// What nothing tracks is not looked at.
 fn drop_untracked(setup: &mut Setup) {
-    let tracking = setup.instances.iter().map(|one| &one.track).chain(setup.groups.iter().map(|one| &one.track));
-    let tracking: Vec<_> = tracking.cloned().collect();
-    let names = |list: fn(&crate::vrrp::setup::Tracking) -> &Vec<crate::vrrp::setup::Track>| -> BTreeSet<String> {
-        tracking.iter().flat_map(|one| list(one)).map(|track| track.name.clone()).collect()
+    let names = |list: fn(&Tracking) -> &Vec<Track>| -> BTreeSet<String> {
+        let all = setup.instances.iter().map(|one| &one.track).chain(setup.groups.iter().map(|one| &one.track));
+        all.flat_map(list).map(|track| track.name.clone()).collect()
     };
     let (scripts, processes, files) = (names(|t| &t.scripts), names(|t| &t.processes), names(|t| &t.files));
     setup.scripts.retain(|script| scripts.contains(&script.name));

@@ -213,7 +213,7 @@ fn a_script_that_is_not_there_is_not_tracked_and_one_that_others_may_write_is_no
         let block = format!("vrrp_script chk {{\nscript {script}\n}}\n");
         format!("global_defs {{\nscript_user root\n{globals}\n}}\n{block}{}", instance("track_script { chk }"))
     };
-    let seen = host().with_programs();
+    let seen = host().with_programs(true);
     let said = |text: &str| {
         let (setup, findings) = on(&seen, text).expect("usable");
         assert_eq!(setup.scripts.len(), setup.instances[0].track.scripts.len());
