@@ -30,7 +30,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use syncd_compat::keepalived::{self, At, KeepalivedConf, Loader};
-use syncd_compat::{Finding, Severity, SourceText};
+use syncd_compat::{Finding, Findings, Severity, SourceText};
 
 pub use host::Host;
 
@@ -65,11 +65,11 @@ pub(super) fn read(
         let finding = Finding::of_file(source.file(), "config-kind", "this is no keepalived.conf");
         return Err(finding.help("name one, with at least one `vrrp_instance NAME { … }`").into());
     }
-    let mut findings = Vec::new();
+    let mut findings = Findings::default();
     let conf = keepalived::read(source, host.config_id(), loader, &mut findings);
     let (setup, said) = translate(&conf, host);
     findings.extend(said);
-    let findings = in_order(source.file(), findings);
+    let findings = in_order(source.file(), findings.into_vec(source.file()));
     if !setup.instances.is_empty() {
         return Ok((setup, findings));
     }
