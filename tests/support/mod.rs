@@ -14,3 +14,4 @@ pub mod rsyncd;
 pub mod seed;
 pub mod skip;
 pub mod tree;
+pub mod vrrp;
