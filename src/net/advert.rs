@@ -26,7 +26,7 @@ pub const LONGEST: usize = 8 << 10;
 const CONTROL: u32 = 0xc0;
 
 /// Among the packets that wait to leave, these go first.
-const FIRST: u32 = 6;
+pub(super) const FIRST: u32 = 6;
 
 /// The hop limit of what must not pass a router.
 const LINK_ONLY: u8 = 255;
@@ -119,20 +119,26 @@ impl AdvertSocket {
     /// # Errors
     /// It is no group of its family, or the interface is gone.
     pub fn join(&mut self, group: IpAddr) -> Result<(), NetError> {
+        self.join_on(group, self.interface)?;
+        self.groups.push(group);
+        Ok(())
+    }
+
+    /// Has the interface of this number report `group` to switches, though the socket is bound to another: for the
+    /// interface below a VMAC, whose own reports would mislead them.
+    ///
+    /// # Errors
+    /// It is no group of its family, or the interface is gone.
+    pub fn join_on(&self, group: IpAddr, interface: u32) -> Result<(), NetError> {
         let joined = match group {
-            IpAddr::V4(group) => {
-                self.socket.join_multicast_v4_n(&group, &InterfaceIndexOrAddress::Index(self.interface))
-            }
-            IpAddr::V6(group) => self.socket.join_multicast_v6(&group, self.interface),
+            IpAddr::V4(group) => self.socket.join_multicast_v4_n(&group, &InterfaceIndexOrAddress::Index(interface)),
+            IpAddr::V6(group) => self.socket.join_multicast_v6(&group, interface),
         };
         match joined {
             Err(cause) if cause.raw_os_error() != Some(Errno::EADDRINUSE as i32) => {
                 Err(NetError::new(format!("group {group} cannot be joined"), cause))
             }
-            _ => {
-                self.groups.push(group);
-                Ok(())
-            }
+            _ => Ok(()),
         }
     }
 

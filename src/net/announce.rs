@@ -7,6 +7,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use socket2::{Domain, Socket, Type};
 
 use super::NetError;
+use super::advert::FIRST;
 use super::frame::{gratuitous_arp, neighbour_advertisement};
 use super::packet_address::packet_address;
 
@@ -26,8 +27,9 @@ impl Announcer {
     /// The kernel gives none: that takes CAP_NET_RAW.
     pub fn open() -> Result<Self, NetError> {
         // Frames of no protocol come to it.
-        let socket = Socket::new(Domain::PACKET, Type::RAW.nonblocking().cloexec(), None)
-            .map_err(|cause| NetError::new("a packet socket cannot be made", cause))?;
+        let failed = |cause| NetError::new("a packet socket cannot be made", cause);
+        let socket = Socket::new(Domain::PACKET, Type::RAW.nonblocking().cloexec(), None).map_err(failed)?;
+        socket.set_priority(FIRST).map_err(failed)?;
         Ok(Self { socket })
     }
 

@@ -62,13 +62,13 @@ impl Namespace {
 
     /// Sets a value of sysctl(8) in it.
     pub fn set(&self, key: &str, value: &str) {
-        let path = format!("/proc/sys/{}", key.replace('.', "/"));
+        let path = sysctl(key);
         self.run(|| std::fs::write(&path, value).unwrap_or_else(|e| panic!("{path}: {e}")));
     }
 
     /// A value of sysctl(8) in it.
     pub fn get(&self, key: &str) -> String {
-        let path = format!("/proc/sys/{}", key.replace('.', "/"));
+        let path = sysctl(key);
         self.run(|| std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{path}: {e}"))).trim().to_owned()
     }
 
@@ -153,6 +153,12 @@ impl Lan {
 fn unique(label: &str) -> String {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     format!("syncd-{}-{}-{label}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
+/// The file of a setting; a key with slashes may have dots in its parts, as with sysctl(8).
+fn sysctl(key: &str) -> String {
+    let path = if key.contains('/') { key.to_owned() } else { key.replace('.', "/") };
+    format!("/proc/sys/{path}")
 }
 
 fn program_ip() -> std::path::PathBuf {

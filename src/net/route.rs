@@ -1,0 +1,196 @@
+//! Routes and rules that move with addresses.
+
+use std::fmt::Write as _;
+use std::net::IpAddr;
+
+use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL};
+use netlink_packet_route::route::{
+    RouteAddress, RouteAttribute, RouteFlags, RouteMessage, RouteMetric, RouteProtocol, RouteScope, RouteType, RouteVia,
+};
+use netlink_packet_route::rule::{RuleAction, RuleAttribute, RuleMessage};
+use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
+use rustix::io::Errno;
+
+use super::NetError;
+use super::address::{Put, Removed};
+use super::netlink::Netlink;
+use crate::vrrp::setup::{Family, Route, RouteKind, Rule};
+
+/// Who made a route (`RTPROT_KEEPALIVED`): programs that clean up after keepalived find ours too.
+const KEEPALIVED: u8 = 18;
+
+/// A route, and the number of the interface that it leads out by, where one is said.
+#[derive(Clone, Copy, Debug)]
+pub struct Routed<'a> {
+    /// The route.
+    pub route: &'a Route,
+    /// The number of `route.device`, or of the instance's own interface.
+    pub interface: Option<u32>,
+}
+
+impl Netlink {
+    /// Makes routes. One to the same place that is there already is left as it is, whoever made it.
+    pub fn put_routes(&mut self, routes: &[Routed<'_>]) -> Vec<Result<Put, NetError>> {
+        let request = |r: &Routed<'_>| (RouteNetlinkMessage::NewRoute(route(r)), NLM_F_CREATE | NLM_F_EXCL);
+        let answers = self.ask_all(routes.iter().map(request).collect());
+        let made = |(r, answer): (&Routed<'_>, _)| put(answer, || format!("{} cannot be made", route_text(r.route)));
+        routes.iter().zip(answers).map(made).collect()
+    }
+
+    /// Takes routes away that [`put_routes`](Self::put_routes) or keepalived made; those of others stay.
+    pub fn remove_routes(&mut self, routes: &[Routed<'_>]) -> Vec<Result<Removed, NetError>> {
+        let request = |r: &Routed<'_>| (RouteNetlinkMessage::DelRoute(route(r)), 0);
+        let answers = self.ask_all(routes.iter().map(request).collect());
+        let gone =
+            |(r, answer): (&Routed<'_>, _)| removed(answer, || format!("{} cannot be taken away", route_text(r.route)));
+        routes.iter().zip(answers).map(gone).collect()
+    }
+
+    /// Makes rules. One that is there already is left as it is.
+    pub fn put_rules(&mut self, rules: &[&Rule]) -> Vec<Result<Put, NetError>> {
+        let request = |r: &&Rule| (RouteNetlinkMessage::NewRule(rule(r)), NLM_F_CREATE | NLM_F_EXCL);
+        let answers = self.ask_all(rules.iter().map(request).collect());
+        let made = |(r, answer): (&&Rule, _)| put(answer, || format!("{} cannot be made", rule_text(r)));
+        rules.iter().zip(answers).map(made).collect()
+    }
+
+    /// Takes rules away that [`put_rules`](Self::put_rules) or keepalived made; those of others stay.
+    pub fn remove_rules(&mut self, rules: &[&Rule]) -> Vec<Result<Removed, NetError>> {
+        let request = |r: &&Rule| (RouteNetlinkMessage::DelRule(rule(r)), 0);
+        let answers = self.ask_all(rules.iter().map(request).collect());
+        let gone = |(r, answer): (&&Rule, _)| removed(answer, || format!("{} cannot be taken away", rule_text(r)));
+        rules.iter().zip(answers).map(gone).collect()
+    }
+}
+
+fn put(answer: Result<(), Errno>, what: impl FnOnce() -> String) -> Result<Put, NetError> {
+    match answer {
+        Ok(()) => Ok(Put::New),
+        Err(Errno::EXIST) => Ok(Put::AlreadyThere),
+        Err(cause) => Err(NetError::new(what(), cause)),
+    }
+}
+
+fn removed(answer: Result<(), Errno>, what: impl FnOnce() -> String) -> Result<Removed, NetError> {
+    match answer {
+        Ok(()) => Ok(Removed::Gone),
+        // Routes go with the address or the interface that they lead by.
+        Err(Errno::SRCH | Errno::NOENT | Errno::NODEV) => Ok(Removed::NotThere),
+        Err(cause) => Err(NetError::new(what(), cause)),
+    }
+}
+
+fn family(ip: IpAddr) -> AddressFamily {
+    if ip.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 }
+}
+
+/// Tables beyond 255 are said by the attribute alone.
+fn short_table(table: u32) -> u8 {
+    u8::try_from(table).unwrap_or(0)
+}
+
+fn route(routed: &Routed<'_>) -> RouteMessage {
+    let route = routed.route;
+    let (to, prefix) = route.to;
+    let mut message = RouteMessage::default();
+    message.header.address_family = family(to);
+    message.header.destination_prefix_length = prefix;
+    message.header.table = short_table(route.table);
+    message.header.protocol = RouteProtocol::from(KEEPALIVED);
+    message.header.scope = scope(route);
+    message.header.kind = match route.kind {
+        RouteKind::Unicast => RouteType::Unicast,
+        RouteKind::Blackhole => RouteType::BlackHole,
+        RouteKind::Unreachable => RouteType::Unreachable,
+        RouteKind::Prohibit => RouteType::Prohibit,
+    };
+    message.header.flags.set(RouteFlags::Onlink, route.on_link);
+    let mut add = |attribute| message.attributes.push(attribute);
+    add(RouteAttribute::Table(route.table));
+    if prefix > 0 {
+        add(RouteAttribute::Destination(RouteAddress::from(to)));
+    }
+    match route.gateway {
+        Some(IpAddr::V6(via)) if to.is_ipv4() => add(RouteAttribute::Via(RouteVia::Inet6(via))),
+        Some(via) => add(RouteAttribute::Gateway(RouteAddress::from(via))),
+        None => {}
+    }
+    // What leads nowhere leads out by no interface.
+    if let Some(interface) = routed.interface.filter(|_| route.kind == RouteKind::Unicast) {
+        add(RouteAttribute::Oif(interface));
+    }
+    if let Some(source) = route.source {
+        add(RouteAttribute::PrefSource(RouteAddress::from(source)));
+    }
+    if let Some(metric) = route.metric {
+        add(RouteAttribute::Priority(metric));
+    }
+    if let Some(mtu) = route.mtu {
+        add(RouteAttribute::Metrics(vec![RouteMetric::Mtu(mtu)]));
+    }
+    message
+}
+
+/// As ip-route(8) has it: what needs no gateway is on the link.
+fn scope(route: &Route) -> RouteScope {
+    let direct = route.kind == RouteKind::Unicast && route.gateway.is_none() && route.to.0.is_ipv4();
+    let usual = if direct { RouteScope::Link } else { RouteScope::Universe };
+    route.scope.map_or(usual, RouteScope::from)
+}
+
+fn rule(rule: &Rule) -> RuleMessage {
+    let mut message = RuleMessage::default();
+    message.header.family = match rule.family {
+        Family::V4 => AddressFamily::Inet,
+        Family::V6 => AddressFamily::Inet6,
+    };
+    message.header.action = RuleAction::ToTable;
+    message.header.table = short_table(rule.table);
+    message.attributes.push(RuleAttribute::Table(rule.table));
+    message.attributes.push(RuleAttribute::Protocol(RouteProtocol::from(KEEPALIVED)));
+    if let Some((from, prefix)) = rule.from {
+        message.header.src_len = prefix;
+        message.attributes.push(RuleAttribute::Source(from));
+    }
+    if let Some((to, prefix)) = rule.to {
+        message.header.dst_len = prefix;
+        message.attributes.push(RuleAttribute::Destination(to));
+    }
+    if let Some(name) = &rule.input {
+        message.attributes.push(RuleAttribute::Iifname(name.clone()));
+    }
+    if let Some(name) = &rule.output {
+        message.attributes.push(RuleAttribute::Oifname(name.clone()));
+    }
+    if let Some((mark, mask)) = rule.mark {
+        message.attributes.push(RuleAttribute::FwMark(mark));
+        message.attributes.push(RuleAttribute::FwMask(mask));
+    }
+    if let Some(priority) = rule.priority {
+        message.attributes.push(RuleAttribute::Priority(priority));
+    }
+    message
+}
+
+fn route_text(route: &Route) -> String {
+    let mut text = format!("the route to {}/{}", route.to.0, route.to.1);
+    if let Some(gateway) = route.gateway {
+        let _ = write!(text, " via {gateway}");
+    }
+    if let Some(device) = &route.device {
+        let _ = write!(text, " dev {device}");
+    }
+    text
+}
+
+fn rule_text(rule: &Rule) -> String {
+    let mut text = String::from("the rule");
+    if let Some((from, prefix)) = rule.from {
+        let _ = write!(text, " from {from}/{prefix}");
+    }
+    if let Some((to, prefix)) = rule.to {
+        let _ = write!(text, " to {to}/{prefix}");
+    }
+    let _ = write!(text, " lookup {}", rule.table);
+    text
+}
