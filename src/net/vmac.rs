@@ -48,6 +48,8 @@ impl Netlink {
     /// (`arp_announce`): either would teach neighbours the wrong hardware address. It goes on like that. For IPv6 the kernel puts no
     /// address on it: two hosts would have the same. Whoever is to send from it puts one there, when it is master.
     ///
+    /// What comes with this hardware address is heard here alone, not by the parent: an instance listens on its VMAC.
+    ///
     /// # Errors
     /// The kernel has no macvlan, rights are missing, or the name is another interface's.
     pub fn make_vmac(&mut self, vmac: &Vmac, parent: &Link, family: Family) -> Result<VmacLink, NetError> {

@@ -6,9 +6,9 @@ use syncd::net::address::Placed;
 use syncd::net::advert::AdvertSocket;
 use syncd::net::firewall::Rules;
 use syncd::net::netlink::Netlink;
-use syncd::vrrp::setup::{Family, Vmac};
+use syncd::vrrp::setup::{Address, Family, Vmac};
 
-use crate::bed::{GROUP, address, datagram, hex, link, pair, sniffer, summary, until, wait};
+use crate::bed::{GROUP, address, datagram, hex, link, nothing, pair, sniffer, summary, until, wait};
 use crate::support::namespace::allowed;
 
 fn vmac(name: &str, mac: [u8; 6]) -> Vmac {
@@ -176,4 +176,39 @@ fn a_muted_vmac_reports_no_group() {
 
 fn one_line(text: &[u8]) -> String {
     String::from_utf8_lossy(text).split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn what_comes_from_the_same_hardware_address_is_heard_on_the_vmac_alone_and_all_else_too() {
+    if !allowed("what_comes_from_the_same_hardware_address_is_heard_on_the_vmac_alone_and_all_else_too") {
+        return;
+    }
+    let (one, two) = pair();
+    let vmac = vmac("vrrp6.51", [0, 0, 0x5e, 0, 2, 51]);
+    let group: IpAddr = "ff02::12".parse().expect("a group");
+    let open = || {
+        let mut netlink = Netlink::open().expect("netlink");
+        let below = link(&mut netlink, "eth0");
+        let above = netlink.make_vmac(&vmac, &below, Family::V6).expect("made").link;
+        let [above, below] = [above, below].map(|link| {
+            let mut socket = AdvertSocket::multicast(link.index, &link.name, Family::V6).expect("socket");
+            socket.join(group).expect("joined");
+            (socket, link)
+        });
+        (above, below)
+    };
+    let ((mut sender, on), (mut sender_below, _)) = one.run(open);
+    let ((mut hearer, _), (mut hearer_below, _)) = two.run(open);
+    let from: IpAddr = "fe80::11".parse().expect("an address");
+    sender.send(from, group, None, b"no").expect_err("the kernel put no address on it");
+    // As keepalived has it: the address of the interface below, which nothing else is sent from.
+    let source = Address { preferred: Some(0), ..address("fe80::11/64") };
+    one.run(|| Netlink::open().expect("netlink").put_addresses(&[Placed::on(&on, &source)], None).remove(0))
+        .expect("put");
+    sender.send(from, group, None, b"by the VMAC").expect("sent");
+    assert_eq!(summary(&mut hearer).4, b"by the VMAC");
+    sender_below.send(from, group, None, b"from below").expect("sent");
+    assert_eq!(summary(&mut hearer).4, b"from below");
+    assert_eq!(summary(&mut hearer_below).4, b"from below", "and not what came from the VMAC");
+    nothing(&mut hearer_below);
 }
