@@ -5,15 +5,18 @@ use std::time::{Duration, Instant};
 
 use super::channel::Channel;
 use super::outlets::Outlets;
+use super::surroundings;
 use crate::net::NetError;
 use crate::net::address::{Placed, Put as Placement};
 use crate::net::announce::{Announcer, is_router};
+use crate::net::link::Link;
 use crate::net::netlink::Netlink;
+use crate::net::route::Routed;
 use crate::vrrp::announcer::Announcement;
 use crate::vrrp::holding::Put;
 use crate::vrrp::machine::{Action, Id, Machine};
 use crate::vrrp::message::{FromVrrp, Held, Report};
-use crate::vrrp::setup::Instance;
+use crate::vrrp::setup::{Instance, Route, RouteKind, Rule, Vmac};
 
 /// How long the log hears nothing more of an instance that cannot send.
 const SILENCE: Duration = Duration::from_secs(60);
@@ -56,7 +59,7 @@ impl Hands {
                 Action::Routes { instance, setup, there } => self.routes(machine, instance, &setup, there),
                 Action::Announce(announcement) => self.announce(machine, &announcement),
                 Action::Open { instance, setup } => self.open(machine, instance, setup),
-                Action::Close { instance, .. } => self.close(instance),
+                Action::Close { instance, setup } => self.close(machine, instance, &setup),
                 Action::Tell(message) => self.channel.say(&message),
             }
         }
@@ -95,8 +98,22 @@ impl Hands {
     }
 
     fn routes(&mut self, machine: &Machine, id: Id, setup: &Instance, there: bool) {
-        if there && !(setup.routes.is_empty() && setup.rules.is_empty()) {
-            self.warn(machine, Some(id), "virtual_routes and virtual_rules are not supported yet".to_owned());
+        let by = |route: &Route| {
+            let name = route.device.as_deref().unwrap_or(&setup.interface);
+            let named = route.device.is_some() || route.gateway.is_none() && route.kind == RouteKind::Unicast;
+            machine.interfaces().by_name(name).filter(|_| named).map(|link| link.index)
+        };
+        let routes: Vec<Routed<'_>> = setup.routes.iter().map(|route| Routed { route, interface: by(route) }).collect();
+        let rules: Vec<&Rule> = setup.rules.iter().collect();
+        let failed: Vec<NetError> = if there {
+            let answers = [self.netlink.put_routes(&routes), self.netlink.put_rules(&rules)];
+            answers.into_iter().flatten().filter_map(Result::err).collect()
+        } else {
+            let answers = [self.netlink.remove_rules(&rules), self.netlink.remove_routes(&routes)];
+            answers.into_iter().flatten().filter_map(Result::err).collect()
+        };
+        for error in failed {
+            self.warn(machine, Some(id), error.to_string());
         }
     }
 
@@ -110,17 +127,40 @@ impl Hands {
     }
 
     pub(super) fn open(&mut self, machine: &mut Machine, id: Id, setup: Box<Instance>) {
-        if setup.vmac.is_some() {
-            self.warn(machine, Some(id), "use_vmac is not supported yet".to_owned());
+        if let Some(vmac) = &setup.vmac {
+            self.make_vmac(machine, id, &setup, vmac);
         }
         if let Err(e) = self.outlets.open(id, setup, machine.interfaces()) {
             self.warn(machine, Some(id), e.to_string());
         }
     }
 
-    fn close(&mut self, id: Id) {
+    fn make_vmac(&mut self, machine: &mut Machine, id: Id, setup: &Instance, vmac: &Vmac) {
+        // Where the interface below is not there, it is made when that comes.
+        let Some(parent) = machine.interfaces().by_name(&setup.interface) else { return };
+        let parent = Link { index: parent.index, name: parent.name.clone(), ..Link::default() };
+        match self.netlink.make_vmac(vmac, &parent, setup.family) {
+            Ok(made) => {
+                machine.handle_link(Instant::now(), surroundings::known(&made.link));
+                for warning in made.warnings {
+                    self.warn(machine, Some(id), warning.to_string());
+                }
+            }
+            Err(e) => self.warn(machine, Some(id), e.to_string()),
+        }
+    }
+
+    /// Takes the interface of its own away from an instance that has one.
+    pub(super) fn remove_vmac(&mut self, machine: &Machine, id: Id, setup: &Instance) {
+        if let Some(Err(e)) = setup.vmac.as_ref().map(|vmac| self.netlink.remove_vmac(vmac)) {
+            self.warn(machine, Some(id), e.to_string());
+        }
+    }
+
+    fn close(&mut self, machine: &Machine, id: Id, setup: &Instance) {
         self.outlets.close(id);
         self.mute.remove(&id);
+        self.remove_vmac(machine, id, setup);
     }
 
     fn cannot_send(&mut self, machine: &Machine, id: Id, message: &str) {

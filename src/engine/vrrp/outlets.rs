@@ -43,12 +43,17 @@ impl Outlets {
             Transport::Multicast { group } => Some(*group),
             Transport::Unicast { .. } => None,
         };
-        let outer = match setup.vmac.as_ref().filter(|vmac| !vmac.transmit_base && group.is_some()) {
-            Some(vmac) => &vmac.name,
-            None => &setup.interface,
-        };
-        let hears_by = self.socket(&setup.interface, setup.family, group, interfaces);
-        let sends_by = self.socket(outer, setup.family, group, interfaces);
+        // What comes with the hardware address of a VMAC is heard there alone.
+        let vmac = setup.vmac.as_ref().filter(|_| group.is_some());
+        let heard = vmac.map_or(&setup.interface, |vmac| &vmac.name);
+        // Of IPv6 the address to send from is on the interface below.
+        let sent = vmac.filter(|vmac| !vmac.transmit_base && setup.family == Family::V4);
+        let sent = sent.map_or(&setup.interface, |vmac| &vmac.name);
+        let hears_by = self.socket(heard, setup.family, group, interfaces);
+        let sends_by = self.socket(sent, setup.family, group, interfaces);
+        if let (Ok(Some(key)), Some(_), Some(group)) = (&hears_by, vmac, group) {
+            self.report_below(*key, group, &setup.interface, interfaces)?;
+        }
         match (hears_by, sends_by) {
             (Ok(Some(hears_by)), Ok(Some(sends_by))) => {
                 self.waiting.remove(&id);
@@ -63,6 +68,14 @@ impl Outlets {
                 self.waiting.insert(id, setup);
                 Ok(())
             }
+        }
+    }
+
+    /// Switches are to learn of the group from the interface below a VMAC, whose own reports are kept in.
+    fn report_below(&mut self, key: Key, group: IpAddr, below: &str, interfaces: &Interfaces) -> Result<(), NetError> {
+        match (self.sockets.get_mut(&key), interfaces.by_name(below)) {
+            (Some(socket), Some(link)) => socket.join_on(group, link.index),
+            _ => Ok(()),
         }
     }
 

@@ -1,10 +1,12 @@
 //! What the VRRP process waits for, and in which order it looks at what came.
 
 use std::io;
+use std::num::NonZeroU64;
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant, SystemTime};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::thread::set_current_timer_slack;
 use rustix::time::{ClockId, clock_gettime};
 
 use super::channel::{Came, Channel};
@@ -14,12 +16,13 @@ use crate::net::NetError;
 use crate::net::advert::LONGEST;
 use crate::net::monitor::{Event, Monitor};
 use crate::net::netlink::Netlink;
+use crate::net::{realtime, rights};
 use crate::vrrp::clock::Clock;
 use crate::vrrp::frames::FrameError;
 use crate::vrrp::inbound::Packet;
 use crate::vrrp::machine::{Before, Machine};
 use crate::vrrp::message::{FromVrrp, Report, ToVrrp};
-use crate::vrrp::setup::Setup;
+use crate::vrrp::setup::{Scheduling, Setup};
 
 /// How many packets of one socket are looked at before anything else is: whoever floods it holds up nothing.
 const AT_ONCE: usize = 64;
@@ -52,6 +55,20 @@ pub fn run(channel: OwnedFd) -> Result<(), VrrpProcessError> {
 
 /// Prepares everything; none where it was refused, which the supervisor has been told.
 fn begin(mut channel: Channel, setup: Setup, before: Before) -> Result<Option<Process>, VrrpProcessError> {
+    if let Err(e) = rights::check() {
+        channel.say(&FromVrrp::Refused { instance: None, message: e.to_string(), configuration: false });
+        channel.finish();
+        return Ok(None);
+    }
+    // Without it, a timer may be late by 50 µs for the sake of others (prctl(2)).
+    let _ = set_current_timer_slack(NonZeroU64::new(1));
+    for failed in realtime::apply(&setup.scheduling) {
+        warn(&mut channel, failed.to_string());
+    }
+    let scheduling = setup.scheduling != Scheduling::default();
+    if let Err(e) = rights::drop_others(scheduling) {
+        warn(&mut channel, format!("other rights than those of VRRP cannot be given up: {e}"));
+    }
     // First listened, then read: nothing falls in between.
     let monitor = Monitor::open()?;
     let mut netlink = Netlink::open()?;
@@ -65,6 +82,10 @@ fn begin(mut channel: Channel, setup: Setup, before: Before) -> Result<Option<Pr
     let machine = Machine::new(clock(), setup, before, interfaces);
     let hands = Hands::new(netlink, channel, lease)?;
     Ok(Some(Process { machine, hands, monitor, buffer: vec![0; LONGEST] }))
+}
+
+fn warn(channel: &mut Channel, message: String) {
+    channel.say(&FromVrrp::Report(Report::Warning { instance: String::new(), message }));
 }
 
 /// The first instance whose interface is missing, where that is a fault.
@@ -205,7 +226,7 @@ impl Process {
         let dropped = self.hands.channel.take_dropped();
         if dropped > 0 {
             let message = format!("{dropped} messages were dropped: the supervisor did not take them");
-            self.hands.channel.say(&FromVrrp::Report(Report::Warning { instance: String::new(), message }));
+            warn(&mut self.hands.channel, message);
         }
         loop {
             let message = match self.hands.channel.receive()? {
@@ -244,6 +265,10 @@ impl Process {
             Over::Leave => {
                 self.machine.handle_stop(Instant::now());
                 self.hands.act(&mut self.machine);
+                let all: Vec<_> = self.machine.instances().map(|(id, setup)| (id, setup.clone())).collect();
+                for (id, setup) in all {
+                    self.hands.remove_vmac(&self.machine, id, &setup);
+                }
             }
             Over::HandOver => {
                 for life in self.machine.lives() {
