@@ -76,6 +76,9 @@ pub(super) fn faults(config: &Config) -> Vec<(PathBuf, Finding)> {
     if let Some(log) = &config.fail_log {
         say(&log.path, fail_log(&log.path));
     }
+    for file in config.vrrp.iter().flat_map(|vrrp| vrrp.passwords.values()) {
+        say(file, secret(file, "password file", true, is_root));
+    }
     say(&config.file, repeated(config.sources.iter().map(|set| set.name.as_str())));
     say(&config.file, repeated(config.replicas.iter().map(|set| set.name.as_str())));
     faults

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use syncd_compat::{Finding, Findings, Severity, SourceText, Span, confxml, rsync, rsyncd};
+use syncd_compat::{Finding, Findings, Severity, SourceText, Span, confxml, keepalived, rsync, rsyncd};
 
 use super::kind::{self, Kind};
 use super::load::{self, Loaded};
@@ -11,7 +11,8 @@ use super::machine::Machine;
 use super::native::write::{self, NotText};
 use super::overrides::{Overrides, Side};
 use super::source::make_unique;
-use super::{Config, ConfigError};
+use super::{Config, ConfigError, Vrrp, vrrp};
+use crate::vrrp::packet::Auth;
 
 /// What the files come to.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -76,7 +77,7 @@ fn part(source: &SourceText, machine: &Machine) -> Result<Whole, ConfigError> {
             listed.extend(said(&loaded.findings, &listed));
             Ok(Whole { config: Some(loaded), left: listed })
         }
-        Some(Kind::Keepalived) => Ok(Whole { config: None, left: keepalived_lines(source) }),
+        Some(Kind::Keepalived) => virtual_addresses(source, machine),
         Some(Kind::Native) => Err(wrong(source, "this is a syncd.toml already", "name the legacy files alone")),
         None => Err(wrong(source, "nothing in it is a setting", "name a confxml.xml, rsyncd.conf or keepalived.conf")),
     }
@@ -162,19 +163,36 @@ fn rsyncd_settings(source: &SourceText, machine: &Machine) -> Vec<Left> {
     left
 }
 
-/// Why nothing of a `keepalived.conf` is carried over.
-const KEEPALIVED: &str = "stays with keepalived";
-
-/// Every line of a `keepalived.conf`, without the passwords.
-fn keepalived_lines(source: &SourceText) -> Vec<Left> {
-    let lines = source.text().lines().enumerate().map(|(at, line)| (at + 1, line.trim()));
-    let said = lines.filter(|(_, line)| !line.is_empty() && !line.starts_with(['#', '!']) && *line != "}");
-    said.map(|(line, text)| {
-        let secret = text.to_ascii_lowercase().find("auth_pass");
-        let shown = secret.and_then(|at| text.get(..at + "auth_pass".len())).unwrap_or(text);
-        Left { file: source.file().to_owned(), line, column: 1, text: format!("{shown}: {KEEPALIVED}") }
-    })
-    .collect()
+/// The virtual addresses of a `keepalived.conf`; what is said of it is what is not carried over.
+fn virtual_addresses(source: &SourceText, machine: &Machine) -> Result<Whole, ConfigError> {
+    let host = vrrp::Host::of(machine.clone());
+    let mut findings = Findings::default();
+    let conf = keepalived::read(source, host.config_id(), &mut super::glob::load, &mut findings);
+    let (setup, said) = vrrp::translate(&conf, &host);
+    findings.extend(said);
+    if setup.instances.is_empty() {
+        let nothing = "no `vrrp_instance` of it can run: there is nothing to convert";
+        findings.push(Finding::of_file(source.file(), "keepalived-nothing-to-do", nothing).help("run `syncd check`"));
+        return Err(ConfigError::Faulty(findings.into_vec(source.file())));
+    }
+    let of = |finding: &Finding| {
+        let (line, column) = finding.place.as_ref().map_or((1, 1), |place| (place.line, place.column));
+        Left { file: finding.file.clone(), line, column, text: finding.message.clone() }
+    };
+    let mut left: Vec<Left> = findings.into_vec(source.file()).iter().map(of).collect();
+    let secret = |name: &str| setup.instances.iter().any(|one| one.name == name && one.auth != Auth::None);
+    for instance in conf.instances.iter().filter(|instance| secret(&instance.name.value)) {
+        let password = instance.auth.as_ref().and_then(|auth| auth.password.as_ref());
+        if let Some((password, source)) = password.and_then(|word| Some((word, conf.sources.get(word.at.file)?))) {
+            let file = write::vrrp_password_file(&instance.name.value);
+            let text =
+                format!("auth_pass: write it alone into {}, mode 0600; passwords are not copied", file.display());
+            left.push(Left::at(source, password.at.span, text));
+        }
+    }
+    let vrrp = Some(Vrrp { setup, ..Vrrp::default() });
+    let config = Config { vrrp, ..Config::of(source.file(), &machine.name) };
+    Ok(Whole { config: Some(Loaded::of(config)), left })
 }
 
 impl Whole {
@@ -198,13 +216,17 @@ impl Whole {
         }
         text.push_str(
             "# Sets with the role \"primary\" run by `syncd --config FILE`, those with the role \"replica\" by\n\
-             # `syncd peer --config FILE`. Passwords stay in the files that are named here.\n\n",
+             # `syncd peer --config FILE`. Passwords stay in the files that are named here.\n",
         );
+        if self.config.as_ref().is_some_and(|loaded| loaded.config.vrrp.is_some()) {
+            text.push_str(
+                "# The virtual addresses run by the first of them, and where there are no sets by `syncd vrrp --config FILE`.\n",
+            );
+        }
+        text.push('\n');
         let Some(loaded) = &self.config else {
-            let message = "there is nothing to convert: syncd has no virtual addresses yet";
             let file = files.first().map_or(Path::new("convert"), PathBuf::as_path);
-            let help = "leave keepalived running with this file, and name the confxml.xml or rsyncd.conf of the node";
-            return Err(Finding::of_file(file, "config-kind", message).help(help).into());
+            return Err(Finding::of_file(file, "config-kind", "there is nothing to convert").into());
         };
         let said = |path: &Path| loaded.place_of(path).into_iter().collect();
         let native = write::write(&loaded.config, &said).map_err(|why| not_text(loaded, &why))?;
@@ -247,6 +269,7 @@ fn join(first: Config, second: Config) -> Config {
     joined.node.listen = joined.node.listen.or(second.node.listen);
     joined.node.pid_file = joined.node.pid_file.or(second.node.pid_file);
     joined.fail_log = joined.fail_log.or(second.fail_log);
+    joined.vrrp = joined.vrrp.or(second.vrrp);
     joined.tuning.retry_ceiling = joined.tuning.retry_ceiling.min(second.tuning.retry_ceiling);
     joined
 }
@@ -256,7 +279,10 @@ fn overruled(first: &Config, second: &Config) -> Vec<Left> {
     let log = |config: &Config| config.fail_log.as_ref().map(|log| log.path.display().to_string());
     let pid = |config: &Config| config.node.pid_file.as_ref().map(|file| file.display().to_string());
     let listen = |config: &Config| config.node.listen.map(|listen| listen.to_string());
+    let two = first.vrrp.is_some() && second.vrrp.is_some();
+    let addresses = |config: &Config| two.then(|| format!("those of {}", config.file.display()));
     let said = [
+        ("virtual addresses", addresses(first), addresses(second)),
         ("failLog", log(first), log(second)),
         ("pid file", pid(first), pid(second)),
         ("the address to listen on", listen(first), listen(second)),
@@ -264,7 +290,10 @@ fn overruled(first: &Config, second: &Config) -> Vec<Left> {
     said.into_iter()
         .filter_map(|(what, first, second)| {
             let (first, second) = (first?, second?);
-            let text = format!("{what} is {second}: a node has one, {first} of the file before");
+            let text = match what {
+                "virtual addresses" => format!("{what}: a node has one set of them, {first}"),
+                _ => format!("{what} is {second}: a node has one, {first} of the file before"),
+            };
             (first != second).then_some(text)
         })
         .map(|text| Left { file: second.file.clone(), line: 1, column: 1, text })

@@ -11,7 +11,7 @@ use super::kind::{self, Kind};
 use super::machine::Machine;
 use super::overrides::{Overrides, Side};
 use super::places::Places;
-use super::{Config, ConfigError, DEFAULT_PORT, check, native, peer, source};
+use super::{Config, ConfigError, DEFAULT_PORT, check, native, peer, source, vrrp};
 
 /// A configuration file is smaller.
 const MAX_FILE: u64 = 4 << 20;
@@ -28,12 +28,29 @@ pub struct Loaded {
 }
 
 impl Loaded {
+    /// A configuration of which nothing is to be said.
+    pub(super) fn of(config: Config) -> Self {
+        Self { config, findings: Vec::new(), places: Places::default() }
+    }
+
     /// This and `other` as one, their configurations by `join`.
     pub(super) fn and(self, other: Self, join: impl FnOnce(Config, Config) -> Config) -> Self {
         let (mut findings, mut places) = (self.findings, self.places);
         findings.extend(other.findings);
         places.extend(other.places);
         Self { config: join(self.config, other.config), findings, places }
+    }
+
+    /// Reads the passwords of virtual addresses, and takes out programs that cannot or must not be run.
+    pub(super) fn complete(mut self) -> Result<Self, ConfigError> {
+        let Some(mut vrrp) = self.config.vrrp.take() else { return Ok(self) };
+        let located = |(path, finding): (PathBuf, Finding)| self.places.locate(&path, finding);
+        let mut faults = Findings::default();
+        faults.extend(vrrp::local::passwords(&mut vrrp, &self.config.file).into_iter().map(located));
+        ConfigError::unless_usable(faults, &self.config.file)?;
+        self.findings.extend(vrrp::local::withhold(&mut vrrp.setup, &self.config.file));
+        self.config.vrrp = Some(vrrp);
+        Ok(self)
     }
 
     /// `from FILE:LINE`: where `path` was named.
@@ -96,7 +113,24 @@ fn load(file: &Path, overrides: &[String], side: Side, plugin: Option<&str>) -> 
     let overrides = Overrides::parse(overrides, side)?;
     let bytes = read(file).map_err(|cause| ConfigError::Unreadable { file: file.to_owned(), cause })?;
     let source = SourceText::decode(file, &bytes);
-    translate(&source, &Machine::this(), &overrides, side, plugin)
+    translate(&source, &Machine::this(), &overrides, side, plugin)?.complete()
+}
+
+/// The virtual addresses alone of a `syncd.toml`.
+pub(super) fn virtual_addresses(source: &SourceText, machine: &Machine) -> Result<Loaded, ConfigError> {
+    let mut cx = Context {
+        source,
+        machine,
+        default_port: DEFAULT_PORT,
+        plugin_alone: None,
+        findings: Findings::default(),
+        places: Places::default(),
+    };
+    let config = native::read_vrrp(&mut cx);
+    let findings = ConfigError::unless_usable(cx.findings, source.file())?;
+    // Without a configuration there is an error among the findings.
+    let Some(config) = config else { return Err(ConfigError::Faulty(findings)) };
+    Ok(Loaded { config, findings, places: cx.places })
 }
 
 /// At most [`MAX_FILE`] bytes, so that a device or a log named by mistake is an error and no flood.

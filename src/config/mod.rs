@@ -50,7 +50,7 @@ pub use load::{Loaded, load_peer, load_plugin, load_source};
 pub use model::{
     CdnPassword, Coalesce, Compare, Compression, Config, DeletePolicy, Events, FailLog, Family, HostPattern,
     NodeConfig, Owner, Plugin, PluginAction, Reach, ReplicaAuth, ReplicaSet, SetOptions, SourceAuth, SourceSet, Target,
-    Transport, Tuning, XferExec,
+    Transport, Tuning, Vrrp, XferExec,
 };
 pub use overrides::{OVERRIDES, Override};
 pub use peer::NO_PASSWORD;

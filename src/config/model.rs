@@ -1,12 +1,14 @@
 //! The native configuration as typed data: everything that a node does.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::filter::Rule;
 use crate::model::Attrs;
 use crate::rewrite::{Chmod, Rewrite};
+use crate::vrrp::setup::Setup;
 
 /// Everything that one running syncd does.
 #[derive(Clone, Debug)]
@@ -25,6 +27,34 @@ pub struct Config {
     pub fail_log: Option<FailLog>,
     /// What hardly anybody changes.
     pub tuning: Tuning,
+    /// Virtual addresses that move between nodes.
+    pub vrrp: Option<Vrrp>,
+}
+
+impl Config {
+    /// One of a node of that name that does nothing.
+    #[must_use]
+    pub fn of(file: &Path, name: &str) -> Self {
+        Self {
+            file: file.to_owned(),
+            node: NodeConfig { name: name.to_owned(), listen: None, pid_file: None, debug: false },
+            sources: Vec::new(),
+            replicas: Vec::new(),
+            trust_first_use: false,
+            fail_log: None,
+            tuning: Tuning::default(),
+            vrrp: None,
+        }
+    }
+}
+
+/// Virtual addresses, and where the passwords stand that are to be filled in before they are used.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Vrrp {
+    /// What the VRRP module is to do.
+    pub setup: Setup,
+    /// The password file of each instance of version 2 that has one.
+    pub passwords: BTreeMap<String, PathBuf>,
 }
 
 /// This node.

@@ -49,6 +49,7 @@ pub(super) fn translate(cx: &mut Context<'_>, conf: &RsyncdConf) -> Config {
         replicas: conf.modules.iter().filter_map(|module| replica(cx, module)).collect(),
         trust_first_use: false,
         fail_log: None,
+        vrrp: None,
         tuning: Tuning::default(),
     }
 }

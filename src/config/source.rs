@@ -35,6 +35,7 @@ pub(super) fn translate(cx: &mut Context<'_>, conf: &ConfXml) -> Config {
         replicas: Vec::new(),
         trust_first_use: false,
         fail_log: None,
+        vrrp: None,
         tuning: Tuning::default(),
     };
     if conf.sersync.is_empty() {

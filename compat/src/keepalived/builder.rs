@@ -203,7 +203,11 @@ impl Builder {
         let plain = word.text.chars().all(|c| c.is_ascii_digit() || c == '.');
         let value = word.text.parse::<f64>().ok().filter(|value| plain && (least..=most).contains(value));
         match value.and_then(|value| Duration::try_from_secs_f64(value).ok()) {
-            Some(value) => Some(Located::new(value, word.at)),
+            // Whole microseconds, as keepalived counts.
+            Some(value) => {
+                let micros = (value + Duration::from_nanos(500)).as_micros();
+                Some(Located::new(Duration::from_micros(u64::try_from(micros).unwrap_or(u64::MAX)), word.at))
+            }
             None => {
                 self.bad_value(keyword, word, &format!("a number of seconds from {least} to {most}"));
                 None

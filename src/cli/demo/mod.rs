@@ -240,6 +240,7 @@ fn config(name: &str, listen: Option<SocketAddr>) -> Config {
         replicas: Vec::new(),
         trust_first_use: false,
         fail_log: None,
+        vrrp: None,
         // The demo has no patience: a dead link is noticed within a second.
         tuning: Tuning {
             idle_timeout: Duration::from_secs(1),

@@ -111,7 +111,7 @@ fn unreadable(file: &Path, cause: &std::io::Error) -> Finding {
 fn virtual_addresses(given: &Given) -> Vec<Finding> {
     // Of several files, one at most is this machine's.
     let alone = given.vrrp.len() == 1;
-    let host = vrrp::Host::this().without_interfaces().with_programs(alone);
+    let host = vrrp::Host::this().elsewhere(alone);
     let said = given.vrrp.iter().flat_map(|one| vrrp::translate(&one.conf, &host).1);
     let elsewhere = |finding: &Finding| !alone && finding.code == "keepalived-user";
     said.map(|finding| match elsewhere(&finding) {
@@ -126,7 +126,7 @@ fn virtual_addresses(given: &Given) -> Vec<Finding> {
 pub(super) fn check_alone(file: &Path, bytes: &[u8], machine: &Machine) -> Vec<Finding> {
     let (mut findings, mut given) = (Vec::new(), Given::default());
     given.add(file, bytes, machine, &mut super::glob::load, &mut findings);
-    let host = vrrp::Host::unseen(machine.clone());
+    let host = vrrp::Host::of(machine.clone());
     findings.extend(given.vrrp.iter().flat_map(|one| vrrp::translate(&one.conf, &host).1));
     findings.extend(rules(&given, &Facts::default()));
     sorted(&[file.to_owned()], findings)
@@ -138,6 +138,9 @@ fn local(given: &Given) -> Vec<Finding> {
     let both = !given.sending.is_empty() && !given.receiving.is_empty();
     let mut findings = Vec::new();
     for loaded in &given.loaded {
+        if let Some(mut setup) = loaded.config.vrrp.as_ref().map(|vrrp| vrrp.setup.clone()) {
+            findings.extend(vrrp::local::withhold(&mut setup, &loaded.config.file));
+        }
         let found = loaded.check_local().unwrap_or_else(|error| error.findings().to_vec());
         for finding in found {
             let missing = both && matches!(finding.code, "directory" | "secret");

@@ -3,7 +3,7 @@
 use syncd_compat::{Finding, SourceText, Span, nearest};
 
 /// Keys that the design knows and this version does not.
-const LATER: [&str; 5] = ["hooks", "local", "profile", "validate", "vrrp"];
+const LATER: [&str; 4] = ["hooks", "local", "profile", "validate"];
 
 /// The finding that `error`, because of which a text is no TOML, is.
 pub(super) fn syntax(source: &SourceText, error: &toml::de::Error) -> Finding {

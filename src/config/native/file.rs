@@ -3,6 +3,8 @@
 use serde::Deserialize;
 use toml::Spanned;
 
+use super::vrrp::file::{FifoTable, FileTable, GlobalTable, GroupTable, InstanceTable, ProcessTable, ScriptTable};
+
 /// A text and its place.
 type Text = Spanned<String>;
 
@@ -25,6 +27,27 @@ pub(super) struct File {
     /// `[tuning]`
     #[serde(default)]
     pub(super) tuning: TuningTable,
+    /// `[vrrp-global]`
+    #[serde(default)]
+    pub(super) vrrp_global: GlobalTable,
+    /// `[[vrrp]]`
+    #[serde(default)]
+    pub(super) vrrp: Vec<InstanceTable>,
+    /// `[[vrrp-group]]`
+    #[serde(default)]
+    pub(super) vrrp_group: Vec<GroupTable>,
+    /// `[[vrrp-script]]`
+    #[serde(default)]
+    pub(super) vrrp_script: Vec<ScriptTable>,
+    /// `[[vrrp-process]]`
+    #[serde(default)]
+    pub(super) vrrp_process: Vec<ProcessTable>,
+    /// `[[vrrp-file]]`
+    #[serde(default)]
+    pub(super) vrrp_file: Vec<FileTable>,
+    /// `[[vrrp-fifo]]`
+    #[serde(default)]
+    pub(super) vrrp_fifo: Vec<FifoTable>,
 }
 
 /// This node.

@@ -4,6 +4,7 @@ mod error;
 mod file;
 mod mend;
 mod plugin;
+mod vrrp;
 pub(super) mod write;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -33,9 +34,21 @@ use crate::rewrite::{Chmod, Mapped, Rewrite};
 /// Reads the file for one side of its sets; what is wrong with it goes to the findings. None where no
 /// error is left to be found.
 pub(super) fn read(cx: &mut Context<'_>, side: Side) -> Option<Config> {
+    mended(cx, |cx, file| translate(cx, file, side))
+}
+
+/// The same of its virtual addresses, without its sets, which are others' to say something of.
+pub(super) fn read_vrrp(cx: &mut Context<'_>) -> Option<Config> {
+    mended(cx, |cx, file| {
+        let vrrp = vrrp::read(cx, file);
+        Config { vrrp, ..Config::of(cx.source.file(), file.node.name.as_ref().unwrap_or(&cx.machine.name)) }
+    })
+}
+
+fn mended(cx: &mut Context<'_>, translate: impl FnOnce(&mut Context<'_>, &File) -> Config) -> Option<Config> {
     let mend::Mended { file, stand_ins } = mend::read(cx.source, &mut cx.findings)?;
     let said = cx.findings.len();
-    let config = translate(cx, &file, side);
+    let config = translate(cx, &file);
     // What is wrong with a text that is not the file's follows from what was said.
     let invented = |finding: &Finding| {
         let span = finding.place.as_ref().map(|place| place.span.start..place.span.end);
@@ -64,8 +77,10 @@ fn translate(cx: &mut Context<'_>, file: &File, side: Side) -> Config {
         sources.clear();
     }
     refuse_shared(cx, file, &sources);
+    let has_primary = file.set.iter().any(|set| set.role.get_ref() == "primary");
+    let vrrp = vrrp::read(cx, file).filter(|_| runs_vrrp(side, has_primary, cx.plugin_alone.is_some()));
     if sources.is_empty() && replicas.is_empty() {
-        nothing_to_do(cx, side);
+        nothing_to_do(cx, file, side);
     }
     Config {
         file: cx.source.file().to_owned(),
@@ -80,7 +95,13 @@ fn translate(cx: &mut Context<'_>, file: &File, side: Side) -> Config {
         trust_first_use: file.node.trust_first_use,
         fail_log: file.node.fail_log.as_ref().map(|said| FailLog { path: path(cx, said) }),
         tuning: tuning(cx, &file.tuning),
+        vrrp,
     }
+}
+
+/// Whether the process of this side moves the file's addresses: of the two that one file may run, the primary's.
+fn runs_vrrp(side: Side, has_primary: bool, plugin_alone: bool) -> bool {
+    !plugin_alone && (side == Side::Source || !has_primary)
 }
 
 fn source(cx: &mut Context<'_>, file: &File, set: &Set, own_name: &str) -> Option<SourceSet> {
@@ -342,10 +363,14 @@ fn refuse_keys(cx: &mut Context<'_>, set: &Set, role: &str, present: &[(&str, bo
     }
 }
 
-fn nothing_to_do(cx: &mut Context<'_>, side: Side) {
+fn nothing_to_do(cx: &mut Context<'_>, file: &File, side: Side) {
     let (role, help) = match side {
         Side::Source => ("primary", "write role = \"primary\" in a `[[set]]`; for its replicas run `syncd peer`"),
         Side::Peer => ("replica", "write role = \"replica\" in a `[[set]]`; for its primaries run `syncd`"),
+    };
+    let help = match file.vrrp.is_empty() {
+        true => help.to_owned(),
+        false => format!("{help}; for its virtual addresses alone run `syncd vrrp`"),
     };
     let finding = Finding::of_file(cx.source.file(), "toml-nothing-to-do", format!("no set has the role {role}"));
     // Where a set was refused, that says it all.

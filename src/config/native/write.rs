@@ -1,5 +1,7 @@
 //! The configuration as `syncd.toml`: what [`super::read`] reads back as the same.
 
+mod vrrp;
+
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -12,6 +14,8 @@ use crate::config::{
 use crate::filter::Rule;
 use crate::model::Attrs;
 use crate::rewrite::{Chmod, Mapped, Rewrite};
+
+pub(in crate::config) use vrrp::password_file as vrrp_password_file;
 
 /// Where the password of a CDN is to stand, which a legacy file has in its text.
 pub(in crate::config) const CDN_PASSWORD_FILE: &str = "/etc/syncd/cdn.password";
@@ -34,7 +38,7 @@ pub(in crate::config) enum NotText {
 /// [`NotText`]: a path or a pattern.
 pub(in crate::config) fn write(config: &Config, said: &dyn Fn(&Path) -> Vec<String>) -> Result<String, NotText> {
     // Each field by name: one that is new has to be written too.
-    let Config { file: _, node, sources, replicas, trust_first_use, fail_log, tuning } = config;
+    let Config { file: _, node, sources, replicas, trust_first_use, fail_log, tuning, vrrp } = config;
     let mut out = Writer { text: String::new(), said };
     out.node(node, *trust_first_use, fail_log.as_ref().map(|log| log.path.as_path()))?;
     for target in peers(sources) {
@@ -61,6 +65,9 @@ pub(in crate::config) fn write(config: &Config, said: &dyn Fn(&Path) -> Vec<Stri
         out.plugin(set, plugin)?;
     }
     out.tuning(tuning);
+    if let Some(vrrp) = vrrp {
+        out.vrrp(vrrp, &node.name)?;
+    }
     Ok(out.text)
 }
 

@@ -24,7 +24,8 @@ pub(super) fn addresses(
     // The grammar has said of the others that they are left out.
     let own = said.addresses.iter().filter(|address| Family::of(address.ip.value) == family);
     let mut advertised: Vec<Address> = own.map(|address| one(cx, address)).collect();
-    let room = said.interface.as_ref().map_or(MOST, |interface| room(cx.host.mtu(&interface.value), family, version));
+    let room =
+        said.interface.as_ref().map_or(MOST, |interface| room(cx.host.machine.mtu(&interface.value), family, version));
     let surplus = advertised.split_off(advertised.len().min(room));
     if !surplus.is_empty() {
         let message = format!(
@@ -88,11 +89,15 @@ fn fits(cx: &mut Context<'_>, label: &Located<String>, ip: IpAddr) -> bool {
     if ip.is_ipv6() {
         cx.warn("keepalived-label", label.at, "an IPv6 address has no label: it is left out".to_owned(), "remove it");
     }
-    ip.is_ipv4() && label.value.len() <= 15
+    let blank = label.value.contains(|c: char| c.is_whitespace() || c.is_control());
+    if blank || label.value.is_empty() {
+        cx.warn("keepalived-label", label.at, "this is no label: it is left out".to_owned(), "write one word");
+    }
+    ip.is_ipv4() && !blank && (1..=15).contains(&label.value.len())
 }
 
 /// The number of a scope.
-pub(super) fn scope_of(text: &str) -> Option<u8> {
+pub(in crate::config) fn scope_of(text: &str) -> Option<u8> {
     text.parse().ok().or_else(|| SCOPES.iter().find(|(name, _)| *name == text).map(|(_, scope)| *scope))
 }
 

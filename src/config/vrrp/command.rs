@@ -33,8 +33,7 @@ impl Commands {
         let globals = &cx.conf.globals;
         let default = match &globals.script_user {
             Some(said) => user(cx, said).map(Some),
-            None if cx.host.has_user(SCRIPT_USER) => Ok(named(cx, SCRIPT_USER)),
-            None => Ok(None),
+            None => Ok(named(cx, SCRIPT_USER)),
         };
         Self { default, secure: globals.script_security.value, said: globals.script_user.is_some() }
     }
@@ -106,13 +105,12 @@ fn user(cx: &mut Context<'_>, said: &keepalived::User) -> Result<User, ()> {
         let message = format!("there is no {what} `{}` on this machine: what it would run is not run", name.value);
         cx.error("keepalived-user", name.at, message, "create it, or name another");
     };
-    // No number of a user; it stands for one that is not known.
-    let Some(mut user) = named(cx, &said.name.value).filter(|user| user.uid != u32::MAX) else {
+    let Some(mut user) = named(cx, &said.name.value) else {
         unknown(cx, "user", &said.name);
         return Err(());
     };
     if let Some(group) = &said.group {
-        let Some(gid) = cx.host.group(&group.value).filter(|gid| *gid != u32::MAX) else {
+        let Some(gid) = cx.host.group(&group.value) else {
             unknown(cx, "group", group);
             return Err(());
         };

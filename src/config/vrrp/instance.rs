@@ -128,17 +128,23 @@ fn devices(cx: &mut Context<'_>, said: &Instance) -> bool {
     fits
 }
 
+/// Whether the kernel would take it for the name of an interface.
+pub(in crate::config) fn is_interface(name: &str) -> bool {
+    let wrong = |c: char| c.is_whitespace() || c.is_control() || matches!(c, '/' | ':');
+    !name.is_empty() && name.len() <= LONGEST_NAME && !name.contains(wrong) && !matches!(name, "." | "..")
+}
+
 /// Whether there is such an interface, or need not be one yet.
 pub(super) fn exists(cx: &mut Context<'_>, name: &Located<String>) -> bool {
-    if name.value.is_empty() || name.value.len() > LONGEST_NAME || name.value.contains(['/', ':']) {
+    if !is_interface(&name.value) {
         let message = format!("`{}` is no name of an interface", name.value);
-        cx.error("keepalived-interface", name.at, message, "write at most 15 bytes without `/` and `:`");
+        cx.error("keepalived-interface", name.at, message, "write at most 15 bytes without blanks, `/` and `:`");
         return false;
     }
-    if cx.conf.globals.dynamic_interfaces.value || cx.host.has_interface(&name.value) {
+    if cx.conf.globals.dynamic_interfaces.value || cx.host.machine.has_interface(&name.value) {
         return true;
     }
-    let known: Vec<&str> = cx.host.interfaces().collect();
+    let known: Vec<&str> = cx.host.machine.interfaces().collect();
     let listed = format!("there are {}", known.join(", "));
     let help = match nearest(&name.value, known.iter().copied()) {
         Some(near) => format!("did you mean `{near}`? {listed}"),
@@ -234,7 +240,7 @@ fn vmac(cx: &mut Context<'_>, said: &Instance, family: Family, names: &mut BTree
         cx.warn("setting-not-honoured", vmac.at, message.to_owned(), "remove it, or the `dev` of the addresses");
     }
     let name = match &vmac.name {
-        Some(name) if name.value.contains(['/', ':']) || name.value.is_empty() => {
+        Some(name) if !is_interface(&name.value) => {
             let message = format!("`{}` is neither a name of an interface nor a MAC of six bytes", name.value);
             cx.error("keepalived-vmac", name.at, message, "write `use_vmac NAME 00:00:5e:00:01:NN`");
             return None;

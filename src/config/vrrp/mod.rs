@@ -7,6 +7,7 @@
 //! | which addresses, routes and rules move? | `address.rs`, `route.rs` |
 //! | what is tracked, and who is told? | `track.rs`, `notify.rs`, `group.rs` |
 //! | whom does a program run as, and may it run? | `command.rs`, `program.rs` |
+//! | and in `syncd.toml`, which `native/vrrp` reads? | `local.rs` |
 //!
 //! An error is about one instance, which then does not run, or about one script, which then is not
 //! run; the others are as if it were not there. A warning changes nothing but what it says.
@@ -16,9 +17,10 @@ mod command;
 mod group;
 mod host;
 mod instance;
+pub(super) mod local;
 mod notify;
 mod program;
-mod route;
+pub(super) mod route;
 #[cfg(test)]
 mod tests;
 mod timing;
@@ -32,7 +34,10 @@ use std::time::Duration;
 use syncd_compat::keepalived::{self, At, KeepalivedConf, Loader};
 use syncd_compat::{Finding, Findings, Severity, SourceText};
 
+pub(super) use address::scope_of;
 pub use host::Host;
+pub(super) use instance::is_interface;
+pub(super) use timing::interval;
 
 use super::kind::{self, Kind};
 use super::{ConfigError, load as files};
@@ -45,14 +50,30 @@ pub const LEASE: Duration = Duration::from_secs(3);
 /// The most findings of the translation; what is broken everywhere is said often enough by then.
 const MOST_FINDINGS: usize = 300;
 
-/// Reads a `keepalived.conf` with all that it includes. Among the findings may be errors: what they
+/// Reads a `keepalived.conf` with all that it includes, or the `[[vrrp]]` of a `syncd.toml`. Among the findings may be errors: what they
 /// are about does not run. Whoever has a setup in force already refuses the file because of one.
 ///
 /// # Errors
-/// The file is unreadable, no `keepalived.conf`, or none of its instances can run.
+/// The file is unreadable or of another kind, a `syncd.toml` is faulty, or none of its instances can run.
 pub fn load(file: &Path, host: &Host) -> Result<(Setup, Vec<Finding>), ConfigError> {
     let bytes = files::read(file).map_err(|cause| ConfigError::Unreadable { file: file.to_owned(), cause })?;
-    read(&SourceText::decode(file, &bytes), host, &mut super::glob::load)
+    let source = SourceText::decode(file, &bytes);
+    match kind::of(&source) {
+        Some(Kind::Native) => native(&source, host),
+        _ => read(&source, host, &mut super::glob::load),
+    }
+}
+
+/// The virtual addresses of a `syncd.toml`, with all that they need of this machine.
+fn native(source: &SourceText, host: &Host) -> Result<(Setup, Vec<Finding>), ConfigError> {
+    let loaded = files::virtual_addresses(source, &host.machine)?.complete()?;
+    match loaded.config.vrrp {
+        Some(vrrp) => Ok((vrrp.setup, loaded.findings)),
+        None => {
+            let finding = Finding::of_file(source.file(), "toml-nothing-to-do", "there is no `[[vrrp]]`");
+            Err(finding.help("write one, or name a keepalived.conf").into())
+        }
+    }
 }
 
 /// The same of a text, and of what `loader` finds where it includes something.
@@ -62,7 +83,8 @@ pub(super) fn read(
     loader: &mut Loader<'_>,
 ) -> Result<(Setup, Vec<Finding>), ConfigError> {
     if kind::of(source) != Some(Kind::Keepalived) {
-        let finding = Finding::of_file(source.file(), "config-kind", "this is no keepalived.conf");
+        let finding =
+            Finding::of_file(source.file(), "config-kind", "this is neither a keepalived.conf nor a syncd.toml");
         return Err(finding.help("name one, with at least one `vrrp_instance NAME { … }`").into());
     }
     let mut findings = Findings::default();
@@ -103,7 +125,7 @@ pub(super) fn translate(conf: &KeepalivedConf, host: &Host) -> (Setup, Vec<Findi
     let groups = group::all(&mut cx, &mut commands, &tracked, &mut instances);
     let globals = &conf.globals;
     let mut setup = Setup {
-        router_id: globals.router_id.as_ref().map_or_else(|| host.name().to_owned(), |id| id.value.clone()),
+        router_id: globals.router_id.as_ref().map_or_else(|| host.machine.name.clone(), |id| id.value.clone()),
         instances,
         groups,
         scripts,

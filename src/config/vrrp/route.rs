@@ -7,10 +7,11 @@ use syncd_compat::nearest;
 
 use super::address::scope_of;
 use super::{Context, instance};
+use crate::config::machine::Machine;
 use crate::vrrp::setup::{Family, Route, RouteKind, Rule};
 
 /// The table that routes are in unless they say another.
-const MAIN: u32 = 254;
+pub(in crate::config) const MAIN: u32 = 254;
 
 /// Words with a value that a route may have here.
 const ROUTE_WORDS: [&str; 12] =
@@ -21,7 +22,7 @@ const RULE_WORDS: [&str; 11] =
     ["from", "to", "iif", "dev", "oif", "fwmark", "priority", "preference", "order", "table", "lookup"];
 
 /// What is wrong with an entry: the word, what is so, and what to do.
-type Fault<'a> = (&'a Word, String, String);
+pub(in crate::config) type Fault<'a> = (&'a Word, String, String);
 
 /// `virtual_routes`; none where one of them cannot be set as it is written, which has been said.
 pub(super) fn routes(cx: &mut Context<'_>, said: &Instance) -> Option<Vec<Route>> {
@@ -29,7 +30,7 @@ pub(super) fn routes(cx: &mut Context<'_>, said: &Instance) -> Option<Vec<Route>
         .routes
         .iter()
         .map(|words| {
-            let route = route(cx, words);
+            let route = route(&cx.host.machine, words);
             let route = refused(cx, route)?;
             let device = words.iter().skip_while(|word| word.text != "dev" && word.text != "oif").nth(1);
             device.is_none_or(|device| instance::exists(cx, &device.located())).then_some(route)
@@ -44,7 +45,7 @@ pub(super) fn rules(cx: &mut Context<'_>, said: &Instance) -> Option<Vec<Rule>> 
         .rules
         .iter()
         .map(|words| {
-            let rule = rule(cx, words);
+            let rule = rule(&cx.host.machine, words);
             refused(cx, rule)
         })
         .collect();
@@ -99,6 +100,10 @@ fn number(text: &str) -> Option<u32> {
     }
 }
 
+fn device(text: &str) -> Option<String> {
+    instance::is_interface(text).then(|| text.to_owned())
+}
+
 /// `ADDRESS` or `ADDRESS/BITS`.
 fn prefix(text: &str) -> Option<(IpAddr, u8)> {
     let (ip, bits) = text.split_once('/').map_or((text, None), |(ip, bits)| (ip, Some(bits)));
@@ -123,7 +128,7 @@ enum To {
     Network((IpAddr, u8)),
 }
 
-fn route<'a>(cx: &Context<'_>, entry: &'a [Word]) -> Result<Route, Option<Fault<'a>>> {
+pub(in crate::config) fn route<'a>(machine: &Machine, entry: &'a [Word]) -> Result<Route, Option<Fault<'a>>> {
     let mut words = Words::of(entry).ok_or(None)?;
     let mut to = To::Nowhere;
     let mut six = false;
@@ -157,10 +162,10 @@ fn route<'a>(cx: &Context<'_>, entry: &'a [Word]) -> Result<Route, Option<Fault<
                 }
                 route.gateway = Some(words.parse(word, "an address", |text| text.parse().ok())?);
             }
-            "dev" | "oif" => route.device = Some(words.value(word)?.text.clone()),
+            "dev" | "oif" => route.device = Some(words.parse(word, "an interface", device)?),
             "src" => route.source = Some(words.parse(word, "an address", |text| text.parse().ok())?),
             "metric" | "priority" | "preference" => route.metric = Some(words.parse(word, "a number", number)?),
-            "table" => route.table = words.parse(word, "a routing table", |text| cx.host.table(text))?,
+            "table" => route.table = words.parse(word, "a routing table", |text| machine.table(text))?,
             "scope" => route.scope = Some(words.parse(word, "a scope", scope_of)?),
             "mtu" => {
                 let locked = words.rest.as_slice().first().is_some_and(|next| next.text == "lock");
@@ -198,7 +203,7 @@ fn route<'a>(cx: &Context<'_>, entry: &'a [Word]) -> Result<Route, Option<Fault<
     Ok(route)
 }
 
-fn rule<'a>(cx: &Context<'_>, entry: &'a [Word]) -> Result<Rule, Option<Fault<'a>>> {
+pub(in crate::config) fn rule<'a>(machine: &Machine, entry: &'a [Word]) -> Result<Rule, Option<Fault<'a>>> {
     let mut words = Words::of(entry).ok_or(None)?;
     let (mut six, mut table) = (false, None);
     let mut rule = Rule {
@@ -217,11 +222,11 @@ fn rule<'a>(cx: &Context<'_>, entry: &'a [Word]) -> Result<Rule, Option<Fault<'a
             "no_track" => {}
             "from" => rule.from = words.parse(word, "an address", network)?,
             "to" => rule.to = words.parse(word, "an address", network)?,
-            "iif" | "dev" => rule.input = Some(words.value(word)?.text.clone()),
-            "oif" => rule.output = Some(words.value(word)?.text.clone()),
+            "iif" | "dev" => rule.input = Some(words.parse(word, "an interface", device)?),
+            "oif" => rule.output = Some(words.parse(word, "an interface", device)?),
             "fwmark" => rule.mark = Some(words.parse(word, "a mark", mark)?),
             "priority" | "preference" | "order" => rule.priority = Some(words.parse(word, "a number", number)?),
-            "table" | "lookup" => table = Some(words.parse(word, "a routing table", |text| cx.host.table(text))?),
+            "table" | "lookup" => table = Some(words.parse(word, "a routing table", |text| machine.table(text))?),
             _ => return Err(Some(unknown("rule", word, &RULE_WORDS))),
         }
     }

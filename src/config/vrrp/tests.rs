@@ -13,7 +13,7 @@ use crate::vrrp::setup::{Family, Garp, Instance, Setup, Transport, User};
 fn host() -> Host {
     let passwd = "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534::/:/bin/false\nwww:x:33:33::/:/bin/false\n";
     let group = "root:x:0:\nnogroup:x:65534:\nwww:x:33:\n";
-    Host::unseen(Machine::made_of(0, passwd, group)).with_interfaces(&["lo", "eth0", "eth1", "eth2", "ens3"])
+    Host::of(Machine::made_of(0, passwd, group).with_interfaces(&["lo", "eth0", "eth1", "eth2", "ens3"]))
 }
 
 fn on(host: &Host, text: &str) -> Result<(Setup, Vec<Finding>), ConfigError> {
@@ -213,7 +213,7 @@ fn a_script_that_is_not_there_is_not_tracked_and_one_that_others_may_write_is_no
         let block = format!("vrrp_script chk {{\nscript {script}\n}}\n");
         format!("global_defs {{\nscript_user root\n{globals}\n}}\n{block}{}", instance("track_script { chk }"))
     };
-    let seen = host().with_programs(true);
+    let seen = host().with_programs();
     let said = |text: &str| {
         let (setup, findings) = on(&seen, text).expect("usable");
         assert_eq!(setup.scripts.len(), setup.instances[0].track.scripts.len());

@@ -82,6 +82,11 @@ pub(super) fn files(cx: &mut Context<'_>) -> Vec<TrackFile> {
             continue;
         }
         let Some(file) = &said.file else { continue };
+        if !file.value.starts_with('/') {
+            let message = format!("`{}` is no absolute path: it is not read", file.value);
+            cx.warn("keepalived-value", file.at, message, "write it from `/` on");
+            continue;
+        }
         let init = said.init.as_ref().map(|words| init(cx, words));
         files.push(TrackFile { name: said.name.value.clone(), file: PathBuf::from(&file.value), init });
     }
