@@ -18,7 +18,7 @@ const MAX_ANSWER: u64 = 8 * 1024;
 
 /// Runs `words`; whatever it started goes with it when it takes longer than `limit`.
 pub(super) async fn run(words: Vec<OsString>, limit: Duration) -> Result<(), String> {
-    process::run(&Program { argv: words, env: Vec::new(), limit }).await.map_err(|e| e.to_string())
+    process::run(&Program { argv: words, limit, ..Program::default() }).await.map_err(|e| e.to_string())
 }
 
 /// Sends `bytes` on a connection of their own, and nothing else.

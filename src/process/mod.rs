@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::Command;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 pub use group::Group;
 
@@ -21,8 +21,11 @@ const KEPT: usize = 2048;
 /// open for ever.
 const LAST_WORDS: Duration = Duration::from_millis(200);
 
+/// How often a program that was told to end is looked at.
+const LOOK: Duration = Duration::from_millis(20);
+
 /// A program to run.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Program {
     /// The program and its arguments; no shell is involved unless it is the program.
     pub argv: Vec<OsString>,
@@ -30,6 +33,27 @@ pub struct Program {
     pub env: Vec<(&'static str, OsString)>,
     /// How long it may run.
     pub limit: Duration,
+    /// How long it may then take to end once it is told to (SIGTERM); zero kills it at once.
+    pub grace: Duration,
+    /// The user and group that it runs as, without any further group; none keeps this process's own.
+    pub user: Option<(u32, u32)>,
+}
+
+impl Program {
+    /// It, ready to be started from `/` as the leader of a process group, with nothing to read.
+    ///
+    /// # Errors
+    /// It has no name.
+    pub fn command(&self) -> std::io::Result<Command> {
+        let mut words = self.argv.iter();
+        let mut command = Command::new(words.next().ok_or_else(|| std::io::Error::other("it has no name"))?);
+        command.args(words).envs(self.env.iter().map(|(name, value)| (name, value)));
+        command.current_dir("/").process_group(0).stdin(Stdio::null());
+        if let Some((uid, gid)) = self.user {
+            command.uid(uid).gid(gid);
+        }
+        Ok(command)
+    }
 }
 
 /// Why a program did not do its work.
@@ -47,7 +71,7 @@ pub enum ProgramError {
         said: String,
     },
     /// It did not end and was killed, with all that it had started.
-    #[error("it ran for more than {} s and was killed{}", .limit.as_secs(), Said(.said))]
+    #[error("it ran for more than {} s and was killed{}", .limit.as_secs_f64(), Said(.said))]
     TooLong {
         /// How long it was let run.
         limit: Duration,
@@ -71,17 +95,15 @@ impl std::fmt::Display for Said<'_> {
 /// # Errors
 /// [`ProgramError`]: it did not end with status 0 in time.
 pub async fn run(program: &Program) -> Result<(), ProgramError> {
-    let mut words = program.argv.iter();
-    let mut command = Command::new(words.next().ok_or_else(|| std::io::Error::other("it has no name"))?);
-    command.args(words).envs(program.env.iter().map(|(name, value)| (name, value)));
-    command.current_dir("/").process_group(0).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut command = program.command()?;
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut group = Group(command.spawn()?);
     let said = Arc::new(Mutex::new(Vec::new()));
     let reading = (listen(group.0.stdout.take(), said.clone()), listen(group.0.stderr.take(), said.clone()));
     let reading = tokio::spawn(async move { tokio::join!(reading.0, reading.1) });
     let ended = timeout(program.limit, group.0.wait()).await;
     if ended.is_err() {
-        group.kill();
+        end(&mut group, program.grace).await;
     }
     let aborted = reading.abort_handle();
     let _ = timeout(LAST_WORDS, reading).await;
@@ -94,6 +116,20 @@ pub async fn run(program: &Program) -> Result<(), ProgramError> {
         },
         Err(_) => Err(ProgramError::TooLong { limit: program.limit, said }),
     }
+}
+
+/// Ends all of `group`: by asking where there is `grace`, and after that by force.
+async fn end(group: &mut Group, grace: Duration) {
+    if !grace.is_zero() {
+        group.terminate();
+        let ended = async {
+            while !group.has_ended() {
+                sleep(LOOK).await;
+            }
+        };
+        let _ = timeout(grace, ended).await;
+    }
+    group.kill();
 }
 
 /// Keeps the end of what comes from `pipe`.
@@ -114,7 +150,7 @@ mod tests {
 
     fn shell(script: &str, limit: Duration) -> Result<(), ProgramError> {
         let argv = ["/bin/sh", "-c", script].map(OsString::from).to_vec();
-        let program = Program { argv, env: vec![("WORD", "one; two".into())], limit };
+        let program = Program { argv, env: vec![("WORD", "one; two".into())], limit, ..Program::default() };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("runtime");
         runtime.block_on(run(&program))
     }
@@ -152,6 +188,23 @@ mod tests {
         while !gone() {
             std::thread::sleep(Duration::from_millis(10));
         }
+    }
+
+    #[test]
+    fn who_is_asked_to_end_may_say_goodbye_and_who_does_not_is_killed() {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let end = |script: &str| {
+            let argv = ["/bin/sh", "-c", script].map(OsString::from).to_vec();
+            let limit = Duration::from_millis(100);
+            let program = Program { argv, limit, grace: Duration::from_secs(1), ..Program::default() };
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("runtime");
+            runtime.block_on(run(&program)).expect_err("too long")
+        };
+        let file = dir.path().join("goodbye");
+        end(&format!("trap 'echo goodbye > {}; exit' TERM; while :; do sleep 0.01; done", file.display()));
+        assert_eq!(std::fs::read_to_string(file).expect("it said so"), "goodbye\n");
+        let error = end("trap '' TERM; echo deaf; while :; do sleep 0.01; done");
+        assert!(error.to_string().contains("0.1 s and was killed: deaf"), "{error}");
     }
 
     #[test]

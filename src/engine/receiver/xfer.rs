@@ -93,6 +93,6 @@ impl Xfer {
             None => env.push(("RSYNC_REQUEST", self.set.clone().into())),
         }
         // The operator's own line, meant for a shell: rsyncd hands it to one, too.
-        Program { argv: vec!["/bin/sh".into(), "-c".into(), command.into()], env, limit: LIMIT }
+        Program { argv: vec!["/bin/sh".into(), "-c".into(), command.into()], env, limit: LIMIT, ..Program::default() }
     }
 }
