@@ -29,6 +29,7 @@
 //! | how do advertisements travel, and how does an address get onto an interface? | [`net`] |
 //! | who is told of a change besides the peers? | [`plugin`] |
 //! | who drives all that? | [`engine`] |
+//! | who starts and watches the processes where there are several? | [`supervisor`] |
 //! | what does an operator write and see? | [`config`], [`control`], [`observe`], [`cli`] |
 //!
 //! Layers, each depending only on those above it: [`model`]; the pure cores ([`filter`],
@@ -58,6 +59,7 @@ pub mod process;
 pub mod rewrite;
 pub mod session;
 pub mod store;
+pub mod supervisor;
 pub mod vrrp;
 pub mod watch;
 pub mod wire;

@@ -51,11 +51,11 @@ fn print(statuses: &[&Status], json: bool, out: &mut impl Write) -> Result<(), F
 fn text(status: &Status) -> Result<String, fmt::Error> {
     let mut text = String::new();
     let listen = status.listen.as_ref().map_or(String::new(), |l| format!(", listens on UDP {l}"));
+    let key = if status.key.is_empty() { String::new() } else { format!(" (key {})", status.key) };
     writeln!(
         text,
-        "{} (key {}): syncd {}, pid {}, up {}{listen}",
+        "{}{key}: syncd {}, pid {}, up {}{listen}",
         render::plain(&status.node),
-        status.key,
         status.version,
         status.pid,
         render::age(status.uptime_seconds)
@@ -67,6 +67,8 @@ fn text(status: &Status) -> Result<String, fmt::Error> {
     if let Some(fault) = &status.store_fault {
         writeln!(text, "STORE: {}; replication goes on, a restart compares in full", render::plain(fault))?;
     }
+    processes::all(status, &mut text)?;
+    vrrp::all(status, &mut text)?;
     status.sets.iter().try_for_each(|s| set(s, &mut text))?;
     Ok(text)
 }
@@ -171,5 +173,7 @@ fn state(state: TargetState) -> &'static str {
     }
 }
 
+mod processes;
 #[cfg(test)]
 mod tests;
+mod vrrp;

@@ -56,6 +56,9 @@ pub async fn run(
                 // Whoever runs the node answers: reading the configuration is its business.
                 let _ = reload.send(reply).await;
             }
+            Request::Upgrade => reply.finish(failed(
+                "only a syncd that runs VRRP can go on in another program: restart this one; nothing is lost thereby",
+            )),
             Request::CertsList => reply.finish(certificates(&node)),
             Request::CertsForget { set, user } => reply.finish(forget(&node, &set, &user)),
         }
@@ -86,7 +89,7 @@ pub fn status(node: &Node) -> Status {
         sets: sources.chain(replicas).collect(),
         counters: node.counters(),
         store_fault: node.store_fault(),
-        log: None,
+        ..Status::default()
     }
 }
 

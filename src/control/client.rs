@@ -8,7 +8,7 @@ use super::protocol::{Request, Response};
 use super::socket;
 
 /// The longest response in bytes: a status of thousands of targets fits.
-const MAX_RESPONSE: u64 = 64 << 20;
+pub(super) const MAX_RESPONSE: u64 = 64 << 20;
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
@@ -54,7 +54,7 @@ impl Client {
     /// # Errors
     /// [`ClientError::NotRunning`], [`ClientError::Denied`].
     pub fn connect(dir: &Path) -> Result<Self, ClientError> {
-        let stream = socket::connect_in(dir).map_err(|e| match e.kind() {
+        let stream = socket::connect_in(dir, socket::NAME).map_err(|e| match e.kind() {
             io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused | io::ErrorKind::NotADirectory => {
                 ClientError::NotRunning { dir: dir.to_owned() }
             }

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::vrrp::message::InstanceStatus;
+
 /// The longest request in bytes.
 pub(super) const MAX_REQUEST: usize = 64 * 1024;
 
@@ -35,6 +37,9 @@ pub enum Request {
     },
     /// Read the configuration again: [`Response::Done`].
     Reload,
+    /// Let the program that is on disk now go on in this process, and keep the virtual addresses: [`Response::Done`]
+    /// once it is about to.
+    Upgrade,
     /// Own and pinned keys: [`Response::Certificates`].
     CertsList,
     /// Forget a pinned key, so that the next one is pinned: [`Response::Done`].
@@ -115,13 +120,45 @@ pub struct Status {
     /// The file that it logs to, of a daemon (`-d`).
     #[serde(default)]
     pub log: Option<String>,
+    /// Its virtual routers.
+    #[serde(default)]
+    pub vrrp: Vec<InstanceStatus>,
+    /// Why nothing is known of its virtual routers, while that is so.
+    #[serde(default)]
+    pub vrrp_fault: Option<String>,
+    /// Its processes, where there is more than one.
+    #[serde(default)]
+    pub processes: Vec<ProcessStatus>,
+    /// How often the program was replaced while it ran.
+    #[serde(default)]
+    pub upgrades: u64,
+}
+
+/// How a process of a node stands.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+pub struct ProcessStatus {
+    /// `vrrp` or `engine`.
+    pub name: String,
+    /// The process, while it runs.
+    pub pid: Option<u32>,
+    /// Since when it runs, in seconds.
+    pub up_seconds: u64,
+    /// How often it was started again since it ended unasked.
+    pub restarts: u64,
+    /// How it ended last, where it did.
+    pub last_end: Option<String>,
+    /// How long ago that was, in seconds.
+    pub last_end_seconds: Option<u64>,
 }
 
 impl Status {
-    /// Whether every set is served, every target is connected, and nothing waits for an operator.
+    /// Whether every set is served, every target is connected, every virtual router could be master, every process
+    /// runs, and nothing waits for an operator.
     #[must_use]
     pub fn is_healthy(&self) -> bool {
-        self.store_fault.is_none() && self.sets.iter().all(SetStatus::is_healthy)
+        let routers = self.vrrp_fault.is_none() && self.vrrp.iter().all(|router| router.state != "fault");
+        let processes = self.processes.iter().all(|process| process.pid.is_some());
+        routers && processes && self.store_fault.is_none() && self.sets.iter().all(SetStatus::is_healthy)
     }
 }
 

@@ -80,7 +80,19 @@ impl Server {
     /// # Errors
     /// When the socket cannot be made.
     pub fn bind(dir: &Path) -> io::Result<Self> {
-        Ok(Self { listener: UnixListener::from_std(socket::bind_in(dir)?)?, file: dir.join(socket::NAME) })
+        Self::bind_as(dir, socket::NAME)
+    }
+
+    /// The same for an engine that a supervisor asks: beside the supervisor's own.
+    ///
+    /// # Errors
+    /// When the socket cannot be made.
+    pub fn bind_engine(dir: &Path) -> io::Result<Self> {
+        Self::bind_as(dir, socket::ENGINE)
+    }
+
+    fn bind_as(dir: &Path, name: &str) -> io::Result<Self> {
+        Ok(Self { listener: UnixListener::from_std(socket::bind_in(dir, name)?)?, file: dir.join(name) })
     }
 
     /// Serves clients until nobody takes calls any longer.

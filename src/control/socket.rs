@@ -12,13 +12,16 @@ use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, 
 /// The socket in an instance's directory.
 pub(super) const NAME: &str = "control.sock";
 
-/// Opens the socket in `dir` for clients; replaces one that a crash left there.
-pub(super) fn bind_in(dir: &Path) -> io::Result<UnixListener> {
-    match std::fs::remove_file(dir.join(NAME)) {
+/// The socket beside it that the engine has where a supervisor has the other.
+pub(super) const ENGINE: &str = "engine.sock";
+
+/// Opens the socket `name` in `dir` for clients; replaces one that a crash left there.
+pub(super) fn bind_in(dir: &Path, name: &str) -> io::Result<UnixListener> {
+    match std::fs::remove_file(dir.join(name)) {
         Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
         _ => {}
     }
-    let (_dir, path) = short(dir)?;
+    let (_dir, path) = short(dir, name)?;
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
     // Linux gives the file the socket's own mode, less the umask: closed to others from the first.
@@ -28,15 +31,15 @@ pub(super) fn bind_in(dir: &Path) -> io::Result<UnixListener> {
     Ok(UnixListener::from(socket))
 }
 
-/// Connects to the socket in `dir`.
-pub(super) fn connect_in(dir: &Path) -> io::Result<UnixStream> {
-    let (_dir, path) = short(dir)?;
+/// Connects to the socket `name` in `dir`.
+pub(super) fn connect_in(dir: &Path, name: &str) -> io::Result<UnixStream> {
+    let (_dir, path) = short(dir, name)?;
     UnixStream::connect(path)
 }
 
 /// A path to the socket that fits into the 108 bytes of unix(7), as long as the directory is open.
-fn short(dir: &Path) -> io::Result<(File, PathBuf)> {
+fn short(dir: &Path, name: &str) -> io::Result<(File, PathBuf)> {
     let dir = File::open(dir)?;
-    let path = PathBuf::from(format!("/proc/self/fd/{}/{NAME}", dir.as_raw_fd()));
+    let path = PathBuf::from(format!("/proc/self/fd/{}/{name}", dir.as_raw_fd()));
     Ok((dir, path))
 }

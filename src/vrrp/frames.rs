@@ -42,6 +42,12 @@ impl Decoder {
         self.bytes.extend_from_slice(bytes);
     }
 
+    /// What came of a message that is not whole yet.
+    #[must_use]
+    pub fn into_rest(self) -> Vec<u8> {
+        self.bytes
+    }
+
     /// The next message that is whole.
     ///
     /// # Errors

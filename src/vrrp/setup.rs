@@ -355,7 +355,7 @@ pub struct Notify {
 }
 
 /// A program of the operator's; no shell is involved unless it is the program.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
 pub struct Command {
     /// The program and its arguments, at least the program.
     pub argv: Vec<String>,
@@ -364,7 +364,7 @@ pub struct Command {
 }
 
 /// Whom a program runs as.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
 pub struct User {
     /// The user.
     pub uid: u32,
@@ -388,7 +388,7 @@ pub struct SyncGroup {
 }
 
 /// A program whose result counts (`vrrp_script`).
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
 pub struct Script {
     /// Its name.
     pub name: String,
@@ -407,7 +407,7 @@ pub struct Script {
 }
 
 /// Processes that have to run (`vrrp_track_process`).
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
 pub struct Process {
     /// Its name.
     pub name: String,
@@ -428,7 +428,7 @@ pub struct Process {
 }
 
 /// How parameters of a process are compared (`param_match`).
-#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
 pub enum ParameterMatch {
     /// They are these.
     Exact,
@@ -439,7 +439,7 @@ pub enum ParameterMatch {
 }
 
 /// A file whose first number times the weight is added (`vrrp_track_file`); 0 where it is not there.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
 pub struct TrackFile {
     /// Its name.
     pub name: String,
@@ -450,7 +450,7 @@ pub struct TrackFile {
 }
 
 /// A named pipe that is told of every transition, a line each.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
 pub struct Fifo {
     /// The pipe; made where it is not.
     pub path: PathBuf,

@@ -1,7 +1,8 @@
 //! What `syncd status` prints of each state.
 
 use super::*;
-use crate::control::{LastError, ProblemPath, WatchStatus};
+use crate::control::{LastError, ProblemPath, ProcessStatus, WatchStatus};
+use crate::vrrp::message::{InstanceStatus, RejectedStatus};
 
 fn idle() -> TargetStatus {
     TargetStatus {
@@ -94,7 +95,93 @@ fn sample() -> Status {
         sets: vec![primary(), replica()],
         counters: [("events".to_owned(), 12)].into(),
         store_fault: Some("no space left on device".to_owned()),
+        ..Default::default()
     }
+}
+
+fn master() -> InstanceStatus {
+    InstanceStatus {
+        name: "VI_1".to_owned(),
+        interface: "eth0".to_owned(),
+        vrid: 51,
+        version: 2,
+        state: "master".to_owned(),
+        since_seconds: 7500,
+        cause: "the master 10.0.0.2 is silent".to_owned(),
+        priority: 90,
+        priority_why: "150, script check_nginx -60".to_owned(),
+        addresses: vec!["10.0.0.50/24".to_owned(), "10.0.0.51/24".to_owned()],
+        held: vec!["10.0.0.50/24".to_owned()],
+        transitions: 3,
+        adverts_sent: 7501,
+        adverts_received: 12,
+        rejected: vec![
+            RejectedStatus {
+                from: Some(std::net::Ipv4Addr::new(10, 0, 0, 7).into()),
+                reason: "another password".to_owned(),
+                count: 1204,
+                last_seconds: 1,
+            },
+            RejectedStatus { from: None, reason: "malformed".to_owned(), count: 1, last_seconds: 60 },
+        ],
+        warnings: vec!["VRID 51 is also used by 10.0.0.7".to_owned()],
+        ..Default::default()
+    }
+}
+
+fn faulty() -> InstanceStatus {
+    InstanceStatus {
+        name: "VI_2".to_owned(),
+        interface: "eth1".to_owned(),
+        vrid: 52,
+        version: 3,
+        state: "fault".to_owned(),
+        since_seconds: 4,
+        cause: "it cannot be master".to_owned(),
+        priority: 100,
+        priority_why: "100".to_owned(),
+        faults: vec!["interface eth1 is down".to_owned()],
+        master: Some(std::net::Ipv4Addr::new(10, 0, 1, 2).into()),
+        master_priority: Some(120),
+        addresses: vec!["10.0.1.50/24".to_owned()],
+        ..Default::default()
+    }
+}
+
+fn supervised() -> Status {
+    let running = ProcessStatus { name: "vrrp".to_owned(), pid: Some(4712), up_seconds: 100_000, ..Default::default() };
+    let killed = ProcessStatus {
+        name: "engine".to_owned(),
+        restarts: 3,
+        last_end: Some("killed by signal 9 (by hand, or out of memory)".to_owned()),
+        last_end_seconds: Some(12),
+        ..Default::default()
+    };
+    Status {
+        node: "web1".to_owned(),
+        version: "0.1.0".to_owned(),
+        pid: 4711,
+        config: "/etc/keepalived/keepalived.conf".to_owned(),
+        uptime_seconds: 100_000,
+        vrrp: vec![master(), faulty()],
+        processes: vec![running, killed],
+        upgrades: 1,
+        ..Default::default()
+    }
+}
+
+#[test]
+fn people_see_each_virtual_router_and_each_process() {
+    insta::assert_snapshot!(text(&supervised()).expect("text"));
+}
+
+#[test]
+fn a_virtual_router_at_fault_a_process_that_does_not_run_and_silence_are_unhealthy() {
+    let healthy = || Status { vrrp: vec![master()], ..Default::default() };
+    assert!(healthy().is_healthy());
+    assert!(!Status { vrrp: vec![master(), faulty()], ..Default::default() }.is_healthy());
+    assert!(!Status { vrrp_fault: Some("no answer".to_owned()), ..healthy() }.is_healthy());
+    assert!(!Status { processes: vec![ProcessStatus::default()], ..healthy() }.is_healthy());
 }
 
 #[test]

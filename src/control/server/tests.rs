@@ -59,7 +59,7 @@ fn one_client_asks_many_times() {
 fn a_client_that_does_not_read_stops_no_other() {
     let dir = tempfile::tempdir().expect("tempdir");
     let _runtime = serve_in(dir.path());
-    let mut lazy = socket::connect_in(dir.path()).expect("connect");
+    let mut lazy = socket::connect_in(dir.path(), socket::NAME).expect("connect");
     lazy.write_all(&b"\"replay_list\"\n".repeat(50)).expect("write");
     let mut client = Client::connect(dir.path()).expect("connect");
     assert!(client.ask(&Request::Status, |_| ()).is_ok());
@@ -79,7 +79,7 @@ fn a_request_that_is_too_long_or_no_request_is_refused() {
     let dir = tempfile::tempdir().expect("tempdir");
     let _runtime = serve_in(dir.path());
     for (bytes, cause) in [(vec![b'x'; MAX_REQUEST + 10], "64 KiB"), (b"{\"erase\":1}\n".to_vec(), "understand")] {
-        let mut stream = socket::connect_in(dir.path()).expect("connect");
+        let mut stream = socket::connect_in(dir.path(), socket::NAME).expect("connect");
         stream.write_all(&bytes).expect("write");
         let mut line = String::new();
         StdBufReader::new(stream).read_line(&mut line).expect("read");

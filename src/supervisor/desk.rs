@@ -1,0 +1,318 @@
+//! The one loop of the supervisor: everything that happens passes here, in the order in which it happens.
+
+use std::time::Duration;
+
+use sd_notify::NotifyState;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+
+use super::engine::{FromEngine, ToEngine};
+use super::event::Event;
+use super::lives::Lives;
+use super::notify::Notifier;
+use super::process::Process;
+use super::scripts::Scripts;
+use super::signals::{self, Told};
+use super::vrrp::{Next, Vrrp};
+use super::worker::{Ending, Said};
+use super::{Failure, Plan, answers};
+use crate::control::{Call, Request, Responder, Response, Server, relay};
+use crate::observe::Console;
+
+/// How many events wait until the loop has time.
+const EVENTS: usize = 1024;
+
+/// How many calls of the control socket wait for their answer.
+const CALLS: usize = 64;
+
+/// How long programs that are told of the end may take altogether.
+const LAST_NOTICES: Duration = Duration::from_secs(5);
+
+/// How long processes may take to end.
+const LAST_WORDS: Duration = Duration::from_secs(15);
+
+/// The supervisor while it runs.
+pub(super) struct Desk {
+    pub(super) plan: Plan,
+    pub(super) events: mpsc::Sender<Event>,
+    pub(super) vrrp: Vrrp,
+    pub(super) engine: Option<Engine>,
+    pub(super) scripts: Scripts,
+    pub(super) notifier: Notifier,
+    pub(super) since: Instant,
+    /// All were ready once.
+    announced: bool,
+}
+
+/// The replication engine as the supervisor sees it.
+pub(super) struct Engine {
+    pub(super) process: Process<FromEngine, ToEngine>,
+    ready: bool,
+    /// Once it was ready, its end is no reason to end.
+    was_ready: bool,
+    pid_file: Option<std::path::PathBuf>,
+    refused: Option<Failure>,
+}
+
+/// Runs `plan` until it is told to end.
+pub(super) async fn run(plan: Plan, mut signals: mpsc::Receiver<Told>) -> Result<(), Failure> {
+    let dir = plan.instance.dir().to_owned();
+    let server = Server::bind(&dir)
+        .map_err(|e| Failure::host(format!("cannot make the control socket in {}: {e}", dir.display())))?;
+    let (calls_in, mut calls) = mpsc::channel(CALLS);
+    tokio::spawn(server.run(calls_in));
+    let (events_in, mut events) = mpsc::channel(EVENTS);
+    let mut desk = Desk::new(plan, events_in);
+    let ended = match desk.start() {
+        Ok(()) => desk.serve(&mut signals, &mut events, &mut calls).await,
+        Err(failure) => Err(failure),
+    };
+    calls.close();
+    desk.leave(&mut signals, &mut events).await;
+    ended
+}
+
+impl Desk {
+    fn new(mut plan: Plan, events: mpsc::Sender<Event>) -> Self {
+        let lives = Lives::load(plan.instance.dir());
+        let vrrp = Vrrp::new(plan.vrrp.clone(), std::mem::take(&mut plan.setup), lives);
+        let engine = plan.engine.clone().map(|program| Engine {
+            process: Process::new(program, "replication", Event::Engine),
+            ready: false,
+            was_ready: false,
+            pid_file: None,
+            refused: None,
+        });
+        Self {
+            plan,
+            events,
+            vrrp,
+            engine,
+            scripts: Scripts::default(),
+            notifier: Notifier::default(),
+            since: Instant::now(),
+            announced: false,
+        }
+    }
+
+    fn start(&mut self) -> Result<(), Failure> {
+        let failed = |e| Failure::host(format!("cannot start a process: {e}"));
+        self.notifier.configure(self.vrrp.setup());
+        self.vrrp.start(&self.events, self.child_log()).map_err(failed)?;
+        self.look_at_what_is_tracked();
+        let log = self.child_log();
+        self.engine.as_mut().map_or(Ok(()), |engine| engine.process.start(&self.events, log)).map_err(failed)
+    }
+
+    /// A daemon's processes log through it: the file is kept small by one process alone.
+    fn child_log(&self) -> Option<Console> {
+        self.plan.log.as_ref().map(|_| self.plan.console.clone())
+    }
+
+    fn look_at_what_is_tracked(&mut self) {
+        let setup = self.vrrp.setup();
+        self.scripts.configure(&setup.scripts, &self.events);
+    }
+
+    async fn serve(
+        &mut self,
+        signals: &mut mpsc::Receiver<Told>,
+        events: &mut mpsc::Receiver<Event>,
+        calls: &mut mpsc::Receiver<Call>,
+    ) -> Result<(), Failure> {
+        loop {
+            tokio::select! {
+                // What a process says comes first: a transition is not held up by who asks for it.
+                biased;
+                Some(event) = events.recv() => self.happened(event)?,
+                Some(told) = signals.recv() => match told {
+                    Told::End => return Ok(()),
+                    Told::Reload => self.reload(None),
+                },
+                Some(call) = calls.recv() => self.called(call),
+            }
+        }
+    }
+
+    fn happened(&mut self, event: Event) -> Result<(), Failure> {
+        match event {
+            Event::Vrrp(run, said) if self.vrrp.is_current(run) => match said {
+                Said::Message(message) => match self.vrrp.said(message, &mut self.notifier) {
+                    Next::Nothing => {}
+                    Next::InForce => self.vrrp_in_force()?,
+                    Next::Fail(failure) => return Err(failure),
+                },
+                Said::Gone(ending) => self.vrrp_gone(ending),
+            },
+            Event::Engine(run, said) if self.engine.as_ref().is_some_and(|e| e.process.is_current(run)) => match said {
+                Said::Message(message) => self.engine_said(message)?,
+                Said::Gone(ending) => self.engine_gone(ending)?,
+            },
+            Event::Vrrp(..) | Event::Engine(..) => {}
+            Event::Observed(observed) => self.vrrp.observed(observed),
+            Event::StartVrrp => {
+                let log = self.child_log();
+                if let Err(e) = self.vrrp.start(&self.events, log) {
+                    tracing::error!("cannot start the VRRP process again: {e}");
+                    self.later(Event::StartVrrp, Duration::from_secs(1));
+                }
+            }
+            Event::StartEngine => self.start_engine(),
+        }
+        Ok(())
+    }
+
+    fn vrrp_in_force(&mut self) -> Result<(), Failure> {
+        self.notifier.configure(self.vrrp.setup());
+        self.look_at_what_is_tracked();
+        self.announce()
+    }
+
+    fn vrrp_gone(&mut self, ending: Ending) {
+        if let Some(after) = self.vrrp.gone(ending) {
+            self.later(Event::StartVrrp, after);
+        }
+    }
+
+    /// Once everything is ready, whoever started this is told.
+    fn announce(&mut self) -> Result<(), Failure> {
+        let engine = self.engine.as_ref();
+        if self.announced || !self.vrrp.works() || engine.is_some_and(|engine| !engine.ready) {
+            return Ok(());
+        }
+        self.announced = true;
+        let pid_file = engine.and_then(|engine| engine.pid_file.clone());
+        (self.plan.ready)(pid_file.as_deref())
+    }
+
+    fn engine_said(&mut self, message: FromEngine) -> Result<(), Failure> {
+        let Some(engine) = &mut self.engine else { return Ok(()) };
+        match message {
+            FromEngine::Ready { pid_file } => {
+                (engine.ready, engine.was_ready, engine.pid_file) = (true, true, pid_file);
+                self.announce()
+            }
+            FromEngine::Refused { code, message } => {
+                engine.refused = Some(Failure { code, message });
+                Ok(())
+            }
+        }
+    }
+
+    fn engine_gone(&mut self, ending: Ending) -> Result<(), Failure> {
+        let Some(engine) = &mut self.engine else { return Ok(()) };
+        engine.ready = false;
+        let refused = engine.refused.take();
+        if !engine.was_ready && ending.code().is_some() {
+            let unsaid = Failure::host(format!("the replication process ended before it was ready ({ending})"));
+            return Err(refused.unwrap_or(unsaid));
+        }
+        let how = refused.map_or_else(|| ending.to_string(), |refused| refused.message);
+        let again = engine.process.crashed(&how);
+        self.later(Event::StartEngine, again.after);
+        Ok(())
+    }
+
+    fn start_engine(&mut self) {
+        let log = self.child_log();
+        let Some(engine) = &mut self.engine else { return };
+        if let Err(e) = engine.process.start(&self.events, log) {
+            tracing::error!("cannot start the replication process again: {e}");
+            self.later(Event::StartEngine, Duration::from_secs(1));
+        }
+    }
+
+    fn later(&self, event: Event, after: Duration) {
+        let events = self.events.clone();
+        tokio::spawn(async move {
+            sleep(after).await;
+            // The loop has ended: nothing is started any more.
+            let _ = events.send(event).await;
+        });
+    }
+
+    fn called(&mut self, Call { request, reply }: Call) {
+        match request {
+            Request::Status => answers::status(self, reply),
+            Request::Reload => self.reload(Some(reply)),
+            Request::Upgrade => reply.finish(Response::Failed { message: "not yet".to_owned() }),
+            other if self.engine.is_some() => {
+                let dir = self.plan.instance.dir().to_owned();
+                tokio::spawn(async move { relay(&dir, &other, reply).await });
+            }
+            _ => reply.finish(Response::Failed { message: "this syncd runs VRRP alone: it has no sets".to_owned() }),
+        }
+    }
+
+    /// Reads all configuration again; what each part says to that is one answer.
+    fn reload(&mut self, reply: Option<Responder>) {
+        let _ = sd_notify::notify(&[NotifyState::Reloading]);
+        let vrrp = (self.plan.read)().map(|setup| self.vrrp.reload(setup));
+        let engine = self.engine.as_ref().map(|_| self.plan.instance.dir().to_owned());
+        let config = self.plan.config.display().to_string();
+        tokio::spawn(async move {
+            let told = answers::reload(config, vrrp, engine).await;
+            match &told {
+                Response::Failed { message } => tracing::error!("reload: {message}"),
+                Response::Done { message } => tracing::info!("reload: {message}"),
+                _ => {}
+            }
+            let _ = sd_notify::notify(&[NotifyState::Ready]);
+            if let Some(reply) = reply {
+                reply.finish(told);
+            }
+        });
+    }
+
+    /// Has everything end; a second signal ends the waiting.
+    async fn leave(&mut self, signals: &mut mpsc::Receiver<Told>, events: &mut mpsc::Receiver<Event>) {
+        let _ = sd_notify::notify(&[NotifyState::Stopping]);
+        let begun = Instant::now();
+        let log = self.child_log();
+        self.vrrp.leave(&self.events, log);
+        if let Some(engine) = &self.engine {
+            engine.process.tell(ToEngine::Stop);
+        }
+        self.scripts.stop();
+        let left = async {
+            self.wait_for_processes(events).await;
+            std::mem::take(&mut self.notifier).finish(begun + LAST_NOTICES).await;
+        };
+        let hurried = tokio::select! {
+            () = left => None,
+            () = signals::end(signals) => Some("told twice: ending at once; what is pending is compared at the next start"),
+            () = sleep_until(begun + LAST_WORDS) => Some("it takes too long to end: what still runs is killed"),
+        };
+        if let Some(why) = hurried {
+            tracing::warn!("{why}");
+            self.vrrp.kill();
+            if let Some(engine) = &self.engine {
+                engine.process.kill();
+            }
+            let _ = timeout(Duration::from_secs(1), self.wait_for_processes(events)).await;
+        }
+    }
+
+    async fn wait_for_processes(&mut self, events: &mut mpsc::Receiver<Event>) {
+        while !self.vrrp.has_left() || self.engine.as_ref().is_some_and(|engine| engine.process.runs()) {
+            let Some(event) = events.recv().await else { return };
+            match event {
+                Event::Vrrp(run, said) if self.vrrp.is_current(run) => match said {
+                    Said::Message(message) => drop(self.vrrp.said(message, &mut self.notifier)),
+                    Said::Gone(ending) => {
+                        self.vrrp.gone(ending);
+                        let log = self.child_log();
+                        // It ended over it: another one takes away what it left behind.
+                        self.vrrp.leave(&self.events, log);
+                    }
+                },
+                Event::Engine(_, Said::Gone(_)) => {
+                    if let Some(engine) = &mut self.engine {
+                        engine.process.left();
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+}

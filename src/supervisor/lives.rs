@@ -1,0 +1,158 @@
+//! Where each VRRP instance is: kept for the process that comes after one that was killed, and on disk
+//! for the supervisor that comes after one that was.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::vrrp::message::Life;
+
+/// In the instance's directory.
+const FILE: &str = "vrrp-lives.json";
+
+/// What names this boot: addresses do not outlive it.
+const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
+
+/// The file. It is written by rename and not made durable: after a crash of the kernel it means nothing.
+#[derive(Debug, Deserialize, Serialize)]
+struct Kept {
+    boot: String,
+    lives: Vec<Life>,
+}
+
+/// The lives of all instances.
+#[derive(Debug)]
+pub(super) struct Lives {
+    by_name: BTreeMap<String, Life>,
+    boot: String,
+    file: PathBuf,
+    /// It could not be written, and that was said.
+    told: bool,
+}
+
+impl Lives {
+    /// Those that an earlier supervisor left in `dir`, in this boot.
+    pub(super) fn load(dir: &Path) -> Self {
+        let boot = fs::read_to_string(BOOT_ID).unwrap_or_default().trim().to_owned();
+        let file = dir.join(FILE);
+        let kept = fs::read(&file).ok().and_then(|bytes| serde_json::from_slice::<Kept>(&bytes).ok());
+        let lives = kept.filter(|kept| kept.boot == boot).map(|kept| kept.lives).unwrap_or_default();
+        let by_name = lives.into_iter().map(|life| (life.instance.clone(), life)).collect();
+        Self { by_name, boot, file, told: false }
+    }
+
+    /// Takes those that the supervisor before this one handed over.
+    pub(super) fn replace(&mut self, lives: Vec<Life>) {
+        self.by_name = lives.into_iter().map(|life| (life.instance.clone(), life)).collect();
+    }
+
+    /// All of them.
+    pub(super) fn all(&self) -> Vec<Life> {
+        self.by_name.values().cloned().collect()
+    }
+
+    /// Whether an address was put on an interface and not taken away.
+    pub(super) fn hold_anything(&self) -> bool {
+        self.by_name.values().any(|life| !life.held.is_empty())
+    }
+
+    /// An instance is there now. The file follows where its state or its addresses changed.
+    pub(super) fn update(&mut self, life: Life) {
+        let lasting = |life: &Life| (life.state, life.held.clone());
+        let before = self.by_name.insert(life.instance.clone(), life.clone());
+        if before.as_ref().map(lasting) != Some(lasting(&life)) {
+            self.save();
+        }
+    }
+
+    /// Forgets all that holds nothing and for which `keep` says no.
+    pub(super) fn retain(&mut self, keep: impl Fn(&str) -> bool) {
+        let before = self.by_name.len();
+        self.by_name.retain(|name, life| keep(name) || !life.held.is_empty());
+        if self.by_name.len() != before {
+            self.save();
+        }
+    }
+
+    /// They have left: nothing is anywhere any more.
+    pub(super) fn end(&mut self) {
+        self.by_name.clear();
+        // Where it stays, it says what was so before: the next start removes what is there.
+        let _ = fs::remove_file(&self.file);
+    }
+
+    fn save(&mut self) {
+        match self.write() {
+            Ok(()) => self.told = false,
+            Err(_) if self.told => {}
+            Err(e) => {
+                self.told = true;
+                let file = self.file.display();
+                tracing::warn!("cannot write {file}: {e}; after a kill of all of syncd addresses end by their lease alone");
+            }
+        }
+    }
+
+    fn write(&self) -> io::Result<()> {
+        let text = serde_json::to_vec(&Kept { boot: self.boot.clone(), lives: self.all() })?;
+        let beside = self.file.with_extension("new");
+        fs::write(&beside, text)?;
+        fs::rename(beside, &self.file)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::vrrp::message::Held;
+    use crate::vrrp::router::State;
+    use crate::vrrp::setup::Address;
+
+    fn life(name: &str, state: State, held: bool) -> Life {
+        let address = Address::new(std::net::Ipv4Addr::new(10, 0, 0, 50).into(), 24);
+        let held = if held { vec![Held { interface: "eth0".to_owned(), address }] } else { Vec::new() };
+        Life { instance: name.to_owned(), state, since_unix_ms: 7, due: Some(9), held, transitions: 1 }
+    }
+
+    #[test]
+    fn the_next_supervisor_of_this_boot_finds_them_and_that_of_another_does_not() {
+        let dir = tempfile::tempdir().expect("tempdir");
+        let mut lives = Lives::load(dir.path());
+        assert!(lives.all().is_empty());
+        lives.update(life("VI_1", State::Master, true));
+        lives.update(life("VI_2", State::Backup, false));
+        let found = Lives::load(dir.path());
+        assert_eq!(found.all(), lives.all());
+        assert!(found.hold_anything());
+        let text = fs::read_to_string(dir.path().join(FILE)).expect("there");
+        fs::write(dir.path().join(FILE), text.replacen("\"boot\":\"", "\"boot\":\"x", 1)).expect("write");
+        assert!(Lives::load(dir.path()).all().is_empty());
+    }
+
+    #[test]
+    fn what_only_moves_a_timer_is_not_written() {
+        let dir = tempfile::tempdir().expect("tempdir");
+        let mut lives = Lives::load(dir.path());
+        lives.update(life("VI_1", State::Master, true));
+        fs::remove_file(dir.path().join(FILE)).expect("written");
+        lives.update(Life { due: Some(10), ..life("VI_1", State::Master, true) });
+        assert!(!dir.path().join(FILE).exists());
+        lives.update(life("VI_1", State::Backup, false));
+        assert!(dir.path().join(FILE).exists());
+        lives.end();
+        assert!(!dir.path().join(FILE).exists() && lives.all().is_empty());
+    }
+
+    #[test]
+    fn an_instance_that_is_no_longer_wanted_is_kept_as_long_as_it_holds_an_address() {
+        let dir = tempfile::tempdir().expect("tempdir");
+        let mut lives = Lives::load(dir.path());
+        lives.update(life("VI_1", State::Master, true));
+        lives.update(life("VI_2", State::Backup, false));
+        lives.retain(|_| false);
+        assert_eq!(lives.all(), [life("VI_1", State::Master, true)]);
+    }
+}

@@ -1,0 +1,285 @@
+//! The VRRP process as the supervisor sees it: what it is told, what becomes of what it says, and what the
+//! next one has to know when it is gone.
+
+use std::collections::HashMap;
+use std::io;
+
+use tokio::sync::{mpsc, oneshot};
+
+use super::event::Event;
+use super::lives::Lives;
+use super::notify::{self, Notifier};
+use super::process::Process;
+use super::worker::{Ending, Program};
+use super::{Failure, reports};
+use crate::control::ProcessStatus;
+use crate::observe::Console;
+use crate::vrrp::message::{FromVrrp, InstanceStatus, Observed, ToVrrp};
+use crate::vrrp::setup::Setup;
+
+/// What it is about.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Phase {
+    /// Nothing of it was ready yet.
+    First,
+    /// It was started again and is not ready.
+    Again,
+    /// It works.
+    Works,
+    /// It was told to leave.
+    Leaves,
+    /// It has left: no address is held.
+    Left,
+}
+
+/// A new configuration that is not in force yet.
+#[derive(Debug)]
+struct Reload {
+    setup: Setup,
+    reply: oneshot::Sender<Result<(), String>>,
+}
+
+/// What the loop has to do about what was said.
+#[derive(Debug)]
+pub(super) enum Next {
+    /// Nothing.
+    Nothing,
+    /// It is ready for the first time, or a new configuration is in force.
+    InForce,
+    /// It cannot run here, and never did.
+    Fail(Failure),
+}
+
+/// The VRRP process.
+#[derive(Debug)]
+pub(super) struct Vrrp {
+    process: Process<FromVrrp, ToVrrp>,
+    phase: Phase,
+    /// What is in force, or is to be first.
+    setup: Setup,
+    reload: Option<Reload>,
+    lives: Lives,
+    /// What was seen last of each thing that is tracked: a process that is started again has to know.
+    observed: HashMap<(u8, String), Observed>,
+    asked: Vec<oneshot::Sender<Vec<InstanceStatus>>>,
+    /// It crashed again within a minute: the next one gives up what it held.
+    give_up: bool,
+    /// What it said when it could not be started again.
+    refused: Option<String>,
+}
+
+impl Vrrp {
+    /// One that does not run yet.
+    pub(super) fn new(program: Program, setup: Setup, lives: Lives) -> Self {
+        Self {
+            process: Process::new(program, "VRRP", Event::Vrrp),
+            phase: Phase::First,
+            setup,
+            reload: None,
+            lives,
+            observed: HashMap::new(),
+            asked: Vec::new(),
+            give_up: false,
+            refused: None,
+        }
+    }
+
+    /// Starts it, where the one before it was.
+    pub(super) fn start(&mut self, events: &mpsc::Sender<Event>, log: Option<Console>) -> io::Result<()> {
+        self.process.start(events, log)?;
+        self.begin();
+        Ok(())
+    }
+
+    fn begin(&mut self) {
+        let (setup, lives, give_up) = (self.setup.clone(), self.lives.all(), self.give_up);
+        self.process.tell(ToVrrp::Start { setup, lives, give_up });
+        self.observed.values().for_each(|observed| self.process.tell(ToVrrp::Observed(observed.clone())));
+    }
+
+    /// What is in force.
+    pub(super) fn setup(&self) -> &Setup {
+        &self.setup
+    }
+
+    /// Passes on what was seen.
+    pub(super) fn observed(&mut self, observed: Observed) {
+        self.process.tell(ToVrrp::Observed(observed.clone()));
+        self.observed.insert(key(&observed), observed);
+    }
+
+    /// Has `setup` put in force; the answer comes.
+    pub(super) fn reload(&mut self, setup: Setup) -> oneshot::Receiver<Result<(), String>> {
+        let (reply, answer) = oneshot::channel();
+        let refusal = match self.phase {
+            _ if self.reload.is_some() => "another reload is under way",
+            Phase::Works => {
+                self.process.tell(ToVrrp::Reload(setup.clone()));
+                self.reload = Some(Reload { setup, reply });
+                return answer;
+            }
+            _ => "the VRRP process is not ready: `syncd status` says how it is",
+        };
+        let _ = reply.send(Err(refusal.to_owned()));
+        answer
+    }
+
+    /// Asks it how its instances stand; no answer comes where it is gone.
+    pub(super) fn ask(&mut self) -> oneshot::Receiver<Vec<InstanceStatus>> {
+        let (reply, answer) = oneshot::channel();
+        if self.phase == Phase::Works {
+            self.process.tell(ToVrrp::Status);
+            self.asked.push(reply);
+        }
+        answer
+    }
+
+    /// How the process stands.
+    pub(super) fn status(&self) -> ProcessStatus {
+        self.process.status()
+    }
+
+    /// What it said when it could not be started again.
+    pub(super) fn refused(&self) -> Option<String> {
+        self.refused.clone()
+    }
+
+    /// Whether `run` is its last start.
+    pub(super) fn is_current(&self, run: u64) -> bool {
+        self.process.is_current(run)
+    }
+
+    /// It says `message`.
+    pub(super) fn said(&mut self, message: FromVrrp, notifier: &mut Notifier) -> Next {
+        match message {
+            FromVrrp::Ready => return self.ready(),
+            FromVrrp::Refused { instance, message, configuration } => {
+                let message = instance.map_or(message.clone(), |instance| format!("{instance}: {message}"));
+                return self.refuse(message, configuration);
+            }
+            FromVrrp::Life(life) => self.lives.update(life),
+            FromVrrp::Notice(notice) => {
+                let new = self.reload.as_ref().map(|reload| &reload.setup);
+                let setups = [Some(&self.setup), new].into_iter().flatten();
+                let notify = setups.filter_map(|setup| notify::of(setup, &notice.of)).next().cloned();
+                notifier.tell(&notice, &notify.unwrap_or_default());
+            }
+            FromVrrp::Report(report) => reports::log(&report),
+            FromVrrp::Status(status) => self.asked.drain(..).for_each(|asked| drop(asked.send(status.clone()))),
+            FromVrrp::Ended if self.phase == Phase::Leaves => self.phase = Phase::Left,
+            FromVrrp::Ended => {}
+        }
+        Next::Nothing
+    }
+
+    fn ready(&mut self) -> Next {
+        if let Some(reload) = self.reload.take() {
+            self.setup = reload.setup;
+            self.lives.retain(|name| self.setup.instances.iter().any(|instance| instance.name == name));
+            // Whoever asked may be gone.
+            let _ = reload.reply.send(Ok(()));
+            return Next::InForce;
+        }
+        let first = self.phase == Phase::First;
+        if matches!(self.phase, Phase::First | Phase::Again) {
+            self.phase = Phase::Works;
+            self.give_up = false;
+            self.refused = None;
+        }
+        if first { Next::InForce } else { Next::Nothing }
+    }
+
+    fn refuse(&mut self, message: String, configuration: bool) -> Next {
+        if let Some(reload) = self.reload.take() {
+            let _ = reload.reply.send(Err(message));
+            return Next::Nothing;
+        }
+        if self.phase == Phase::First {
+            let code = if configuration { Failure::CONFIGURATION } else { Failure::HOST };
+            return Next::Fail(Failure { code, message });
+        }
+        tracing::error!("VRRP cannot go on: {message}");
+        self.refused = Some(message);
+        Next::Nothing
+    }
+
+    /// It is gone. When it is to be started again; none where it left as it was told to.
+    pub(super) fn gone(&mut self, ending: Ending) -> Option<std::time::Duration> {
+        self.asked.clear();
+        if let Some(reload) = self.reload.take() {
+            let _ = reload.reply.send(Err("the VRRP process ended over it; what was in force before goes on".to_owned()));
+        }
+        match self.phase {
+            Phase::Left => {
+                self.process.left();
+                self.lives.end();
+                None
+            }
+            Phase::Leaves => {
+                self.process.left();
+                if self.lives.hold_anything() && !self.give_up {
+                    tracing::error!("the VRRP process ended ({ending}) and left virtual addresses behind: another takes them away");
+                } else {
+                    // What is left now goes by its lease, or by the next start.
+                    self.phase = Phase::Left;
+                    if !self.lives.hold_anything() {
+                        self.lives.end();
+                    }
+                }
+                None
+            }
+            Phase::First | Phase::Again | Phase::Works => {
+                let again = self.process.crashed(&ending.to_string());
+                self.phase = if self.phase == Phase::First { Phase::First } else { Phase::Again };
+                self.give_up = again.give_up;
+                Some(again.after)
+            }
+        }
+    }
+
+    /// Has it leave politely. Where it does not run and has left an address behind, another one is started for that.
+    pub(super) fn leave(&mut self, events: &mpsc::Sender<Event>, log: Option<Console>) {
+        if self.phase == Phase::Left {
+            return;
+        }
+        self.phase = Phase::Leaves;
+        if !self.process.runs() {
+            if !self.lives.hold_anything() {
+                self.phase = Phase::Left;
+                self.lives.end();
+                return;
+            }
+            self.give_up = true;
+            if let Err(e) = self.start(events, log) {
+                tracing::error!("cannot start a process that takes the virtual addresses away: {e}");
+                self.phase = Phase::Left;
+                return;
+            }
+        }
+        self.process.tell(ToVrrp::Stop);
+    }
+
+    /// Whether it is ready.
+    pub(super) fn works(&self) -> bool {
+        self.phase == Phase::Works
+    }
+
+    /// Whether it has left and is gone.
+    pub(super) fn has_left(&self) -> bool {
+        self.phase == Phase::Left && !self.process.runs()
+    }
+
+    /// Ends it by force.
+    pub(super) fn kill(&self) {
+        self.process.kill();
+    }
+}
+
+/// What it is that was seen.
+fn key(observed: &Observed) -> (u8, String) {
+    match observed {
+        Observed::Script { name, .. } => (0, name.clone()),
+        Observed::Process { name, .. } => (1, name.clone()),
+        Observed::File { name, .. } => (2, name.clone()),
+    }
+}
