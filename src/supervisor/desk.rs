@@ -8,9 +8,11 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::engine::{FromEngine, ToEngine};
 use super::event::Event;
+use super::files::Files;
 use super::lives::Lives;
 use super::notify::Notifier;
 use super::process::Process;
+use super::processes::Processes;
 use super::scripts::Scripts;
 use super::signals::{self, Told};
 use super::vrrp::{Next, Vrrp};
@@ -38,6 +40,8 @@ pub(super) struct Desk {
     pub(super) vrrp: Vrrp,
     pub(super) engine: Option<Engine>,
     pub(super) scripts: Scripts,
+    pub(super) files: Files,
+    pub(super) processes: Processes,
     pub(super) notifier: Notifier,
     pub(super) since: Instant,
     /// All were ready once.
@@ -89,6 +93,8 @@ impl Desk {
             vrrp,
             engine,
             scripts: Scripts::default(),
+            files: Files::default(),
+            processes: Processes::default(),
             notifier: Notifier::default(),
             since: Instant::now(),
             announced: false,
@@ -112,6 +118,8 @@ impl Desk {
     fn look_at_what_is_tracked(&mut self) {
         let setup = self.vrrp.setup();
         self.scripts.configure(&setup.scripts, &self.events);
+        self.files.configure(&setup.files, &self.events);
+        self.processes.configure(&setup.processes, &self.events);
     }
 
     async fn serve(

@@ -31,6 +31,8 @@ pub(super) struct Lives {
     file: PathBuf,
     /// It could not be written, and that was said.
     told: bool,
+    /// They are those of an earlier supervisor: nobody knows how long ago that was.
+    earlier: bool,
 }
 
 impl Lives {
@@ -41,12 +43,18 @@ impl Lives {
         let kept = fs::read(&file).ok().and_then(|bytes| serde_json::from_slice::<Kept>(&bytes).ok());
         let lives = kept.filter(|kept| kept.boot == boot).map(|kept| kept.lives).unwrap_or_default();
         let by_name = lives.into_iter().map(|life| (life.instance.clone(), life)).collect();
-        Self { by_name, boot, file, told: false }
+        Self { by_name, boot, file, told: false, earlier: true }
     }
 
     /// Takes those that the supervisor before this one handed over.
     pub(super) fn replace(&mut self, lives: Vec<Life>) {
         self.by_name = lives.into_iter().map(|life| (life.instance.clone(), life)).collect();
+        self.earlier = false;
+    }
+
+    /// Whether they are those that were found on disk, and no process has told of any since.
+    pub(super) fn are_earlier(&self) -> bool {
+        self.earlier && !self.by_name.is_empty()
     }
 
     /// All of them.
@@ -62,6 +70,7 @@ impl Lives {
     /// An instance is there now. The file follows where its state or its addresses changed.
     pub(super) fn update(&mut self, life: Life) {
         let lasting = |life: &Life| (life.state, life.held.clone());
+        self.earlier = false;
         let before = self.by_name.insert(life.instance.clone(), life.clone());
         if before.as_ref().map(lasting) != Some(lasting(&life)) {
             self.save();

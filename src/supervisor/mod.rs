@@ -6,7 +6,7 @@
 //! | how is a process started, spoken to, started again? | `worker`, `process`, `crashes` |
 //! | what is the VRRP process told, and what becomes of what it says? | `vrrp`, `lives`, `reports` |
 //! | what do supervisor and engine tell each other? | [`engine`] |
-//! | what is looked at for it? | `scripts` |
+//! | what is looked at for it? | `scripts`, `files`, `processes` with `enough` |
 //! | who is told of transitions, and in which words? | `notify`, `told`, `fifo` |
 //! | what is answered on the control socket? | `answers` |
 //! | how is the program replaced while it runs? | `takeover` |
@@ -15,11 +15,14 @@ mod answers;
 mod crashes;
 mod desk;
 pub mod engine;
+mod enough;
 mod event;
 mod fifo;
+mod files;
 mod lives;
 mod notify;
 mod process;
+mod processes;
 mod reports;
 mod scripts;
 mod signals;

@@ -57,12 +57,14 @@ fn a_vrrp_process_for_tests() {
 
 fn answer(message: ToVrrp, lives: &mut Vec<Life>, dir: &mut PathBuf) -> (String, Vec<FromVrrp>) {
     match message {
-        ToVrrp::Start { setup, lives: before, give_up } => {
+        ToVrrp::Start { setup, lives: before, give_up, earlier } => {
             *dir = PathBuf::from(&setup.router_id);
             let before: Vec<_> = before.iter().map(|life| format!("{} {}", life.instance, life.state)).collect();
             let mut answers = begin(&setup, lives);
             answers.push(FromVrrp::Ready);
-            (format!("start {before:?}{}", if give_up { ", give up" } else { "" }), answers)
+            let how = [(give_up, ", give up"), (earlier, ", earlier")];
+            let how: String = how.iter().filter(|(so, _)| *so).map(|(_, what)| *what).collect();
+            (format!("start {before:?}{how}"), answers)
         }
         ToVrrp::Reload(setup) => {
             let mut answers = begin(&setup, lives);

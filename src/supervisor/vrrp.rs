@@ -93,7 +93,7 @@ impl Vrrp {
 
     fn begin(&mut self) {
         let (setup, lives, give_up) = (self.setup.clone(), self.lives.all(), self.give_up);
-        self.process.tell(ToVrrp::Start { setup, lives, give_up });
+        self.process.tell(ToVrrp::Start { setup, lives, give_up, earlier: self.lives.are_earlier() });
         self.observed.values().for_each(|observed| self.process.tell(ToVrrp::Observed(observed.clone())));
     }
 
