@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Parser, Subcommand};
 
+use super::start::Ground;
 use super::unsupported::{self, UnsupportedCommand};
 
 const EXIT_CODES: &str = "\
@@ -68,24 +69,58 @@ pub struct PeerArgs {
 /// What both sides take.
 #[derive(clap::Args, Clone, Debug, Default, Eq, PartialEq)]
 pub struct CommonArgs {
-    /// Run as a daemon: return once it is ready, with its exit code when it is not
-    #[arg(short = 'd')]
-    pub daemon: bool,
-    /// This is the daemon.
-    #[arg(long, hide = true)]
-    pub detached: bool,
+    /// How it runs.
+    #[command(flatten)]
+    pub ground: GroundArgs,
     /// Pin the first key that comes for a set without a password, and refuse every other
     #[arg(long)]
     pub trust_first_use: bool,
     /// Say what a legacy file cannot, such as transport=auto; a wrong key is answered by all; may be repeated
     #[arg(long = "set", value_name = "KEY=VALUE", value_parser = setting, action = ArgAction::Append)]
     pub settings: Vec<String>,
-    /// A keepalived.conf.
-    #[arg(long, value_name = "KEEPALIVED_CONF", hide = true)]
+    /// Move virtual addresses too, as this keepalived.conf says, in a process of its own
+    #[arg(long, value_name = "KEEPALIVED_CONF")]
     pub vrrp: Option<PathBuf>,
     /// A VRRP instance whose MASTER is primary.
     #[arg(long, value_name = "INSTANCE", num_args = 0..=1, default_missing_value = "", hide = true)]
     pub follow: Option<String>,
+}
+
+/// Whether it stays in the foreground.
+#[derive(clap::Args, Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct GroundArgs {
+    /// Run as a daemon: return once it is ready, with its exit code when it is not
+    #[arg(short = 'd')]
+    pub daemon: bool,
+    /// This is the daemon.
+    #[arg(long, hide = true)]
+    pub detached: bool,
+}
+
+impl GroundArgs {
+    /// What they come to.
+    pub(super) fn ground(self) -> Ground {
+        match (self.detached, self.daemon) {
+            (true, _) => Ground::Detached,
+            (false, true) => Ground::Daemon,
+            (false, false) => Ground::Foreground,
+        }
+    }
+}
+
+/// What `syncd vrrp` takes.
+#[derive(clap::Args, Clone, Debug, Default, Eq, PartialEq)]
+pub struct VrrpArgs {
+    /// The configuration: keepalived.conf
+    #[arg(long, value_name = "FILE")]
+    pub config: PathBuf,
+    /// Read it, say what is wrong with it on this machine, and start nothing;
+    /// exit 1 on warnings, 2 on errors
+    #[arg(long)]
+    pub check: bool,
+    /// How it runs.
+    #[command(flatten)]
+    pub ground: GroundArgs,
 }
 
 /// What to do instead of watching.
@@ -130,15 +165,7 @@ pub enum Command {
         explain: bool,
     },
     /// Move virtual addresses as a keepalived.conf says
-    Vrrp {
-        /// The configuration: keepalived.conf
-        #[arg(long, value_name = "FILE")]
-        config: PathBuf,
-        /// Read it, say what is wrong with it on this machine, and start nothing;
-        /// exit 1 on warnings, 2 on errors
-        #[arg(long)]
-        check: bool,
-    },
+    Vrrp(VrrpArgs),
     /// Make one syncd.toml of legacy files; what is not carried over is listed at its end, with the reason
     Convert {
         /// confxml.xml, rsyncd.conf, keepalived.conf of one node
@@ -149,7 +176,12 @@ pub enum Command {
         output: Option<PathBuf>,
     },
     /// Have the running syncd read its configuration again
-    Reload,
+    Reload {
+        /// Let the program that is on disk now go on in the running process, of one that runs VRRP: virtual addresses
+        /// and timers stay as they are, the replication is started anew
+        #[arg(long)]
+        exec: bool,
+    },
     /// Release a halted set without the deletions that it was halted for
     Resume {
         /// The set
@@ -191,11 +223,8 @@ pub enum CertsCommand {
 impl CommonArgs {
     /// Refuses what this version cannot do, rather than to do something else in silence.
     pub(super) fn check(&self) -> Result<(), super::Fault> {
-        if self.vrrp.is_some() {
-            return Err(unsupported::vrrp_option("--vrrp"));
-        }
         if self.follow.is_some() {
-            return Err(unsupported::vrrp_option("--follow"));
+            return Err(unsupported::follow());
         }
         Ok(())
     }

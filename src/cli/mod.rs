@@ -18,8 +18,11 @@ mod sersync;
 mod simple;
 mod start;
 mod status;
+mod supervise;
 mod unsupported;
+mod upgrade;
 mod verify;
+mod worker;
 
 use std::ffi::OsString;
 use std::io::Write;
@@ -49,6 +52,9 @@ pub struct Wiring {
 /// Does what the command line `argv` asks for, with `argv[0]`.
 pub fn main(argv: impl IntoIterator<Item = OsString>, wiring: &Wiring) -> ExitCode {
     let argv: Vec<OsString> = argv.into_iter().collect();
+    if worker::is_meant(&argv) {
+        return worker::main(&argv);
+    }
     let args = match parse(&argv) {
         Ok(args) => args,
         Err(e) => {
@@ -114,17 +120,18 @@ fn dispatch(
         Command::Check { files, json, explain } => {
             check::run(&files, check::Shape { json, explain }, wiring.check, out)
         }
-        Command::Reload => simple::reload(dir, out),
+        Command::Reload { exec: false } => simple::reload(dir, out),
+        Command::Reload { exec: true } => upgrade::run(dir, out),
         Command::Replay { list: true } => replay::list(dir, out),
         Command::Replay { list: false } => replay::now(dir, out),
         Command::Resume { set } => simple::resume(dir, set, out),
         Command::Status { json, watch } => status::run(dir, json, watch, out),
         Command::Verify { set, json } => verify::run(dir, set, json, console, out),
-        Command::Vrrp { config, check: true } => {
-            let check = |_: &[PathBuf]| (wiring.check_vrrp)(&config);
+        Command::Vrrp(vrrp) if vrrp.check => {
+            let check = |_: &[PathBuf]| (wiring.check_vrrp)(&vrrp.config);
             check::run(&[], check::Shape::default(), check, out)
         }
-        Command::Vrrp { check: false, .. } => Err(unsupported::vrrp_option("syncd vrrp without --check")),
+        Command::Vrrp(vrrp) => begin(start::vrrp(vrrp, dir), out),
         Command::Unsupported(command) => Err(unsupported::command(&command)),
     }
 }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::Fault;
-use super::args::{CommonArgs, PeerArgs, SourceArgs};
+use super::args::{CommonArgs, PeerArgs, SourceArgs, VrrpArgs};
 
 /// Where `syncd peer` looks when no file is named.
 const PEER_FILES: [&str; 2] = ["/etc/syncd/syncd.toml", "/etc/rsyncd.conf"];
@@ -15,6 +15,8 @@ pub enum Start {
     Source(NodeArgs),
     /// The receiving side.
     Peer(NodeArgs),
+    /// VRRP alone.
+    Vrrp(NodeArgs),
     /// Both, for show.
     Demo,
 }
@@ -34,6 +36,8 @@ pub struct NodeArgs {
     pub threads: Option<u16>,
     /// `-m`: the plugin that runs without the mirror.
     pub plugin: Option<String>,
+    /// `--vrrp`: the file that says which virtual addresses move.
+    pub vrrp: Option<PathBuf>,
     /// How it runs.
     pub ground: Ground,
 }
@@ -52,13 +56,9 @@ pub enum Ground {
 
 impl NodeArgs {
     fn new(config: PathBuf, state_dir: Option<PathBuf>, common: CommonArgs) -> Self {
-        let CommonArgs { trust_first_use, settings, daemon, detached, .. } = common;
-        let ground = match (detached, daemon) {
-            (true, _) => Ground::Detached,
-            (false, true) => Ground::Daemon,
-            (false, false) => Ground::Foreground,
-        };
-        Self { config, state_dir, trust_first_use, settings, threads: None, plugin: None, ground }
+        let CommonArgs { trust_first_use, settings, ground, vrrp, .. } = common;
+        let ground = ground.ground();
+        Self { config, state_dir, trust_first_use, settings, vrrp, ground, ..Self::default() }
     }
 }
 
@@ -67,7 +67,7 @@ impl Start {
     #[must_use]
     pub fn ground(&self) -> Ground {
         match self {
-            Self::Source(args) | Self::Peer(args) => args.ground,
+            Self::Source(args) | Self::Peer(args) | Self::Vrrp(args) => args.ground,
             Self::Demo => Ground::Foreground,
         }
     }
@@ -94,6 +94,12 @@ pub(super) fn peer(args: PeerArgs, state_dir: Option<&Path>) -> Result<Start, Fa
         Fault::Usage(format!("there is neither {native} nor {legacy}: name one by `syncd peer --config FILE`"))
     })?;
     Ok(Start::Peer(NodeArgs::new(config, state_dir.map(Path::to_owned), args.common)))
+}
+
+/// VRRP alone.
+pub(super) fn vrrp(args: VrrpArgs, state_dir: Option<&Path>) -> Start {
+    let (state_dir, ground) = (state_dir.map(Path::to_owned), args.ground.ground());
+    Start::Vrrp(NodeArgs { config: args.config, state_dir, ground, ..NodeArgs::default() })
 }
 
 /// Options of the primary side before a command that has nothing to do with it.

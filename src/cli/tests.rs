@@ -54,6 +54,10 @@ fn both_sides_take_what_a_legacy_file_cannot_say() {
         Ok(Start::Peer(NodeArgs { state_dir: Some("/s".into()), ..node("f") }))
     );
     assert_eq!(started("syncd demo"), Ok(Start::Demo));
+    let with_vrrp = NodeArgs { vrrp: Some("k".into()), ..node("f") };
+    assert_eq!(started("syncd --config f --vrrp k"), Ok(Start::Source(with_vrrp.clone())));
+    assert_eq!(started("syncd peer --config f --vrrp k"), Ok(Start::Peer(with_vrrp)));
+    assert_eq!(started("syncd vrrp --config f"), Ok(Start::Vrrp(node("f"))));
 }
 
 #[test]
@@ -63,9 +67,10 @@ fn what_is_wrong_or_not_there_yet_is_exit_2_and_starts_nothing() {
         "syncd --set x --config f",
         "syncd --set =x --config f",
         "syncd --config f status",
-        "syncd --config f --vrrp keepalived.conf",
+        "syncd --config f --vrrp keepalived.conf --follow VI_1",
         "syncd peer --follow",
-        "syncd vrrp --config keepalived.conf",
+        "syncd vrrp",
+        "syncd failover",
         "syncd hold nginx",
         "syncd convert a.xml -o syncd.toml",
         "syncd check",

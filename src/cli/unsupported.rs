@@ -47,7 +47,8 @@ pub struct Rest {
     rest: Vec<OsString>,
 }
 
-const VRRP: &str = "virtual addresses come with a later release; leave keepalived running beside syncd meanwhile";
+const FOLLOW: &str = "who is master of the virtual addresses does not yet decide who is primary; name a primary, and move \
+                      the addresses by `--vrrp` or `syncd vrrp`";
 const PAIRING: &str = "nodes are paired by the password files of the legacy configuration, or by --trust-first-use";
 const GENERATIONS: &str = "older generations are not kept; a replica holds the newest one only";
 
@@ -55,7 +56,7 @@ const GENERATIONS: &str = "older generations are not kept; a replica holds the n
 pub(super) fn command(command: &UnsupportedCommand) -> Fault {
     use UnsupportedCommand as U;
     let (name, reason) = match command {
-        U::Failover(_) => ("failover", VRRP),
+        U::Failover(_) => ("failover", "stop the master, or lower its priority: the other takes over"),
         U::Hold(_) => ("hold", "stop the syncd of the set to hold it back; the retry log keeps what changes"),
         U::Release(_) => ("release", "there is no hold yet; `syncd resume SET` releases a set that was halted"),
         U::Init(_) => ("init", PAIRING),
@@ -68,9 +69,9 @@ pub(super) fn command(command: &UnsupportedCommand) -> Fault {
     refusal(&format!("syncd {name}"), reason)
 }
 
-/// The refusal of an option that is about VRRP.
-pub(super) fn vrrp_option(option: &str) -> Fault {
-    refusal(option, VRRP)
+/// The refusal of `--follow`.
+pub(super) fn follow() -> Fault {
+    refusal("--follow", FOLLOW)
 }
 
 /// The refusal of `what`; nothing was started.

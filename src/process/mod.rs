@@ -2,6 +2,7 @@
 //! what it said.
 
 mod group;
+mod memory;
 
 use std::ffi::OsString;
 use std::process::{ExitStatus, Stdio};
@@ -13,6 +14,7 @@ use tokio::process::Command;
 use tokio::time::{sleep, timeout};
 
 pub use group::Group;
+pub use memory::be_first_to_go;
 
 /// How much of what a program says is kept, in bytes: the end, where the cause stands.
 const KEPT: usize = 2048;

@@ -23,13 +23,15 @@ const READABLE: usize = 64;
 /// How long `killall sersync2 && sersync2 …` waits for the one that is going.
 pub const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Which side of a mirror an instance is.
+/// Which side of a mirror an instance is, or that it is none.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Role {
     /// `syncd peer`: it receives.
     Peer,
     /// `syncd`: it watches and sends.
     Source,
+    /// `syncd vrrp`: it runs VRRP alone.
+    Vrrp,
 }
 
 impl Role {
@@ -37,6 +39,7 @@ impl Role {
         match self {
             Self::Peer => "peer",
             Self::Source => "source",
+            Self::Vrrp => "vrrp",
         }
     }
 }

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, Read};
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
+use super::descriptor;
 use super::event::Event;
 use crate::vrrp::message::Observed;
 use crate::vrrp::setup::TrackFile;
@@ -109,7 +111,8 @@ fn number(text: &str) -> i32 {
 
 /// Changes in the directory of a file: whoever replaces a file replaces its name.
 struct Changes {
-    inotify: AsyncFd<Inotify>,
+    inotify: Inotify,
+    ready: AsyncFd<OwnedFd>,
     name: OsString,
 }
 
@@ -126,15 +129,16 @@ impl Changes {
             | WatchMask::MOVE_SELF
             | WatchMask::ONLYDIR;
         inotify.watches().add(dir, mask)?;
-        Ok(Self { inotify: AsyncFd::new(inotify)?, name: file.file_name().unwrap_or_default().to_owned() })
+        let ready = descriptor::watch(inotify.as_fd().try_clone_to_owned()?)?;
+        Ok(Self { inotify, ready, name: file.file_name().unwrap_or_default().to_owned() })
     }
 
     /// Waits for one of the file; false where the directory is no longer watched.
     async fn next(&mut self) -> io::Result<bool> {
         let mut buffer = [0; EVENTS];
         loop {
-            let mut ready = self.inotify.readable_mut().await?;
-            let events = match ready.get_inner_mut().read_events(&mut buffer) {
+            let mut ready = self.ready.readable().await?;
+            let events = match self.inotify.read_events(&mut buffer) {
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
                     ready.clear_ready();
                     continue;

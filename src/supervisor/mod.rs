@@ -13,6 +13,7 @@
 
 mod answers;
 mod crashes;
+mod descriptor;
 mod desk;
 pub mod engine;
 mod enough;

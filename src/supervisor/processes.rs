@@ -11,11 +11,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
-use tokio::io::unix::AsyncFd;
 use tokio::sync::{Notify, mpsc};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{sleep_until, timeout};
 
+use super::descriptor::watch;
 use super::enough::{Enough, Seen, counts, wants_argv};
 use super::event::Event;
 use crate::vrrp::message::Observed;
@@ -158,7 +158,7 @@ impl Census {
 }
 
 async fn wait(pidfd: OwnedFd) {
-    match AsyncFd::new(pidfd) {
+    match watch(pidfd) {
         // An error is as good as its end: the next look tells.
         Ok(pidfd) => drop(pidfd.readable().await.map(|_| ())),
         Err(_) => drop(timeout(LOOK, std::future::pending::<()>()).await),

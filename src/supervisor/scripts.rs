@@ -55,11 +55,11 @@ async fn run(script: Script, events: mpsc::Sender<Event>) {
         sleep_until(due).await;
         let result = process::run(&program).await;
         let success = result.is_ok();
-        if was_well.replace(success) != Some(success) {
-            match &result {
-                Ok(()) => tracing::info!("vrrp_script {}: it succeeds", script.name),
-                Err(e) => tracing::warn!("vrrp_script {}: {e}", script.name),
-            }
+        // What follows from it, the VRRP process reports; only here it is known why.
+        if was_well.replace(success) != Some(success)
+            && let Err(e) = &result
+        {
+            tracing::warn!("vrrp_script {}: {e}", script.name);
         }
         let observed = Observed::Script { name: script.name.clone(), success };
         if events.send(Event::Observed(observed)).await.is_err() {
