@@ -65,9 +65,10 @@ impl Channel {
             }
             let mut buffer = [0; 16 << 10];
             match recv(&self.socket, &mut buffer, RecvFlags::empty()) {
-                Ok((_, 1..)) | Err(Errno::INTR) => {}
+                Ok((length @ 1.., _)) => self.decoder.push(buffer.get(..length).unwrap_or(&[])),
+                Err(Errno::INTR) => {}
                 Err(Errno::AGAIN) => return Ok(Came::Nothing),
-                Ok((_, 0)) | Err(_) => self.ended = true,
+                Ok((0, _)) | Err(_) => self.ended = true,
             }
         }
     }
