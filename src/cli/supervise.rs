@@ -9,8 +9,8 @@ use super::{Fault, daemon, run, worker};
 use crate::config::vrrp::{self, Host};
 use crate::config::{Finding, Severity};
 use crate::observe::Console;
-use crate::store::instance::Role;
-use crate::supervisor::{self, Failure, Plan, Program};
+use crate::store::instance::{Instance, Role};
+use crate::supervisor::{self, Failure, Plan, Program, Taken};
 use crate::vrrp::setup::Setup;
 
 /// The program that runs, whatever its file is now.
@@ -19,8 +19,11 @@ const SELF: &str = "/proc/self/exe";
 /// Runs the supervisor until it is told to end.
 pub(super) fn start(args: &NodeArgs, role: Role, console: &Console) -> Result<(), Fault> {
     let config = args.vrrp.clone().unwrap_or_else(|| args.config.clone());
-    let setup = first(&config)?;
-    let instance = run::claim(args, role)?;
+    let taken = Taken::find().map_err(|e| Fault::Local(format!("cannot go on where another syncd was: {e}")))?;
+    let (setup, instance) = match &taken {
+        Some(taken) => (go_on(&config, taken), Instance::of_lock(&run::dir_of(args, role)?, taken.lock().map_err(Fault::local)?)),
+        None => (first(&config)?, run::claim(args, role)?),
+    };
     let log = (args.ground == Ground::Detached).then(|| daemon::log_of(instance.dir()));
     let dir = instance.dir().to_owned();
     let (ground, own) = (args.ground, console.clone());
@@ -41,6 +44,7 @@ pub(super) fn start(args: &NodeArgs, role: Role, console: &Console) -> Result<()
         ready: Box::new(ready),
         console: console.clone(),
         log,
+        taken,
     };
     supervisor::run(plan).map_err(fault)
 }
@@ -60,6 +64,14 @@ fn first(file: &Path) -> Result<Setup, Fault> {
     let (setup, findings) = vrrp::load(file, &Host::this())?;
     findings.iter().for_each(tell);
     Ok(setup)
+}
+
+/// What is to be done where another program was: what that did, where the file is no longer right.
+fn go_on(file: &Path, taken: &Taken) -> Setup {
+    again(file).unwrap_or_else(|e| {
+        tracing::error!("{e}; what was in force before goes on");
+        taken.setup().clone()
+    })
 }
 
 /// What is to be done from now on: one fault, and all stays as it is.

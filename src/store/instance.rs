@@ -2,6 +2,7 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Seek, Write};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -95,7 +96,7 @@ pub enum InstanceError {
 #[derive(Debug)]
 pub struct Instance {
     dir: PathBuf,
-    _lock: File,
+    lock: File,
 }
 
 impl Instance {
@@ -126,7 +127,19 @@ impl Instance {
             thread::sleep(Duration::from_millis(50));
         }
         write_pid(&mut lock).map_err(unusable)?;
-        Ok(Self { dir: dir.to_owned(), _lock: lock })
+        Ok(Self { dir: dir.to_owned(), lock })
+    }
+
+    /// `dir`, whose `lock` another program took before, in this same process.
+    #[must_use]
+    pub fn of_lock(dir: &Path, lock: File) -> Self {
+        Self { dir: dir.to_owned(), lock }
+    }
+
+    /// The lock, to be handed on.
+    #[must_use]
+    pub fn lock(&self) -> BorrowedFd<'_> {
+        self.lock.as_fd()
     }
 
     /// The directory.

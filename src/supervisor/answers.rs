@@ -48,6 +48,7 @@ fn own_status(desk: &Desk) -> Status {
         uptime_seconds: desk.since.elapsed().as_secs(),
         log: desk.plan.log.as_ref().map(|log| log.display().to_string()),
         vrrp_fault: desk.vrrp.refused(),
+        upgrades: desk.upgrades,
         processes: std::iter::once(desk.vrrp.status()).chain(engine).collect(),
         ..Status::default()
     }
@@ -68,6 +69,7 @@ fn merged(own: Status, engine: Option<Response>, vrrp: Option<Vec<InstanceStatus
             uptime_seconds: own.uptime_seconds,
             log: own.log,
             processes: own.processes,
+            upgrades: own.upgrades,
             vrrp,
             vrrp_fault,
             ..*engine

@@ -46,11 +46,6 @@ impl Crashes {
     pub(super) fn total(&self) -> u64 {
         self.total
     }
-
-    /// How often it crashed altogether, where another supervisor counted before.
-    pub(super) fn after(total: u64) -> Self {
-        Self { total, ..Self::default() }
-    }
 }
 
 #[cfg(test)]

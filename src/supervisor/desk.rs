@@ -1,5 +1,6 @@
 //! The one loop of the supervisor: everything that happens passes here, in the order in which it happens.
 
+use std::io::{self, Write};
 use std::time::Duration;
 
 use sd_notify::NotifyState;
@@ -16,10 +17,12 @@ use super::processes::Processes;
 use super::scripts::Scripts;
 use super::signals::{self, Told};
 use super::vrrp::{Next, Vrrp};
-use super::worker::{Ending, Said};
+use super::takeover::Taken;
+use super::worker::{Ear, Ending, Released, Said, Worker};
 use super::{Failure, Plan, answers};
 use crate::control::{Call, Request, Responder, Response, Server, relay};
 use crate::observe::Console;
+use crate::vrrp::message::{FromVrrp, ToVrrp};
 
 /// How many events wait until the loop has time.
 const EVENTS: usize = 1024;
@@ -29,6 +32,9 @@ const CALLS: usize = 64;
 
 /// How long programs that are told of the end may take altogether.
 const LAST_NOTICES: Duration = Duration::from_secs(5);
+
+/// How long an earlier VRRP process may take to hand over.
+const HANDING_OVER: Duration = Duration::from_secs(1);
 
 /// How long processes may take to end.
 const LAST_WORDS: Duration = Duration::from_secs(15);
@@ -44,13 +50,20 @@ pub(super) struct Desk {
     pub(super) processes: Processes,
     pub(super) notifier: Notifier,
     pub(super) since: Instant,
+    /// How often the program was replaced.
+    pub(super) upgrades: u64,
     /// All were ready once.
     announced: bool,
+    /// The VRRP process of the program before this one, while it hands over.
+    earlier: Option<Worker<ToVrrp>>,
+    taken: Option<Taken>,
 }
 
 /// The replication engine as the supervisor sees it.
 pub(super) struct Engine {
     pub(super) process: Process<FromEngine, ToEngine>,
+    /// It was told to end, and is not to be started again.
+    pub(super) leaves: bool,
     ready: bool,
     /// Once it was ready, its end is no reason to end.
     was_ready: bool,
@@ -79,11 +92,17 @@ pub(super) async fn run(plan: Plan, mut signals: mpsc::Receiver<Told>) -> Result
 impl Desk {
     fn new(mut plan: Plan, events: mpsc::Sender<Event>) -> Self {
         let lives = Lives::load(plan.instance.dir());
-        let vrrp = Vrrp::new(plan.vrrp.clone(), std::mem::take(&mut plan.setup), lives);
+        let (program, setup, taken) = (plan.vrrp.clone(), std::mem::take(&mut plan.setup), plan.taken.take());
+        let vrrp = match &taken {
+            Some(taken) => Vrrp::taken(program, setup, lives, &taken.state),
+            None => Vrrp::new(program, setup, lives),
+        };
         let engine = plan.engine.clone().map(|program| Engine {
             process: Process::new(program, "replication", Event::Engine),
+            leaves: false,
             ready: false,
-            was_ready: false,
+            // Virtual addresses that are held already do not depend on it.
+            was_ready: taken.is_some(),
             pid_file: None,
             refused: None,
         });
@@ -97,17 +116,53 @@ impl Desk {
             processes: Processes::default(),
             notifier: Notifier::default(),
             since: Instant::now(),
+            upgrades: taken.as_ref().map_or(0, |taken| taken.state.upgrades),
             announced: false,
+            earlier: None,
+            taken,
         }
     }
 
     fn start(&mut self) -> Result<(), Failure> {
         let failed = |e| Failure::host(format!("cannot start a process: {e}"));
         self.notifier.configure(self.vrrp.setup());
-        self.vrrp.start(&self.events, self.child_log()).map_err(failed)?;
+        match self.taken.take() {
+            Some(taken) => self.take_over(taken).map_err(failed)?,
+            None => self.vrrp.start(&self.events, self.child_log()).map_err(failed)?,
+        }
         self.look_at_what_is_tracked();
         let log = self.child_log();
         self.engine.as_mut().map_or(Ok(()), |engine| engine.process.start(&self.events, log)).map_err(failed)
+    }
+
+    /// Has the VRRP process that runs hand over to one that waits for it.
+    fn take_over(&mut self, taken: Taken) -> io::Result<()> {
+        for message in taken.state.unheard {
+            self.vrrp.said(message, &mut self.notifier);
+        }
+        let log = self.child_log();
+        let Some((running, mut stream)) = taken.state.vrrp.zip(taken.vrrp) else {
+            return self.vrrp.start(&self.events, log);
+        };
+        self.vrrp.start_waiting(&self.events, log)?;
+        stream.write_all(&running.hand_over)?;
+        let released = Released { stream, rest: running.rest };
+        let ear = Ear { events: self.events.clone(), run: 0, as_event: |_, said| Event::Earlier(said) };
+        self.earlier = Some(Worker::adopt(running.pid, released, ear)?);
+        Ok(())
+    }
+
+    /// What the VRRP process that hands over says; its successor begins when it is gone.
+    fn earlier_said(&mut self, said: Said<FromVrrp>) {
+        match said {
+            // It was ready before, and what is asked now is not asked of it.
+            Said::Message(FromVrrp::Ready | FromVrrp::Refused { .. } | FromVrrp::Status(_) | FromVrrp::Ended) => {}
+            Said::Message(message) => drop(self.vrrp.said(message, &mut self.notifier)),
+            Said::Gone(_) => {
+                self.earlier = None;
+                self.vrrp.begin();
+            }
+        }
     }
 
     /// A daemon's processes log through it: the file is kept small by one process alone.
@@ -115,7 +170,7 @@ impl Desk {
         self.plan.log.as_ref().map(|_| self.plan.console.clone())
     }
 
-    fn look_at_what_is_tracked(&mut self) {
+    pub(super) fn look_at_what_is_tracked(&mut self) {
         let setup = self.vrrp.setup();
         self.scripts.configure(&setup.scripts, &self.events);
         self.files.configure(&setup.files, &self.events);
@@ -132,7 +187,10 @@ impl Desk {
             tokio::select! {
                 // What a process says comes first: a transition is not held up by who asks for it.
                 biased;
-                Some(event) = events.recv() => self.happened(event)?,
+                Some(event) = events.recv() => match event {
+                    Event::Upgrade(upgrade) => self.go_on_upgrading(upgrade, events).await,
+                    event => self.happened(event)?,
+                },
                 Some(told) = signals.recv() => match told {
                     Told::End => return Ok(()),
                     Told::Reload => self.reload(None),
@@ -156,7 +214,8 @@ impl Desk {
                 Said::Message(message) => self.engine_said(message)?,
                 Said::Gone(ending) => self.engine_gone(ending)?,
             },
-            Event::Vrrp(..) | Event::Engine(..) => {}
+            Event::Earlier(said) => self.earlier_said(said),
+            Event::Vrrp(..) | Event::Engine(..) | Event::Upgrade(_) => {}
             Event::Observed(observed) => self.vrrp.observed(observed),
             Event::StartVrrp => {
                 let log = self.child_log();
@@ -211,6 +270,10 @@ impl Desk {
         let Some(engine) = &mut self.engine else { return Ok(()) };
         engine.ready = false;
         let refused = engine.refused.take();
+        if engine.leaves {
+            engine.process.left();
+            return Ok(());
+        }
         if !engine.was_ready && ending.code().is_some() {
             let unsaid = Failure::host(format!("the replication process ended before it was ready ({ending})"));
             return Err(refused.unwrap_or(unsaid));
@@ -223,14 +286,14 @@ impl Desk {
 
     fn start_engine(&mut self) {
         let log = self.child_log();
-        let Some(engine) = &mut self.engine else { return };
+        let Some(engine) = self.engine.as_mut().filter(|engine| !engine.leaves) else { return };
         if let Err(e) = engine.process.start(&self.events, log) {
             tracing::error!("cannot start the replication process again: {e}");
             self.later(Event::StartEngine, Duration::from_secs(1));
         }
     }
 
-    fn later(&self, event: Event, after: Duration) {
+    pub(super) fn later(&self, event: Event, after: Duration) {
         let events = self.events.clone();
         tokio::spawn(async move {
             sleep(after).await;
@@ -243,7 +306,7 @@ impl Desk {
         match request {
             Request::Status => answers::status(self, reply),
             Request::Reload => self.reload(Some(reply)),
-            Request::Upgrade => reply.finish(Response::Failed { message: "not yet".to_owned() }),
+            Request::Upgrade => self.begin_upgrade(reply),
             other if self.engine.is_some() => {
                 let dir = self.plan.instance.dir().to_owned();
                 tokio::spawn(async move { relay(&dir, &other, reply).await });
@@ -276,6 +339,12 @@ impl Desk {
     async fn leave(&mut self, signals: &mut mpsc::Receiver<Told>, events: &mut mpsc::Receiver<Event>) {
         let _ = sd_notify::notify(&[NotifyState::Stopping]);
         let begun = Instant::now();
+        while self.earlier.is_some() && begun.elapsed() < HANDING_OVER {
+            // Whoever hands over leaves nothing behind that its successor does not know.
+            if let Ok(Some(Event::Earlier(said))) = timeout(HANDING_OVER, events.recv()).await {
+                self.earlier_said(said);
+            }
+        }
         let log = self.child_log();
         self.vrrp.leave(&self.events, log);
         if let Some(engine) = &self.engine {

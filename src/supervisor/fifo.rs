@@ -40,7 +40,7 @@ struct Open {
     /// Somebody has been told that lines are lost.
     told: bool,
     /// Dropped, it ends the reader.
-    reader: Option<oneshot::Sender<()>>,
+    _reader: Option<oneshot::Sender<()>>,
     /// The pipe, where it was made here.
     made: Option<PathBuf>,
 }
@@ -68,7 +68,7 @@ impl Fifos {
             self.tasks.spawn(keep_reading(script, fifo.path.clone(), stop));
             keep
         });
-        self.open.insert(fifo.clone(), Open { lines, told: false, reader, made });
+        self.open.insert(fifo.clone(), Open { lines, told: false, _reader: reader, made });
     }
 
     /// Writes `line` to all of them. Never waits: what does not fit is lost, with one line in the log.

@@ -9,7 +9,7 @@
 //! | what is looked at for it? | `scripts`, `files`, `processes` with `enough` |
 //! | who is told of transitions, and in which words? | `notify`, `told`, `fifo` |
 //! | what is answered on the control socket? | `answers` |
-//! | how is the program replaced while it runs? | `takeover` |
+//! | how is the program replaced while it runs? | `upgrade`, `takeover` |
 
 mod answers;
 mod crashes;
@@ -31,12 +31,14 @@ mod takeover;
 #[cfg(test)]
 mod tests;
 mod told;
+mod upgrade;
 mod vrrp;
 mod worker;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+pub use takeover::Taken;
 pub use worker::Program;
 
 use crate::observe::Console;
@@ -63,6 +65,8 @@ pub struct Plan {
     pub console: Console,
     /// That is a file, of a daemon.
     pub log: Option<PathBuf>,
+    /// What the program that this one replaces left.
+    pub taken: Option<Taken>,
 }
 
 /// Called once when everything is ready.

@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 
 use super::crashes::{Again, Crashes};
 use super::event::Event;
-use super::worker::{Ear, Program, Said, Worker};
+use super::worker::{Ear, Program, Released, Said, Worker};
 use crate::control::ProcessStatus;
 use crate::observe::Console;
 
@@ -40,6 +40,21 @@ impl<In: DeserializeOwned + Send + 'static, Out: Serialize + Send + 'static> Pro
         let ear = self.ear(events);
         self.worker = Some(Worker::start(&self.program, log, ear)?);
         Ok(())
+    }
+
+    /// Goes on with one that an earlier program started, or that this one let go of.
+    pub(super) fn adopt(&mut self, pid: u32, released: Released, events: &mpsc::Sender<Event>) -> io::Result<()> {
+        let ear = self.ear(events);
+        self.worker = Some(Worker::adopt(pid, released, ear)?);
+        Ok(())
+    }
+
+    /// Stops listening to it and lets it run.
+    pub(super) async fn release(&mut self) -> (Option<u32>, Option<Released>) {
+        match self.worker.take() {
+            Some(worker) => (Some(worker.pid), worker.release().await),
+            None => (None, None),
+        }
     }
 
     fn ear(&mut self, events: &mpsc::Sender<Event>) -> Ear<In> {

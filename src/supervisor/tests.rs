@@ -180,6 +180,7 @@ impl Bench {
             ready: Box::new(move |_| fs::write(&ready, "").map_err(Failure::host)),
             console: Console::stderr(),
             log: None,
+            taken: None,
         };
         let (signals, told) = mpsc::channel(4);
         Self { dir, signals, desk: tokio::task::spawn_local(desk::run(plan, told)) }

@@ -10,7 +10,8 @@ use super::event::Event;
 use super::lives::Lives;
 use super::notify::{self, Notifier};
 use super::process::Process;
-use super::worker::{Ending, Program};
+use super::takeover::State;
+use super::worker::{Ending, Program, Released};
 use super::{Failure, reports};
 use crate::control::ProcessStatus;
 use crate::observe::Console;
@@ -22,6 +23,8 @@ use crate::vrrp::setup::Setup;
 enum Phase {
     /// Nothing of it was ready yet.
     First,
+    /// It waits for the one before it to hand over, and has not begun.
+    Waits,
     /// It was started again and is not ready.
     Again,
     /// It works.
@@ -44,7 +47,7 @@ struct Reload {
 pub(super) enum Next {
     /// Nothing.
     Nothing,
-    /// It is ready for the first time, or a new configuration is in force.
+    /// It is ready, or a new configuration is in force.
     InForce,
     /// It cannot run here, and never did.
     Fail(Failure),
@@ -84,6 +87,19 @@ impl Vrrp {
         }
     }
 
+    /// One that goes on where the program before this one was.
+    pub(super) fn taken(program: Program, setup: Setup, mut lives: Lives, taken: &State) -> Self {
+        lives.replace(taken.lives.clone());
+        let observed = taken.observed.iter().map(|observed| (key(observed), observed.clone())).collect();
+        Self { phase: Phase::Again, observed, ..Self::new(program, setup, lives) }
+    }
+
+    /// Starts the next one while the one before it still runs; it begins once that has handed over.
+    pub(super) fn start_waiting(&mut self, events: &mpsc::Sender<Event>, log: Option<Console>) -> io::Result<()> {
+        self.phase = Phase::Waits;
+        self.process.start(events, log)
+    }
+
     /// Starts it, where the one before it was.
     pub(super) fn start(&mut self, events: &mpsc::Sender<Event>, log: Option<Console>) -> io::Result<()> {
         self.process.start(events, log)?;
@@ -91,7 +107,11 @@ impl Vrrp {
         Ok(())
     }
 
-    fn begin(&mut self) {
+    /// Has a process that was started begin.
+    pub(super) fn begin(&mut self) {
+        if self.phase == Phase::Waits {
+            self.phase = Phase::Again;
+        }
         let (setup, lives, give_up) = (self.setup.clone(), self.lives.all(), self.give_up);
         self.process.tell(ToVrrp::Start { setup, lives, give_up, earlier: self.lives.are_earlier() });
         self.observed.values().for_each(|observed| self.process.tell(ToVrrp::Observed(observed.clone())));
@@ -104,7 +124,10 @@ impl Vrrp {
 
     /// Passes on what was seen.
     pub(super) fn observed(&mut self, observed: Observed) {
-        self.process.tell(ToVrrp::Observed(observed.clone()));
+        // One that has not begun is told all of it when it does.
+        if self.phase != Phase::Waits {
+            self.process.tell(ToVrrp::Observed(observed.clone()));
+        }
         self.observed.insert(key(&observed), observed);
     }
 
@@ -180,13 +203,13 @@ impl Vrrp {
             let _ = reload.reply.send(Ok(()));
             return Next::InForce;
         }
-        let first = self.phase == Phase::First;
         if matches!(self.phase, Phase::First | Phase::Again) {
             self.phase = Phase::Works;
             self.give_up = false;
             self.refused = None;
+            return Next::InForce;
         }
-        if first { Next::InForce } else { Next::Nothing }
+        Next::Nothing
     }
 
     fn refuse(&mut self, message: String, configuration: bool) -> Next {
@@ -228,7 +251,7 @@ impl Vrrp {
                 }
                 None
             }
-            Phase::First | Phase::Again | Phase::Works => {
+            Phase::First | Phase::Waits | Phase::Again | Phase::Works => {
                 let again = self.process.crashed(&ending.to_string());
                 self.phase = if self.phase == Phase::First { Phase::First } else { Phase::Again };
                 self.give_up = again.give_up;
@@ -257,6 +280,31 @@ impl Vrrp {
             }
         }
         self.process.tell(ToVrrp::Stop);
+    }
+
+    /// Whether it works and nothing is asked of it.
+    pub(super) fn is_at_rest(&self) -> bool {
+        self.phase == Phase::Works && self.reload.is_none()
+    }
+
+    /// What another program has to know of it.
+    pub(super) fn state(&self) -> State {
+        State {
+            setup: self.setup.clone(),
+            lives: self.lives.all(),
+            observed: self.observed.values().cloned().collect(),
+            ..State::default()
+        }
+    }
+
+    /// Stops listening to it and lets it run; its number, and nothing where it is just gone.
+    pub(super) async fn release(&mut self) -> (Option<u32>, Option<Released>) {
+        self.process.release().await
+    }
+
+    /// Listens to it again.
+    pub(super) fn adopt(&mut self, pid: u32, released: Released, events: &mpsc::Sender<Event>) -> io::Result<()> {
+        self.process.adopt(pid, released, events)
     }
 
     /// Whether it is ready.

@@ -1,0 +1,166 @@
+//! Replaces the program while it runs: first everything that could refuse is asked, then the engine ends, then the
+//! other program goes on. The VRRP process runs all the while, and hands over only once its successor waits.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use sd_notify::NotifyState;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep, timeout};
+
+use super::desk::Desk;
+use super::engine::ToEngine;
+use super::event::Event;
+use super::takeover::{self, Running, State};
+use super::worker::{Released, Said};
+use crate::control::{Responder, Response};
+use crate::vrrp::frames::encode;
+use crate::vrrp::message::ToVrrp;
+
+/// How long the other program may take to say which it is.
+const HELLO: Duration = Duration::from_secs(10);
+
+/// How long the engine and programs that are told of transitions may take to end.
+const PATIENCE: Duration = Duration::from_secs(40);
+
+/// How often it is looked whether they have.
+const AGAIN: Duration = Duration::from_millis(20);
+
+/// How long whoever asked may take to read the answer.
+const LAST_WORD: Duration = Duration::from_millis(100);
+
+/// A replacement that is under way.
+#[derive(Debug)]
+pub(super) struct Upgrade {
+    program: PathBuf,
+    reply: Option<Responder>,
+    begun: Instant,
+}
+
+impl Desk {
+    /// Asks the program on disk which it is; all else follows from its answer.
+    pub(super) fn begin_upgrade(&mut self, reply: Responder) {
+        if let Err(message) = self.may_upgrade() {
+            return reply.finish(Response::Failed { message });
+        }
+        let events = self.events.clone();
+        tokio::spawn(async move {
+            match look_for_program().await {
+                Ok(program) => {
+                    let upgrade = Upgrade { program, reply: Some(reply), begun: Instant::now() };
+                    let _ = events.send(Event::Upgrade(upgrade)).await;
+                }
+                Err(message) => reply.finish(Response::Failed { message }),
+            }
+        });
+    }
+
+    fn may_upgrade(&self) -> Result<(), String> {
+        if !self.vrrp.is_at_rest() {
+            return Err("the VRRP process is not ready, or a reload is under way: ask again".to_owned());
+        }
+        (self.plan.read)().map(drop).map_err(|e| format!("VRRP: {e}; the program is not replaced"))
+    }
+
+    /// One step further: everything has ended that is to, or it is looked again.
+    pub(super) async fn go_on_upgrading(&mut self, mut upgrade: Upgrade, events: &mut mpsc::Receiver<Event>) {
+        let engine_runs = self.engine.as_ref().is_some_and(|engine| engine.process.runs());
+        if upgrade.begun.elapsed() > PATIENCE {
+            let message = "programs that are told of transitions still run: the program is not replaced".to_owned();
+            return self.give_up_upgrade(upgrade, message);
+        }
+        if engine_runs || !self.notifier.is_idle() {
+            if let Some(engine) = &mut self.engine {
+                engine.process.tell(ToEngine::Stop);
+                engine.leaves = true;
+            }
+            return self.later(Event::Upgrade(upgrade), AGAIN);
+        }
+        if let Some(reply) = upgrade.reply.take() {
+            let message = format!("{} goes on", upgrade.program.display());
+            reply.finish(Response::Done { message });
+            sleep(LAST_WORD).await;
+        }
+        let _ = sd_notify::notify(&[NotifyState::Reloading]);
+        let error = self.exec(&upgrade.program, events).await;
+        self.give_up_upgrade(upgrade, format!("{error}: the program is not replaced"));
+    }
+
+    /// Comes back only where the other program could not be started.
+    async fn exec(&mut self, program: &Path, events: &mut mpsc::Receiver<Event>) -> io::Error {
+        let hand_over = match encode(&ToVrrp::HandOver) {
+            Ok(bytes) => bytes,
+            Err(e) => return io::Error::other(e),
+        };
+        tracing::info!("{} goes on in this process", program.display());
+        self.scripts.stop();
+        std::mem::take(&mut self.notifier).finish(Instant::now() + PATIENCE).await;
+        let (pid, released) = self.vrrp.release().await;
+        let mut state = self.vrrp.state();
+        state.upgrades = self.upgrades + 1;
+        state.vrrp = released.as_ref().zip(pid).map(|(released, pid)| Running {
+            pid,
+            rest: released.rest.clone(),
+            hand_over,
+        });
+        state.unheard = self.unheard(events);
+        let (error, released) = takeover::exec(program, &state, self.plan.instance.lock(), released);
+        self.go_on_after_all(released.zip(pid), state);
+        error
+    }
+
+    /// What the VRRP process has said meanwhile.
+    fn unheard(&self, events: &mut mpsc::Receiver<Event>) -> Vec<crate::vrrp::message::FromVrrp> {
+        let mut unheard = Vec::new();
+        while let Ok(event) = events.try_recv() {
+            if let Event::Vrrp(run, Said::Message(message)) = event
+                && self.vrrp.is_current(run)
+            {
+                unheard.push(message);
+            }
+        }
+        unheard
+    }
+
+    fn go_on_after_all(&mut self, vrrp: Option<(Released, u32)>, state: State) {
+        match vrrp.map(|(released, pid)| self.vrrp.adopt(pid, released, &self.events)) {
+            Some(Ok(())) => {}
+            Some(Err(_)) | None => self.later(Event::StartVrrp, Duration::ZERO),
+        }
+        self.notifier.configure(self.vrrp.setup());
+        for message in state.unheard {
+            self.vrrp.said(message, &mut self.notifier);
+        }
+        self.look_at_what_is_tracked();
+    }
+
+    fn give_up_upgrade(&mut self, upgrade: Upgrade, message: String) {
+        tracing::error!("{message}");
+        let _ = sd_notify::notify(&[NotifyState::Ready]);
+        if let Some(engine) = &mut self.engine
+            && std::mem::take(&mut engine.leaves)
+            && !engine.process.runs()
+        {
+            self.later(Event::StartEngine, Duration::ZERO);
+        }
+        if let Some(reply) = upgrade.reply {
+            reply.finish(Response::Failed { message });
+        }
+    }
+}
+
+/// The program on disk, once it has shown that it runs here.
+async fn look_for_program() -> Result<PathBuf, String> {
+    let program = takeover::program().map_err(|e| format!("nobody knows which file this program is: {e}"))?;
+    let mut command = tokio::process::Command::new(&program);
+    command.arg("--version").stdin(Stdio::null()).kill_on_drop(true).env_remove(takeover::MARK);
+    let unusable = |why: String| format!("{}: {why}: the program is not replaced", program.display());
+    match timeout(HELLO, command.output()).await {
+        Ok(Ok(output)) if output.status.success() && output.stdout.starts_with(b"syncd ") => Ok(program),
+        Ok(Ok(output)) => Err(unusable(format!("it is no syncd that runs here ({})", output.status))),
+        Ok(Err(e)) => Err(unusable(e.to_string())),
+        Err(_) => Err(unusable("it does not say which version it is".to_owned())),
+    }
+}
