@@ -14,8 +14,8 @@ mod socket;
 
 pub use client::{Client, ClientError};
 pub use protocol::{
-    Certificates, Difference, LastError, PendingName, PinnedKey, ProblemPath, ProcessStatus, Request, Response, SetRole, SetStatus,
-    SourceStatus, Status, TargetState, TargetStatus, VerifyResult, WatchStatus,
+    Certificates, Difference, LastError, PendingName, PinnedKey, ProblemPath, ProcessStatus, Request, Response,
+    SetRole, SetStatus, SourceStatus, Status, TargetState, TargetStatus, VerifyResult, WatchStatus,
 };
 pub use relay::{ask_engine, relay};
 pub use server::{Call, Gone, Responder, Server};

@@ -25,7 +25,9 @@ pub(super) fn status(desk: &mut Desk, reply: Responder) {
     tokio::spawn(async move {
         let engine = async {
             match engine {
-                Some(dir) => timeout(ENGINE_PATIENCE, ask_engine(&dir, &Request::Status)).await.ok().and_then(Result::ok),
+                Some(dir) => {
+                    timeout(ENGINE_PATIENCE, ask_engine(&dir, &Request::Status)).await.ok().and_then(Result::ok)
+                }
                 None => None,
             }
         };

@@ -65,7 +65,8 @@ impl EngineEnd {
     pub async fn end(&mut self) {
         let mut part = [0; 256];
         loop {
-            if matches!(self.decoder.poll(), Ok(Some(ToEngine::Stop)) | Err(_)) || self.stream.readable().await.is_err() {
+            if matches!(self.decoder.poll(), Ok(Some(ToEngine::Stop)) | Err(_)) || self.stream.readable().await.is_err()
+            {
                 return;
             }
             match self.stream.try_read(&mut part) {

@@ -100,7 +100,9 @@ impl Lives {
             Err(e) => {
                 self.told = true;
                 let file = self.file.display();
-                tracing::warn!("cannot write {file}: {e}; after a kill of all of syncd addresses end by their lease alone");
+                tracing::warn!(
+                    "cannot write {file}: {e}; after a kill of all of syncd addresses end by their lease alone"
+                );
             }
         }
     }

@@ -116,4 +116,3 @@ impl<In: DeserializeOwned + Send + 'static, Out: Serialize + Send + 'static> Pro
         }
     }
 }
-

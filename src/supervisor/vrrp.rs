@@ -230,7 +230,8 @@ impl Vrrp {
     pub(super) fn gone(&mut self, ending: Ending) -> Option<std::time::Duration> {
         self.asked.clear();
         if let Some(reload) = self.reload.take() {
-            let _ = reload.reply.send(Err("the VRRP process ended over it; what was in force before goes on".to_owned()));
+            let _ =
+                reload.reply.send(Err("the VRRP process ended over it; what was in force before goes on".to_owned()));
         }
         match self.phase {
             Phase::Left => {
@@ -241,7 +242,9 @@ impl Vrrp {
             Phase::Leaves => {
                 self.process.left();
                 if self.lives.hold_anything() && !self.give_up {
-                    tracing::error!("the VRRP process ended ({ending}) and left virtual addresses behind: another takes them away");
+                    tracing::error!(
+                        "the VRRP process ended ({ending}) and left virtual addresses behind: another takes them away"
+                    );
                 } else {
                     // What is left now goes by its lease, or by the next start.
                     self.phase = Phase::Left;

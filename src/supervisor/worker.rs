@@ -120,7 +120,11 @@ impl<Out: Serialize + Send + 'static> Worker<Out> {
     {
         let (ours, theirs) = StdStream::pair()?;
         let mut command = Command::new(&program.path);
-        command.arg0(format!("syncd: {}", program.short)).args(&program.words).stdin(OwnedFd::from(theirs)).stdout(Stdio::null());
+        command
+            .arg0(format!("syncd: {}", program.short))
+            .args(&program.words)
+            .stdin(OwnedFd::from(theirs))
+            .stdout(Stdio::null());
         // Signals of a terminal are the supervisor's, and so is the word to systemd.
         command.process_group(0).env_remove("NOTIFY_SOCKET").env_remove(takeover::MARK);
         if log.is_some() {

@@ -173,8 +173,10 @@ impl Router {
             std::fs::File::options().append(true).create(true).open(self.log_file(Kind::Keepalived)).expect("log");
         let mut command = self.host.command("keepalived");
         command.args(["--dont-fork", "--log-console", "--log-detail", "--vrrp", "--use-file"]).arg(self.config());
-        for (option, file) in [("--pid", "pid"), ("--vrrp_pid", "vrrp.pid"), ("--checkers_pid", "checkers.pid")] {
-            command.arg(option).arg(self.dir.join(file));
+        // Of its own each time: one that finds the file of a killed one may think that it still runs.
+        let pids = tempfile::tempdir_in(&self.dir).expect("a directory").keep();
+        for option in ["--pid", "--vrrp_pid", "--checkers_pid"] {
+            command.arg(option).arg(pids.join(option));
         }
         let errors = log.try_clone().expect("log");
         command.process_group(0).stdin(Stdio::null()).stdout(log).stderr(errors).spawn().expect("keepalived starts")
@@ -314,11 +316,10 @@ fn echo() -> Background {
     let socket = UdpSocket::bind(("0.0.0.0", ECHO)).expect("a port");
     Background::new(move || {
         let mut buffer = [0; 16];
-        if readable(&socket) {
-            if let Ok((length, from)) = socket.recv_from(&mut buffer) {
-                // A client that is gone is no fault.
-                let _ = socket.send_to(&buffer[..length], from);
-            }
+        let asked = readable(&socket).then(|| socket.recv_from(&mut buffer));
+        if let Some(Ok((length, from))) = asked {
+            // A client that is gone is no fault.
+            let _ = socket.send_to(&buffer[..length], from);
         }
     })
 }
@@ -369,7 +370,7 @@ impl Probe {
     /// The longest time without an answer after `from`.
     pub fn outage(&self, from: Instant) -> Duration {
         let answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut last = answers.iter().copied().filter(|at| *at <= from).last().unwrap_or(from);
+        let mut last = answers.iter().copied().rfind(|at| *at <= from).unwrap_or(from);
         let mut longest = Duration::ZERO;
         for at in answers.iter().copied().filter(|at| *at > from) {
             longest = longest.max(at - last);
@@ -427,12 +428,9 @@ impl Ear {
         let heard = frames.clone();
         let hearing = Background::new(move || {
             let mut buffer = [0; 2048];
-            if readable(&socket) {
-                if let Ok(length) = (&socket).read(&mut buffer) {
-                    let bytes = buffer[..length].to_vec();
-                    let frame = Frame { at: Instant::now(), bytes };
-                    heard.lock().unwrap_or_else(PoisonError::into_inner).push(frame);
-                }
+            if let Some(Ok(length)) = readable(&socket).then(|| (&socket).read(&mut buffer)) {
+                let frame = Frame { at: Instant::now(), bytes: buffer[..length].to_vec() };
+                heard.lock().unwrap_or_else(PoisonError::into_inner).push(frame);
             }
         });
         Self { frames, _hearing: hearing }

@@ -1,0 +1,230 @@
+//! Virtual addresses between real routers on a switch: syncd beside syncd and beside the real keepalived, through
+//! crashes, stops, failures, partitions and reloads.
+
+mod support;
+
+use rustix::process::{Signal, kill_process};
+use support::node::wait_until;
+use support::vrrp::{Ear, Kind, Lab, PATIENCE, Probe, with_keepalived};
+
+const VIP: &str = "10.97.1.50";
+
+/// A `keepalived.conf` of one instance; `more` is written into it.
+fn config(priority: u8, globals: &str, more: &str) -> String {
+    format!(
+        "global_defs {{\n    router_id lab\n{globals}\n}}\n\
+         vrrp_instance VI_1 {{\n    state BACKUP\n    interface eth0\n    virtual_router_id 51\n    priority {priority}\n\
+         {more}\n    virtual_ipaddress {{\n        {VIP}/24\n    }}\n}}\n"
+    )
+}
+
+const V2: &str = "    advert_int 1\n    authentication {\n        auth_type PASS\n        auth_pass 1234\n    }";
+
+const FAST: &str = "    version 3\n    advert_int 0.1";
+
+/// Both orders: syncd where the priority is high, and where it is low.
+const PLACES: [[Kind; 2]; 2] = [[Kind::Syncd, Kind::Keepalived], [Kind::Keepalived, Kind::Syncd]];
+
+/// Starts both and waits until the first holds the address.
+fn pair(kinds: [Kind; 2], globals: &str, more: &str) -> Lab {
+    let mut lab = Lab::new(2);
+    let [high, low] = kinds;
+    lab.routers[0].start(high, &config(150, globals, more));
+    lab.routers[1].start(low, &config(100, globals, more));
+    lab.wait_holder(VIP, 0);
+    lab
+}
+
+/// The life of a pair: each way in which the address moves, and back.
+fn live(kinds: [Kind; 2], more: &str) {
+    let mut lab = pair(kinds, "", more);
+    // A crash of everything: the address goes by itself where syncd had it, and keepalived leaves it.
+    lab.routers[0].kill_all();
+    let taken = wait_until(PATIENCE, || lab.routers[1].has(VIP));
+    assert!(taken, "nobody took over after the crash of {:?}\n{}", kinds[0], lab.logs());
+    if kinds[0] == Kind::Syncd {
+        lab.wait_holder(VIP, 1);
+    }
+    // It comes back and preempts.
+    lab.routers[0].start(kinds[0], &config(150, "", more));
+    lab.wait_holder(VIP, 0);
+    // A polite end.
+    lab.routers[0].stop();
+    lab.wait_holder(VIP, 1);
+    lab.routers[0].start(kinds[0], &config(150, "", more));
+    lab.wait_holder(VIP, 0);
+    // Its cable is pulled: one that has no carrier is no master.
+    let port = lab.routers[0].port.clone();
+    lab.lan.set_port(&port, false);
+    lab.wait_holder(VIP, 1);
+    lab.lan.set_port(&port, true);
+    lab.wait_holder(VIP, 0);
+    // A reload makes it the lesser one.
+    lab.routers[0].write(&config(50, "", more));
+    lab.routers[0].reload();
+    lab.wait_holder(VIP, 1);
+    lab.routers[0].write(&config(150, "", more));
+    lab.routers[0].reload();
+    lab.wait_holder(VIP, 0);
+}
+
+#[test]
+fn version_2_with_a_password_beside_keepalived() {
+    if !with_keepalived("version_2_with_a_password_beside_keepalived") {
+        return;
+    }
+    for kinds in PLACES {
+        live(kinds, V2);
+    }
+}
+
+#[test]
+fn version_3_every_tenth_of_a_second_beside_keepalived() {
+    if !with_keepalived("version_3_every_tenth_of_a_second_beside_keepalived") {
+        return;
+    }
+    for kinds in PLACES {
+        live(kinds, FAST);
+    }
+}
+
+/// The bytes of adverts from each of two routers with the same file, one after the other.
+fn bytes_of(more: &str, kind: Kind) -> Vec<String> {
+    let mut lab = Lab::new(2);
+    let ear = Ear::new(&lab, 0);
+    lab.routers[0].start(kind, &config(150, "", more));
+    lab.wait_holder(VIP, 0);
+    let from = lab.routers[0].address;
+    assert!(wait_until(PATIENCE, || ear.adverts(from).len() >= 2), "no adverts\n{}", lab.logs());
+    lab.routers[0].stop();
+    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let left = wait_until(PATIENCE, || ear.adverts(from).iter().any(|(_, bytes)| bytes.get(2) == Some(&0)));
+    assert!(left, "it did not say that it leaves\n{}", lab.logs());
+    let mut said: Vec<String> = ear.adverts(from).iter().map(|(_, bytes)| hex(bytes)).collect();
+    said.dedup();
+    said
+}
+
+#[test]
+fn what_is_sent_is_byte_by_byte_what_keepalived_sends() {
+    if !with_keepalived("what_is_sent_is_byte_by_byte_what_keepalived_sends") {
+        return;
+    }
+    let unicast = "    version 3\n    unicast_src_ip 10.97.1.11\n    unicast_peer {\n        10.97.1.12\n    }";
+    for more in [V2, "    advert_int 1", FAST, unicast] {
+        assert_eq!(bytes_of(more, Kind::Syncd), bytes_of(more, Kind::Keepalived), "{more}");
+    }
+}
+
+/// keepalived is without the address for 0.4 s.
+#[test]
+fn an_address_that_is_deleted_by_hand_is_back_at_once() {
+    if !support::namespace::allowed("an_address_that_is_deleted_by_hand_is_back_at_once") {
+        return;
+    }
+    let lab = pair([Kind::Syncd, Kind::Syncd], "", V2);
+    lab.routers[0].host.ip(&format!("addr del {VIP}/24 dev eth0"));
+    lab.wait_holder(VIP, 0);
+    let log = lab.routers[0].log();
+    assert!(log.contains("was taken away from eth0 by somebody else"), "{log}");
+    assert!(!lab.routers[1].log().contains("MASTER"), "{}", lab.logs());
+}
+
+#[test]
+fn a_killed_vrrp_process_goes_on_and_the_second_time_gives_up() {
+    if !support::namespace::allowed("a_killed_vrrp_process_goes_on_and_the_second_time_gives_up") {
+        return;
+    }
+    let lab = pair([Kind::Syncd, Kind::Syncd], "", V2);
+    let kill = || {
+        let processes = lab.routers[0].processes();
+        kill_process(processes[1], Signal::KILL).expect("it runs");
+        assert!(wait_until(PATIENCE, || lab.routers[0].processes().get(1).is_some_and(|pid| *pid != processes[1])));
+    };
+    kill();
+    let goes_on = "VI_1: INIT -> MASTER (it goes on where the process before it ended)";
+    assert!(wait_until(PATIENCE, || lab.routers[0].log().contains(goes_on)), "{}", lab.logs());
+    assert_eq!(lab.holders(VIP), [0]);
+    assert!(!lab.routers[1].log().contains("MASTER"), "{}", lab.logs());
+    kill();
+    lab.wait_holder(VIP, 1);
+    // It is the better one still, and takes over again once it has lived for a while.
+    lab.wait_holder(VIP, 0);
+}
+
+#[test]
+fn when_the_supervisor_is_killed_the_addresses_are_given_up_politely() {
+    if !support::namespace::allowed("when_the_supervisor_is_killed_the_addresses_are_given_up_politely") {
+        return;
+    }
+    let mut lab = pair([Kind::Syncd, Kind::Syncd], "", V2);
+    let ear = Ear::new(&lab, 0);
+    lab.routers[0].syncd().kill9();
+    lab.wait_holder(VIP, 1);
+    let from = lab.routers[0].address;
+    assert!(ear.adverts(from).iter().any(|(_, bytes)| bytes[2] == 0), "it did not say that it leaves");
+}
+
+/// keepalived leaves the address where it was.
+#[test]
+fn when_everything_is_stopped_at_once_the_kernel_takes_the_address_away() {
+    if !support::namespace::allowed("when_everything_is_stopped_at_once_the_kernel_takes_the_address_away") {
+        return;
+    }
+    let lab = pair([Kind::Syncd, Kind::Syncd], "", V2);
+    let all = lab.routers[0].processes();
+    for pid in &all {
+        kill_process(*pid, Signal::STOP).expect("it runs");
+    }
+    lab.wait_holder(VIP, 1);
+    for pid in &all {
+        kill_process(*pid, Signal::CONT).expect("it runs");
+    }
+    // The better one again, and never both for long.
+    lab.wait_holder(VIP, 0);
+}
+
+/// keepalived: the client is without an answer for up to 4.9 s in a third of all cases.
+#[test]
+fn after_a_partition_the_client_is_answered_by_the_one_that_stays() {
+    if !support::namespace::allowed("after_a_partition_the_client_is_answered_by_the_one_that_stays") {
+        return;
+    }
+    let lab = pair([Kind::Syncd, Kind::Syncd], "", FAST);
+    let probe = Probe::new(&lab, VIP);
+    for _ in 0..5 {
+        lab.partition(0);
+        assert!(wait_until(PATIENCE, || lab.holders(VIP) == [0, 1]), "{}", lab.logs());
+        let ear = Ear::new(&lab, 0);
+        lab.heal();
+        lab.wait_holder(VIP, 0);
+        let vip = VIP.parse().expect("an address");
+        let announced = || ear.frames().iter().any(|frame| frame.gratuitous_arp() == Some(vip));
+        assert!(wait_until(PATIENCE, announced), "the one that stays did not announce the address\n{}", lab.logs());
+        probe.wait(20);
+    }
+}
+
+/// keepalived: four false takeovers in fifteen seconds.
+#[test]
+fn a_stranger_with_the_same_identifier_moves_nothing_and_is_named() {
+    if !with_keepalived("a_stranger_with_the_same_identifier_moves_nothing_and_is_named") {
+        return;
+    }
+    let mut lab = Lab::new(3);
+    lab.routers[0].start(Kind::Syncd, &config(150, "", V2));
+    lab.routers[1].start(Kind::Syncd, &config(100, "", V2));
+    lab.wait_holder(VIP, 0);
+    let stranger = config(200, "", &V2.replace("1234", "4321")).replace(VIP, "10.97.1.60");
+    lab.routers[2].start(Kind::Keepalived, &stranger);
+    let named = "VRID 51 is also used by 10.97.1.13";
+    assert!(wait_until(PATIENCE, || lab.routers[0].log().contains(named)), "{}", lab.logs());
+    // Long enough for three intervals to pass without an advert of the master, if the stranger held them up.
+    let rejected = |status: &serde_json::Value| status["vrrp"][0]["rejected"][0]["count"].as_u64() > Some(4);
+    lab.routers[1].syncd().wait_status(PATIENCE, "rejecting", rejected);
+    assert_eq!(lab.holders(VIP), [0]);
+    assert!(!lab.routers[1].log().contains("BACKUP -> MASTER"), "{}", lab.logs());
+    let status = lab.routers[0].syncd().status();
+    assert_eq!(status["vrrp"][0]["rejected"][0]["from"].as_str(), Some("10.97.1.13"));
+    assert!(status["vrrp"][0]["warnings"][0].as_str().is_some_and(|warning| warning.contains(named)), "{status:#}");
+}
