@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 /// Crashes that are closer together than this belong together.
-const TOGETHER: Duration = Duration::from_mins(1);
+const TOGETHER: Duration = Duration::from_secs(60);
 
 /// What the wait begins with where it is no good to start again at once.
 const FIRST_WAIT: Duration = Duration::from_millis(500);
