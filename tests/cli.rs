@@ -411,7 +411,8 @@ fn files_are_checked_as_a_set() {
     assert_eq!((&last["summary"], &last["files"], &last["exit"]), (&true.into(), &3.into(), &2.into()));
     fs::write(
         &vrrp,
-        "vrrp_instance VI {\n interface lo\n virtual_router_id 7\n virtual_ipaddress {\n  10.254.254.9\n }\n}\n",
+        "global_defs {\n dynamic_interfaces\n}\nvrrp_instance VI {\n interface lan0\n virtual_router_id 7\n \
+         virtual_ipaddress {\n  10.254.254.9\n }\n}\n",
     )
     .expect("keepalived.conf");
     let (code, text) = check(&[&vrrp], false);
