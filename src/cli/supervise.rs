@@ -21,7 +21,9 @@ pub(super) fn start(args: &NodeArgs, role: Role, console: &Console) -> Result<()
     let config = args.vrrp.clone().unwrap_or_else(|| args.config.clone());
     let taken = Taken::find().map_err(|e| Fault::Local(format!("cannot go on where another syncd was: {e}")))?;
     let (setup, instance) = match &taken {
-        Some(taken) => (go_on(&config, taken), Instance::of_lock(&run::dir_of(args, role)?, taken.lock().map_err(Fault::local)?)),
+        Some(taken) => {
+            (go_on(&config, taken), Instance::of_lock(&run::dir_of(args, role)?, taken.lock().map_err(Fault::local)?))
+        }
         None => (first(&config)?, run::claim(args, role)?),
     };
     let log = (args.ground == Ground::Detached).then(|| daemon::log_of(instance.dir()));

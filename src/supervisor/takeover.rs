@@ -14,8 +14,8 @@ use std::process::Command;
 
 use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::net::{
-    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, recvmsg,
-    sendmsg,
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags,
+    recvmsg, sendmsg,
 };
 use serde::{Deserialize, Serialize};
 
@@ -102,7 +102,12 @@ impl Taken {
 
 /// Replaces this program by the one at `path`, which is told `state` and given `lock` and `vrrp`. It comes back only
 /// where that fails, with `vrrp`.
-pub(super) fn exec(path: &Path, state: &State, lock: impl AsFd, vrrp: Option<Released>) -> (io::Error, Option<Released>) {
+pub(super) fn exec(
+    path: &Path,
+    state: &State,
+    lock: impl AsFd,
+    vrrp: Option<Released>,
+) -> (io::Error, Option<Released>) {
     let stream = vrrp.as_ref().map(|vrrp| &vrrp.stream);
     let error = match replace(path, state, lock, stream) {
         Ok(never) => match never {},

@@ -100,11 +100,8 @@ impl Desk {
         let (pid, released) = self.vrrp.release().await;
         let mut state = self.vrrp.state();
         state.upgrades = self.upgrades + 1;
-        state.vrrp = released.as_ref().zip(pid).map(|(released, pid)| Running {
-            pid,
-            rest: released.rest.clone(),
-            hand_over,
-        });
+        state.vrrp =
+            released.as_ref().zip(pid).map(|(released, pid)| Running { pid, rest: released.rest.clone(), hand_over });
         state.unheard = self.unheard(events);
         let (error, released) = takeover::exec(program, &state, self.plan.instance.lock(), released);
         self.go_on_after_all(released.zip(pid), state);

@@ -101,7 +101,10 @@ impl Counters {
 /// Another virtual router has the same identifier, as it seems.
 #[must_use]
 pub fn also_used(vrid: u8, by: IpAddr, why: Rejected) -> String {
-    format!("VRID {vrid} is also used by {by} ({why}): give one of the two another virtual_router_id")
+    format!(
+        "VRID {vrid} is also used by {by} ({why}): where that is no peer, give one of the two another \
+         virtual_router_id; where it is, make both files the same"
+    )
 }
 
 /// The other side has other addresses.

@@ -38,12 +38,14 @@ impl Interfaces {
         self.addresses.remove(&index);
     }
 
-    /// An address is on an interface.
-    pub fn add_address(&mut self, index: u32, ip: IpAddr) {
+    /// An address is on an interface. Returns whether that is news: a lease that is refreshed is none.
+    pub fn add_address(&mut self, index: u32, ip: IpAddr) -> bool {
         let known = self.addresses.entry(index).or_default();
-        if !known.contains(&ip) {
+        let new = !known.contains(&ip);
+        if new {
             known.push(ip);
         }
+        new
     }
 
     /// An address is on it no longer.

@@ -175,7 +175,9 @@ impl Machine {
     /// Time has come to [`Self::poll_timeout`], or past it.
     pub fn handle_timeout(&mut self, now: Instant) {
         self.begin_instances(now);
-        for id in self.ids() {
+        let due = |running: &Running| running.poll_timeout().is_some_and(|at| at <= now);
+        let due: Vec<Id> = self.instances.iter().filter(|(_, running)| due(running)).map(|(id, _)| *id).collect();
+        for id in due {
             self.instance_timeout(now, id);
         }
         if self.refresh.is_some_and(|at| at <= now) {
@@ -271,8 +273,9 @@ impl Machine {
 
     /// An address is on an interface.
     pub fn handle_address(&mut self, now: Instant, index: u32, ip: IpAddr) {
-        self.interfaces.add_address(index, ip);
-        self.judge_sources(now);
+        if self.interfaces.add_address(index, ip) {
+            self.judge_sources(now);
+        }
     }
 
     /// An address is on it no longer.

@@ -219,6 +219,10 @@ fn an_address_that_somebody_took_away_is_back_at_once_and_announced() {
 fn what_had_been_there_before_stays_when_the_master_goes() {
     let held = Held { interface: "eth0".to_owned(), address: Address::new(ip(50), 24) };
     let mut node = Node::after(setup(vec![instance("VI_1", 50, 150)]), Before::default(), vec![held.clone()]);
+    let warned = node.told.iter().any(|told| {
+        matches!(told, FromVrrp::Report(Report::Warning { message, .. }) if message.contains("10.0.0.50 on eth0 was there"))
+    });
+    assert!(warned, "{:?}", node.told);
     node.after_time(3500 * MS);
     node.with(Machine::handle_stop);
     assert_eq!(node.there, [held]);

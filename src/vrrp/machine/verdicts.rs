@@ -109,6 +109,25 @@ impl Machine {
         !self.instances.values().any(|running| running.router.state() == State::Initialize && !running.verdict.unknown)
     }
 
+    /// An address that is there before it is to be: whoever put it there has to take it away.
+    fn warn_of_found(&mut self, id: Id) {
+        let Some(running) = self.instances.get(&id).filter(|running| running.router.state() != State::Master) else {
+            return;
+        };
+        let ours = running.holding.ours();
+        let found = running.holding.all().filter(|held| !ours.contains(held));
+        let found = found.filter(|held| self.interfaces.is_on(&held.interface, held.address.ip));
+        let found: Vec<String> = found.map(|held| format!("{} on {}", held.address.ip, held.interface)).collect();
+        if !found.is_empty() {
+            let message = format!(
+                "{} was there before and stays, whoever is master: another program put it there. Take it out of the \
+                 interface's configuration, or off by `ip address del`",
+                found.join(", ")
+            );
+            self.warn(id, message);
+        }
+    }
+
     /// Begins what has not begun, once nothing that could be a fault is unknown.
     pub(super) fn begin_instances(&mut self, now: Instant) {
         if now < self.begin {
@@ -119,8 +138,8 @@ impl Machine {
             if running.router.state() != State::Initialize || running.verdict.unknown {
                 continue;
             }
-            running.router.handle_failed(now, !running.verdict.faults.is_empty());
             let failed = !running.verdict.faults.is_empty();
+            running.router.handle_failed(now, failed);
             let goes_on = !self.earlier || running.goes_on(&self.interfaces, self.setup.lease);
             let life = running.life.take();
             let due = life.as_ref().and_then(|life| self.clock.instant(life.due?));
@@ -135,6 +154,8 @@ impl Machine {
                 State::Backup if goes_on && !failed => running.router.handle_adopt_backup(now, due),
                 _ => running.router.handle_start(now),
             }
+            self.warn_of_found(id);
+            let Some(running) = self.instances.get_mut(&id) else { continue };
             if let Some(life) = life.filter(|life| life.state == running.router.state()) {
                 running.since = self.clock.since(now, life.since_unix_ms);
             }
