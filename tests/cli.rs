@@ -419,3 +419,28 @@ fn files_are_checked_as_a_set() {
     assert_eq!(code, Some(0), "{text}");
     assert!(text.contains("every setting is understood and honoured"), "{text}");
 }
+
+#[test]
+fn a_keepalived_conf_is_checked_as_this_machine_would_run_it() {
+    let dir = tempfile::tempdir().expect("directory");
+    let file = dir.path().join("keepalived.conf");
+    let check = |globals: &str, more: &str| {
+        let instance = |name: &str, vrid: u8, interface: &str| {
+            format!(
+                "vrrp_instance {name} {{\n interface {interface}\n virtual_router_id {vrid}\n virtual_ipaddress {{\n  10.254.254.{vrid}\n }}\n}}\n"
+            )
+        };
+        let text = format!("global_defs {{\n {globals}\n}}\n{}{more}", instance("VI", 7, "no-such-if"));
+        fs::write(&file, text).expect("keepalived.conf");
+        let output = Command::new(binary()).args(["vrrp", "--check", "--config"]).arg(&file).output().expect("check");
+        (output.status.code(), String::from_utf8(output.stdout).expect("text"))
+    };
+    let (code, text) = check("router_id here", "");
+    assert_eq!(code, Some(2), "{text}");
+    assert!(text.contains("keepalived.conf:5:12: error: there is no interface `no-such-if`"), "{text}");
+    let (code, text) = check("dynamic_interfaces", "virtual_server 10.0.0.1 80 {\n real_servers {\n  x\n }\n}\n");
+    assert_eq!(code, Some(1), "{text}");
+    assert_eq!(text.matches("this block is skipped whole").count(), 1, "{text}");
+    let (code, text) = check("dynamic_interfaces", "");
+    assert_eq!((code, text.contains("every setting is understood")), (Some(0), true), "{text}");
+}

@@ -111,7 +111,7 @@ impl GroundArgs {
 /// What `syncd vrrp` takes.
 #[derive(clap::Args, Clone, Debug, Default, Eq, PartialEq)]
 pub struct VrrpArgs {
-    /// The configuration: keepalived.conf
+    /// The configuration: keepalived.conf, or syncd.toml with `[[vrrp]]`
     #[arg(long, value_name = "FILE")]
     pub config: PathBuf,
     /// Read it, say what is wrong with it on this machine, and start nothing;

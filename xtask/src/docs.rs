@@ -1,4 +1,4 @@
-//! `cargo xtask docs`: the tables of docs/migrating-from-sersync.md, from those that the program uses.
+//! `cargo xtask docs`: the tables of the documents about moving to syncd, from those that the program uses.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -7,8 +7,8 @@ use std::path::Path;
 use anyhow::{Context as _, Result, bail};
 use syncd_compat::{Standing, confxml, keepalived, rsync, rsyncd};
 
-/// The file, below the workspace.
-const FILE: &str = "docs/migrating-from-sersync.md";
+/// The files, below the workspace.
+const FILES: [&str; 2] = ["docs/migrating-from-sersync.md", "docs/migrating-from-keepalived.md"];
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -18,13 +18,17 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> Result<()> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(FILE);
-    let before = fs::read_to_string(&path).with_context(|| format!("cannot read {FILE}"))?;
+    FILES.iter().try_for_each(|file| fill(file, args))
+}
+
+fn fill(file: &str, args: &Args) -> Result<()> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(file);
+    let before = fs::read_to_string(&path).with_context(|| format!("cannot read {file}"))?;
     let after = filled(&before)?;
     if args.check && after != before {
-        bail!("{FILE} is not what the tables of the program say: run cargo xtask docs");
+        bail!("{file} is not what the tables of the program say: run cargo xtask docs");
     }
-    fs::write(&path, after).with_context(|| format!("cannot write {FILE}"))
+    fs::write(&path, after).with_context(|| format!("cannot write {file}"))
 }
 
 /// The document with each table as it is now.

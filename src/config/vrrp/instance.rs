@@ -235,10 +235,6 @@ fn vmac(cx: &mut Context<'_>, said: &Instance, family: Family, names: &mut BTree
     let vrid = said.vrid.as_ref()?.value;
     let kind = if family == Family::V4 { 1 } else { 2 };
     let mac = vmac.mac.as_ref().map_or([0, 0, 0x5e, 0, kind, vrid], |mac| mac.value);
-    if vmac.addresses.value {
-        let message = "`use_vmac_addr` is not supported: addresses on other interfaces have those interfaces' own MAC";
-        cx.warn("setting-not-honoured", vmac.at, message.to_owned(), "remove it, or the `dev` of the addresses");
-    }
     let name = match &vmac.name {
         Some(name) if !is_interface(&name.value) => {
             let message = format!("`{}` is neither a name of an interface nor a MAC of six bytes", name.value);

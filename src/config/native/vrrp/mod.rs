@@ -2,6 +2,8 @@
 
 pub(super) mod file;
 mod instance;
+#[cfg(test)]
+mod tests;
 mod track;
 pub(super) mod words;
 
@@ -102,7 +104,7 @@ fn group(cx: &mut Context<'_>, table: &GroupTable, track: &mut track::Track) -> 
     let name = table.name.get_ref().clone();
     SyncGroup {
         members: table.members.iter().map(|member| member.get_ref().clone()).collect(),
-        track: track.tracking(cx, &name, &table.track),
+        track: track.tracking(cx, &format!("group-{name}"), &table.track),
         notify: track::notify(cx, &table.notify),
         member_weights: table.member_weights,
         name,

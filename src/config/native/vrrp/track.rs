@@ -87,6 +87,10 @@ impl Track {
         let TrackTable { command, script: by_name, interface: link, process, file, .. } = table;
         let (span, list, name) = match (command, by_name, link, process, file) {
             (Some(command), None, None, None, None) => {
+                if !self.names.insert(format!("vrrp-script {own_name}")) {
+                    let message = format!("the program would be called `{own_name}`, as another is");
+                    return fault(cx, command.span(), "toml-vrrp", message, "rename the other `[[vrrp-script]]`");
+                }
                 if let Some(script) = script(cx, own_name.to_owned(), command, table.run()) {
                     self.scripts.push(script);
                 }
