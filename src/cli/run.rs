@@ -20,6 +20,7 @@ use crate::control::{Responder, Response, Server, answers};
 use crate::engine;
 use crate::observe::{Console, log_in_detail};
 use crate::store::instance::{self, Instance, PATIENCE, Role};
+use crate::supervisor::Taken;
 use crate::supervisor::engine::{EngineEnd, FromEngine};
 
 /// How many calls of the control socket wait for their answer.
@@ -39,10 +40,15 @@ pub fn start(start: Start, console: &Console) -> Result<(), Fault> {
         Start::Source(args) => (args, Role::Source),
         Start::Peer(args) => (args, Role::Peer),
     };
-    if args.vrrp.is_some() {
+    // Where another supervisor was, one goes on, whatever the file says by now.
+    if args.vrrp.is_some() || Taken::is_there() {
         return supervise::start(&args, role, console);
     }
-    let loaded = load(&args, role)?;
+    let loaded = read(&args, role)?;
+    if loaded.config.vrrp.is_some() {
+        return supervise::start(&args, role, console);
+    }
+    let loaded = checked(loaded, &args)?;
     let instance = claim(&args, role)?;
     let runtime = runtime()?;
     let ended = runtime.block_on(async {
@@ -76,13 +82,21 @@ fn no_socket(dir: &Path, cause: &std::io::Error) -> Fault {
 }
 
 fn load(args: &NodeArgs, role: Role) -> Result<Loaded, Fault> {
-    let mut loaded = match role {
+    checked(read(args, role)?, args)
+}
+
+fn read(args: &NodeArgs, role: Role) -> Result<Loaded, Fault> {
+    Ok(match role {
         Role::Peer => config::load_peer(&args.config, &args.settings)?,
         Role::Source | Role::Vrrp => match &args.plugin {
             Some(name) => config::load_plugin(&args.config, &args.settings, name)?,
             None => config::load_source(&args.config, &args.settings)?,
         },
-    };
+    })
+}
+
+/// `loaded`, with everything said that is to be said of it, and what the command line adds.
+fn checked(mut loaded: Loaded, args: &NodeArgs) -> Result<Loaded, Fault> {
     let trusting = args.trust_first_use || loaded.config.trust_first_use;
     // What is told of such a module is what was asked for.
     let news = |finding: &&Finding| !(trusting && finding.code == config::NO_PASSWORD);
@@ -155,6 +169,9 @@ async fn run(what: Node<'_>, loaded: Loaded, server: Server, mut host: Host<'_>)
         };
         let told = match load(args, role) {
             Ok(loaded) => {
+                if loaded.config.vrrp.is_some() && matches!(host, Host::Operator { .. }) {
+                    tracing::warn!("{}: `[[vrrp]]` takes effect when syncd is started again", args.config.display());
+                }
                 let _ = sd_notify::notify(&[NotifyState::Reloading]);
                 let told = match node.restart(loaded.config.clone(), dir).await {
                     Ok(started) => {

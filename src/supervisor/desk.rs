@@ -36,7 +36,10 @@ const LAST_NOTICES: Duration = Duration::from_secs(5);
 /// How long an earlier VRRP process may take to hand over.
 const HANDING_OVER: Duration = Duration::from_secs(1);
 
-/// How long processes may take to end.
+/// How long the VRRP process may take to leave: milliseconds, unless it is stuck.
+const LEAVING: Duration = Duration::from_secs(3);
+
+/// How long all processes may take to end.
 const LAST_WORDS: Duration = Duration::from_secs(15);
 
 /// The supervisor while it runs.
@@ -57,6 +60,8 @@ pub(super) struct Desk {
     /// The VRRP process of the program before this one, while it hands over.
     earlier: Option<Worker<ToVrrp>>,
     taken: Option<Taken>,
+    /// The VRRP process did not leave by itself.
+    killed: bool,
 }
 
 /// The replication engine as the supervisor sees it.
@@ -120,6 +125,7 @@ impl Desk {
             announced: false,
             earlier: None,
             taken,
+            killed: false,
         }
     }
 
@@ -208,7 +214,7 @@ impl Desk {
                     Next::InForce => self.vrrp_in_force()?,
                     Next::Fail(failure) => return Err(failure),
                 },
-                Said::Gone(ending) => self.vrrp_gone(ending),
+                Said::Gone(ending) => self.vrrp_gone(ending)?,
             },
             Event::Engine(run, said) if self.engine.as_ref().is_some_and(|e| e.process.is_current(run)) => match said {
                 Said::Message(message) => self.engine_said(message)?,
@@ -235,10 +241,11 @@ impl Desk {
         self.announce()
     }
 
-    fn vrrp_gone(&mut self, ending: Ending) {
-        if let Some(after) = self.vrrp.gone(ending) {
+    fn vrrp_gone(&mut self, ending: Ending) -> Result<(), Failure> {
+        if let Some(after) = self.vrrp.gone(ending)? {
             self.later(Event::StartVrrp, after);
         }
+        Ok(())
     }
 
     /// Once everything is ready, whoever started this is told.
@@ -371,13 +378,23 @@ impl Desk {
     }
 
     async fn wait_for_processes(&mut self, events: &mut mpsc::Receiver<Event>) {
+        let patience = Instant::now() + LEAVING;
         while !self.vrrp.has_left() || self.engine.as_ref().is_some_and(|engine| engine.process.runs()) {
-            let Some(event) = events.recv().await else { return };
+            let event = tokio::select! {
+                Some(event) = events.recv() => event,
+                () = sleep_until(patience), if !self.vrrp.has_left() && !self.killed => {
+                    tracing::error!("the VRRP process does not leave: it is killed, and another one takes the addresses away");
+                    self.killed = true;
+                    self.vrrp.kill();
+                    continue;
+                }
+            };
             match event {
                 Event::Vrrp(run, said) if self.vrrp.is_current(run) => match said {
                     Said::Message(message) => drop(self.vrrp.said(message, &mut self.notifier)),
                     Said::Gone(ending) => {
-                        self.vrrp.gone(ending);
+                        // It leaves: nothing can be refused any more.
+                        let _ = self.vrrp.gone(ending);
                         let log = self.child_log();
                         // It ended over it: another one takes away what it left behind.
                         self.vrrp.leave(&self.events, log);

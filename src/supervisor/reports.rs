@@ -17,6 +17,7 @@ fn line(report: &Report) -> String {
             let because = because.as_ref().map_or(String::new(), |because| format!(": {because}"));
             format!("{instance}: {from} -> {to} ({cause}{because}), priority {priority}")
         }
+        Report::Warning { instance, message } if instance.is_empty() => format!("VRRP: {message}"),
         Report::Warning { instance, message } | Report::Note { instance: Some(instance), message } => {
             format!("{instance}: {message}")
         }

@@ -71,13 +71,18 @@ pub struct Taken {
 }
 
 impl Taken {
+    /// Whether this program goes on where another one was.
+    #[must_use]
+    pub fn is_there() -> bool {
+        std::env::var_os(MARK).is_some_and(|pid| pid == OsString::from(std::process::id().to_string()))
+    }
+
     /// What the program before this one left in this process; none where there was none.
     ///
     /// # Errors
     /// What it left cannot be read.
     pub fn find() -> io::Result<Option<Self>> {
-        let own = std::process::id().to_string();
-        if std::env::var_os(MARK).is_none_or(|pid| pid != OsString::from(own)) {
+        if !Self::is_there() {
             return Ok(None);
         }
         let stream = rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdin(), 3)?;

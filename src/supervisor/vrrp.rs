@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::io;
+use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 
@@ -227,13 +228,20 @@ impl Vrrp {
     }
 
     /// It is gone. When it is to be started again; none where it left as it was told to.
-    pub(super) fn gone(&mut self, ending: Ending) -> Option<std::time::Duration> {
+    ///
+    /// # Errors
+    /// It never was ready and ended by itself: it said why, and would say so again.
+    pub(super) fn gone(&mut self, ending: Ending) -> Result<Option<Duration>, Failure> {
         self.asked.clear();
         if let Some(reload) = self.reload.take() {
             let _ =
                 reload.reply.send(Err("the VRRP process ended over it; what was in force before goes on".to_owned()));
         }
-        match self.phase {
+        Ok(match self.phase {
+            Phase::First if ending.code().is_some() => {
+                self.process.left();
+                return Err(Failure::host(format!("the VRRP process ended before it was ready ({ending})")));
+            }
             Phase::Left => {
                 self.process.left();
                 self.lives.end();
@@ -260,7 +268,7 @@ impl Vrrp {
                 self.give_up = again.give_up;
                 Some(again.after)
             }
-        }
+        })
     }
 
     /// Has it leave politely. Where it does not run and has left an address behind, another one is started for that.

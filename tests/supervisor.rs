@@ -1,0 +1,486 @@
+//! The processes of a node that runs VRRP: what becomes of the virtual address and of the operator's programs when
+//! one of them is killed, told to end, told to read its files again, or replaced.
+
+mod support;
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+use support::namespace::{self, Namespace};
+use support::node::{Node, binary, wait_until};
+use support::skip;
+
+/// The virtual address.
+const VIP: &str = "10.97.7.50/24";
+
+/// How long anything may take on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A host of its own with one interface, and a node on it.
+struct Host {
+    node: Node,
+    host: Namespace,
+    dir: tempfile::TempDir,
+}
+
+impl Host {
+    /// A node with VRRP alone, or beside a receiving side. What `script` and `more` say goes into the
+    /// keepalived.conf: before the instance, and into it.
+    fn new(label: &str, engine: bool, before: &str, inside: &str) -> Self {
+        let dir = tempfile::Builder::new().prefix("syncd-sv").tempdir().expect("temporary directory");
+        let host = Namespace::new(label);
+        host.ip("link add eth0 type veth peer name other");
+        host.ip("link set eth0 up");
+        host.ip("link set other up");
+        host.ip("addr add 10.97.7.11/24 dev eth0");
+        let path = dir.path();
+        fs::write(path.join("keepalived.conf"), config(150, before, inside)).expect("keepalived.conf");
+        let vrrp = path.join("keepalived.conf").display().to_string();
+        let args = if engine {
+            fs::create_dir(path.join("m")).expect("mkdir");
+            let module = format!(
+                "pid file = {0}/syncd.pid\nport = 18730\nuid = root\ngid = root\n[m]\npath = {0}/m\nread only = no\n",
+                path.display()
+            );
+            fs::write(path.join("rsyncd.conf"), module).expect("rsyncd.conf");
+            let own = path.join("rsyncd.conf").display().to_string();
+            vec!["peer".to_owned(), "--trust-first-use".into(), "--config".into(), own, "--vrrp".into(), vrrp]
+        } else {
+            vec!["vrrp".to_owned(), "--config".into(), vrrp]
+        };
+        let mut node = Node::new("node", path, args);
+        node.run_under(["ip", "netns", "exec", host.name()]);
+        Self { node, host, dir }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    fn rewrite(&self, config: &str) {
+        fs::write(self.path("keepalived.conf"), config).expect("keepalived.conf");
+    }
+
+    /// Whether the interface has the virtual address.
+    fn holds(&self) -> bool {
+        self.host.ip("-4 -o addr show dev eth0").contains(VIP)
+    }
+
+    /// Starts it and waits until it is master.
+    fn start_as_master(&mut self) {
+        self.node.start();
+        self.wait_master();
+    }
+
+    fn wait_master(&self) {
+        self.node.wait_status(PATIENCE, "master", |status| status["vrrp"][0]["state"] == "master");
+        assert!(self.holds(), "it is master without the address\n{}", self.node.log());
+    }
+
+    /// One of the processes: `vrrp` or `engine`.
+    fn process(&self, name: &str) -> Value {
+        process(&self.node.status(), name)
+    }
+
+    fn pid(&self, name: &str) -> Pid {
+        pid(&self.process(name)["pid"])
+    }
+
+    /// Kills the process `name` and waits until another one runs.
+    fn kill(&self, name: &str) {
+        let before = self.process(name)["restarts"].as_u64().expect("a number");
+        kill_process(self.pid(name), Signal::KILL).expect("it runs");
+        self.node.wait_status(PATIENCE, "started again", |status| {
+            let process = process(status, name);
+            process["restarts"].as_u64() == Some(before + 1) && process["pid"].is_u64()
+        });
+    }
+
+    /// The lines of a file that the operator's programs write.
+    fn told(&self, name: &str) -> Vec<String> {
+        fs::read_to_string(self.path(name)).unwrap_or_default().lines().map(str::to_owned).collect()
+    }
+}
+
+fn process(status: &Value, name: &str) -> Value {
+    let processes = status["processes"].as_array().expect("processes");
+    processes.iter().find(|process| process["name"] == name).unwrap_or_else(|| panic!("no {name}: {status:#}")).clone()
+}
+
+fn pid(value: &Value) -> Pid {
+    value.as_i64().and_then(|pid| i32::try_from(pid).ok()).and_then(Pid::from_raw).expect("it runs")
+}
+
+fn is_gone(pid: Pid) -> bool {
+    !Path::new(&format!("/proc/{}", pid.as_raw_nonzero())).exists()
+}
+
+fn config(priority: u8, before: &str, inside: &str) -> String {
+    format!(
+        "global_defs {{\n vrrp_version 3\n script_user root\n}}\n{before}\nvrrp_instance VI_1 {{\n state BACKUP\n \
+         interface eth0\n virtual_router_id 52\n priority {priority}\n advert_int 0.1\n virtual_ipaddress {{\n  \
+         {VIP}\n }}\n{inside}\n}}\n"
+    )
+}
+
+fn text(output: &Output) -> String {
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
+/// A program of the operator's.
+fn script(path: &Path, body: &str) {
+    fs::write(path, format!("#!/bin/sh\n{body}\n")).expect("script");
+    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("chmod");
+}
+
+#[test]
+fn a_killed_vrrp_process_goes_on_and_a_second_crash_yields() {
+    if !namespace::allowed("a_killed_vrrp_process_goes_on_and_a_second_crash_yields") {
+        return;
+    }
+    let mut host = Host::new("crash", false, "", "");
+    host.start_as_master();
+    let before = host.node.status();
+    host.kill("vrrp");
+    host.wait_master();
+    let after = host.node.status();
+    assert_eq!(after["vrrp"][0]["transitions"], before["vrrp"][0]["transitions"], "{}", host.node.log());
+    assert_eq!(after["pid"], before["pid"]);
+    assert!(process(&after, "vrrp")["last_end"].as_str().is_some_and(|how| how.contains("signal 9")));
+    let said = host.node.log().len();
+    host.kill("vrrp");
+    host.node.wait_log(said, "it crashed twice within a minute", PATIENCE);
+    host.wait_master();
+    assert!(host.node.stop().success());
+    assert!(!host.holds());
+}
+
+#[test]
+fn a_killed_engine_moves_nothing_and_is_started_again() {
+    if !namespace::allowed("a_killed_engine_moves_nothing_and_is_started_again") {
+        return;
+    }
+    let mut host = Host::new("engine", true, "", "");
+    host.start_as_master();
+    let pid_file = fs::read_to_string(host.path("syncd.pid")).expect("pid file");
+    assert_eq!(pid_file.trim(), host.node.pid().to_string(), "the one to be signalled");
+    let (before, vrrp) = (host.node.status(), host.pid("vrrp"));
+    host.kill("engine");
+    host.node.wait_status(PATIENCE, "served again", |status| status["sets"][0]["name"] == "m");
+    let after = host.node.status();
+    assert_eq!(after["vrrp"][0]["transitions"], before["vrrp"][0]["transitions"]);
+    assert_eq!(pid(&process(&after, "vrrp")["pid"]), vrrp);
+    let shown = text(&host.node.ask(&["status"]));
+    assert!(shown.contains("process engine: pid") && shown.contains("started again 1 time"), "{shown}");
+    let listed = host.node.ask(&["replay", "--list"]);
+    assert!(listed.status.success(), "{}", text(&listed));
+    let engine = host.pid("engine");
+    assert!(host.node.stop().success(), "{}", host.node.log());
+    assert!(is_gone(engine) && is_gone(vrrp) && !host.holds() && !host.path("syncd.pid").exists());
+}
+
+#[test]
+fn without_its_supervisor_the_vrrp_process_leaves_and_so_does_the_engine() {
+    if !namespace::allowed("without_its_supervisor_the_vrrp_process_leaves_and_so_does_the_engine") {
+        return;
+    }
+    let mut host = Host::new("orphan", true, "", "");
+    host.start_as_master();
+    let (vrrp, engine) = (host.pid("vrrp"), host.pid("engine"));
+    host.node.kill9();
+    assert!(wait_until(PATIENCE, || is_gone(vrrp) && is_gone(engine)), "{}", host.node.log());
+    assert!(!host.holds());
+    host.start_as_master();
+}
+
+#[test]
+fn after_everything_was_killed_the_next_start_has_one_address_and_takes_it_away_at_its_end() {
+    if !namespace::allowed("after_everything_was_killed_the_next_start_has_one_address_and_takes_it_away_at_its_end") {
+        return;
+    }
+    let mut host = Host::new("all", false, "", "");
+    host.start_as_master();
+    let vrrp = host.pid("vrrp");
+    // Stopped, it cannot leave politely when it loses its supervisor.
+    kill_process(vrrp, Signal::STOP).expect("it runs");
+    host.node.kill9();
+    kill_process(vrrp, Signal::KILL).expect("it is there");
+    assert!(wait_until(PATIENCE, || is_gone(vrrp)));
+    host.start_as_master();
+    assert_eq!(host.host.ip("-4 -o addr show dev eth0").matches(VIP).count(), 1);
+    assert!(host.node.stop().success());
+    assert!(!host.holds());
+}
+
+#[test]
+fn a_vrrp_process_that_is_stuck_keeps_no_address_at_the_end() {
+    if !namespace::allowed("a_vrrp_process_that_is_stuck_keeps_no_address_at_the_end") {
+        return;
+    }
+    let mut host = Host::new("stuck", false, "", "");
+    host.start_as_master();
+    kill_process(host.pid("vrrp"), Signal::STOP).expect("it runs");
+    let status = host.node.status();
+    assert!(status["vrrp_fault"].as_str().is_some_and(|fault| fault.contains("does not say")), "{status:#}");
+    assert!(host.node.stop().success(), "{}", host.node.log());
+    assert!(!host.holds(), "{}", host.node.log());
+}
+
+#[test]
+fn programs_and_pipes_are_told_in_order_up_to_the_end() {
+    if !namespace::allowed("programs_and_pipes_are_told_in_order_up_to_the_end") {
+        return;
+    }
+    let mut host = Host::new("notify", false, "", "");
+    let dir = host.dir.path().to_owned();
+    script(&dir.join("slow"), &format!("sleep 0.3\necho \"$*\" >> {}/told", dir.display()));
+    script(&dir.join("any"), &format!("echo \"$*\" >> {}/told", dir.display()));
+    script(&dir.join("reader"), &format!("while read line; do echo \"$line\" >> {}/heard; done < $1", dir.display()));
+    let before = format!(
+        "global_defs {{\n notify_fifo {0}/fifo\n notify_fifo_script {0}/reader\n}}\nvrrp_sync_group G {{\n group {{\n  \
+         VI_1\n  VI_2\n }}\n}}\n",
+        dir.display()
+    );
+    let inside = format!(
+        " notify_backup \"{0}/slow is backup\"\n notify_master \"{0}/slow is master\"\n notify_stop \"{0}/slow stops\"\n \
+         notify \"{0}/any own\"\n",
+        dir.display()
+    );
+    let second =
+        "vrrp_instance VI_2 {\n interface eth0\n virtual_router_id 53\n virtual_ipaddress {\n  10.97.7.51/24\n }\n}\n";
+    host.rewrite(&format!("{}{second}", config(150, &before, &inside)));
+    host.start_as_master();
+    assert!(host.node.stop().success(), "{}", host.node.log());
+    let told = [
+        "is backup",
+        "own INSTANCE VI_1 BACKUP 150",
+        "is master",
+        "own INSTANCE VI_1 MASTER 150",
+        "stops",
+        "own INSTANCE VI_1 STOP 150",
+    ];
+    assert_eq!(host.told("told"), told, "{}", host.node.log());
+    let heard = host.told("heard");
+    let instance: Vec<_> = heard.iter().filter(|line| line.starts_with("INSTANCE \"VI_1\"")).collect();
+    let lines = ["INSTANCE \"VI_1\" BACKUP 150", "INSTANCE \"VI_1\" MASTER 150", "INSTANCE \"VI_1\" STOP 150"];
+    assert_eq!(instance, lines, "{heard:?}");
+    assert!(heard.iter().any(|line| line == "GROUP \"G\" MASTER 0"), "{heard:?}");
+}
+
+#[test]
+fn a_reload_changes_what_is_new_and_a_wrong_file_is_refused_with_its_place() {
+    if !namespace::allowed("a_reload_changes_what_is_new_and_a_wrong_file_is_refused_with_its_place") {
+        return;
+    }
+    let mut host = Host::new("reload", true, "", "");
+    host.start_as_master();
+    let transitions = host.node.status()["vrrp"][0]["transitions"].clone();
+    host.rewrite(&config(160, "", ""));
+    let done = host.node.ask(&["reload"]);
+    let said = text(&done);
+    assert!(done.status.success() && said.contains("keepalived.conf is in force"), "{said}");
+    assert!(said.contains("rsyncd.conf is in force"), "{said}");
+    assert_eq!(host.node.status()["vrrp"][0]["priority"], 160);
+    host.rewrite(&config(170, "", "").replace("virtual_router_id 52", "virtual_router_id 520"));
+    let refused = host.node.ask(&["reload"]);
+    let said = text(&refused);
+    assert!(!refused.status.success() && said.contains("keepalived.conf:9:20: error"), "{said}");
+    assert!(said.contains("rsyncd.conf is in force"), "each part answers for itself: {said}");
+    let status = host.node.status();
+    assert_eq!((&status["vrrp"][0]["priority"], &status["vrrp"][0]["vrid"]), (&160.into(), &52.into()));
+    host.rewrite(&config(180, "", ""));
+    host.node.signal(Signal::HUP);
+    host.node.wait_status(PATIENCE, "priority 180", |status| status["vrrp"][0]["priority"] == 180);
+    let status = host.node.status();
+    assert_eq!((&status["vrrp"][0]["state"], &status["vrrp"][0]["transitions"]), (&"master".into(), &transitions));
+    assert_eq!(process(&status, "vrrp")["restarts"], 0);
+}
+
+#[test]
+fn addresses_of_a_syncd_toml_are_moved_beside_its_sets() {
+    if !namespace::allowed("addresses_of_a_syncd_toml_are_moved_beside_its_sets") {
+        return;
+    }
+    let mut host = Host::new("toml", true, "", "");
+    let toml = format!(
+        "[node]\nlisten = \"0.0.0.0:18731\"\ntrust-first-use = true\n[[set]]\nname = \"m\"\nrole = \"replica\"\npath = \
+         \"{}\"\nread-only = false\n[[vrrp]]\nname = \"VI_1\"\ninterface = \"eth0\"\nvrid = 52\npriority = 150\ninterval = \
+         \"100ms\"\naddresses = [\"{VIP}\"]\n",
+        host.path("m").display()
+    );
+    fs::write(host.path("syncd.toml"), &toml).expect("syncd.toml");
+    let args = ["peer".to_owned(), "--config".into(), host.path("syncd.toml").display().to_string()];
+    host.node = Node::new("toml", host.dir.path(), args);
+    host.node.run_under(["ip", "netns", "exec", host.host.name()]);
+    host.start_as_master();
+    assert_eq!(host.node.status()["sets"][0]["name"], "m");
+    fs::write(host.path("syncd.toml"), toml.replace("priority = 150", "priority = 160")).expect("syncd.toml");
+    let done = host.node.ask(&["reload"]);
+    assert!(done.status.success(), "{}", text(&done));
+    assert_eq!(host.node.status()["vrrp"][0]["priority"], 160);
+    assert!(host.node.stop().success());
+    assert!(!host.holds());
+}
+
+#[test]
+fn a_script_that_hangs_a_file_and_a_process_move_the_priority() {
+    if !namespace::allowed("a_script_that_hangs_a_file_and_a_process_move_the_priority") {
+        return;
+    }
+    let mut host = Host::new("track", false, "", "");
+    let dir = host.dir.path().to_owned();
+    let slow = dir.join("slow");
+    script(&slow, &format!("echo begun; [ -e {}/well ] || exec sleep 1000", dir.display()));
+    let before = format!(
+        "vrrp_script slow {{\n script \"{}\"\n interval 1\n timeout 1\n weight -20\n}}\nvrrp_track_file load {{\n file \
+         {}/load\n weight 1\n}}\nvrrp_track_process none {{\n process syncd-test-never-runs\n weight -7\n}}\n",
+        slow.display(),
+        dir.display()
+    );
+    let inside = " track_script {\n  slow\n }\n track_file {\n  load\n }\n track_process {\n  none\n }\n";
+    host.rewrite(&config(150, &before, inside));
+    host.node.start();
+    let priority = |wanted: u64| {
+        host.node.wait_status(PATIENCE, "the priority", |status| status["vrrp"][0]["priority"] == wanted);
+    };
+    priority(123);
+    assert!(host.node.log().contains("ran for more than 1 s and was killed: begun"), "{}", host.node.log());
+    fs::write(host.path("load"), "-13\n").expect("write");
+    priority(110);
+    fs::write(host.path("well"), "").expect("write");
+    priority(130);
+}
+
+#[test]
+fn status_shows_each_instance_to_people_and_programs() {
+    if !namespace::allowed("status_shows_each_instance_to_people_and_programs") {
+        return;
+    }
+    let mut host = Host::new("status", false, "", "");
+    host.start_as_master();
+    let shown = host.node.ask(&["status"]);
+    let said = text(&shown);
+    for part in
+        ["VI_1: MASTER for", "VRID 52 on eth0, VRRPv3", "priority 150", "holds 10.97.7.50/24", "process vrrp: pid"]
+    {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    assert!(shown.status.success(), "{said}");
+    host.host.ip("link set eth0 down");
+    host.node.wait_status(PATIENCE, "at fault", |status| status["vrrp"][0]["state"] == "fault");
+    let shown = host.node.ask(&["status"]);
+    assert_eq!(shown.status.code(), Some(1), "{}", text(&shown));
+    assert!(text(&shown).contains("FAULT: "), "{}", text(&shown));
+    assert!(host.node.log().contains("VI_1: MASTER -> FAULT"), "{}", host.node.log());
+    let verified = host.node.ask(&["verify"]);
+    assert!(!verified.status.success() && text(&verified).contains("VRRP alone"), "{}", text(&verified));
+}
+
+#[test]
+fn the_program_is_replaced_and_address_state_and_process_number_stay() {
+    if !namespace::allowed("the_program_is_replaced_and_address_state_and_process_number_stay") {
+        return;
+    }
+    let mut host = Host::new("exec", true, "", "");
+    let own = host.path("syncd");
+    fs::copy(binary(), &own).expect("copy");
+    let exec = format!("shift; exec {} \"$@\"", own.display());
+    host.node.run_under(["ip", "netns", "exec", host.host.name(), "sh", "-c", &exec, "sh"]);
+    host.start_as_master();
+    let before = host.node.status();
+    // Another file takes its place, as a package does it.
+    fs::copy(binary(), host.path("new")).expect("copy");
+    fs::rename(host.path("new"), &own).expect("rename");
+    for upgrades in 1..3 {
+        let done = host.node.ask(&["reload", "--exec"]);
+        assert!(done.status.success(), "{}\n{}", text(&done), host.node.log());
+        assert!(host.holds());
+        host.wait_master();
+        host.node.wait_status(PATIENCE, "served again", |status| status["sets"][0]["name"] == "m");
+        let after = host.node.status();
+        assert_eq!(after["upgrades"], upgrades);
+        assert_eq!(after["pid"], before["pid"]);
+        assert_eq!(after["vrrp"][0]["transitions"], before["vrrp"][0]["transitions"], "{}", host.node.log());
+        for name in ["vrrp", "engine"] {
+            assert_ne!(process(&after, name)["pid"], process(&before, name)["pid"]);
+            assert_eq!(process(&after, name)["restarts"], 0, "{}", host.node.log());
+        }
+        let exe = fs::read_link(format!("/proc/{}/exe", host.node.pid())).expect("it runs");
+        assert_eq!(exe, own);
+    }
+    script(&host.path("new"), "exit 1");
+    fs::rename(host.path("new"), &own).expect("rename");
+    let refused = host.node.ask(&["reload", "--exec"]);
+    assert!(text(&refused).contains("it is no syncd that runs here"), "{}", text(&refused));
+    assert_eq!(host.node.status()["upgrades"], 2);
+    host.wait_master();
+    assert!(host.node.stop().success(), "{}", host.node.log());
+    assert!(!host.holds());
+}
+
+#[test]
+fn what_cannot_be_started_is_one_line_with_its_exit_code() {
+    if !namespace::allowed("what_cannot_be_started_is_one_line_with_its_exit_code") {
+        return;
+    }
+    let host = Host::new("refused", true, "", "");
+    let run = |prefix: &[&str], more: &[&str]| {
+        let mut command = Command::new("ip");
+        command.args(["netns", "exec", host.host.name()]).args(prefix).arg(binary()).args(more);
+        command.arg("--state-dir").arg(host.path("state")).output().expect("it runs")
+    };
+    let (vrrp, rsyncd) = (host.path("keepalived.conf"), host.path("rsyncd.conf"));
+    let (vrrp, rsyncd) = (vrrp.to_str().expect("text"), rsyncd.to_str().expect("text"));
+    if skip::have("what_cannot_be_started_is_one_line_with_its_exit_code", "setpriv") {
+        let without = ["setpriv", "--bounding-set=-net_admin,-net_raw"];
+        let output = run(&without, &["vrrp", "--config", vrrp]);
+        assert_eq!(output.status.code(), Some(3), "{}", text(&output));
+        assert!(text(&output).contains("CAP_NET_"), "{}", text(&output));
+    }
+    host.rewrite(&config(150, "", "").replace("interface eth0", "interface nowhere"));
+    let output = run(&[], &["vrrp", "--config", vrrp]);
+    assert_eq!(output.status.code(), Some(2), "{}", text(&output));
+    assert!(text(&output).contains("nowhere"), "{}", text(&output));
+    host.rewrite(&config(150, "", ""));
+    fs::write(rsyncd, "[m\n").expect("write");
+    let output = run(&[], &["peer", "--config", rsyncd, "--vrrp", vrrp]);
+    assert_eq!(output.status.code(), Some(2), "{}", text(&output));
+    assert!(text(&output).contains("rsyncd.conf:1"), "{}", text(&output));
+    assert!(!host.holds());
+}
+
+#[test]
+fn a_daemon_logs_what_all_of_its_processes_say() {
+    if !namespace::allowed("a_daemon_logs_what_all_of_its_processes_say") {
+        return;
+    }
+    let host = Host::new("daemon", true, "", "");
+    let (vrrp, rsyncd) = (host.path("keepalived.conf"), host.path("rsyncd.conf"));
+    let mut command = Command::new("ip");
+    command.args(["netns", "exec", host.host.name()]).arg(binary()).args(["peer", "-d", "--trust-first-use"]);
+    command.arg("--config").arg(rsyncd).arg("--vrrp").arg(vrrp).arg("--state-dir").arg(host.node.state_dir());
+    let started = command.output().expect("it runs");
+    let said = text(&started);
+    assert!(started.status.success() && said.contains("ready: pid"), "{said}");
+    host.wait_master();
+    let upgraded = host.node.ask(&["reload", "--exec"]);
+    assert!(upgraded.status.success(), "{}", text(&upgraded));
+    host.wait_master();
+    let status = host.node.status();
+    let log = PathBuf::from(status["log"].as_str().expect("a log"));
+    host.node.wait_status(PATIENCE, "served again", |status| status["sets"][0]["name"] == "m");
+    let reloaded = host.node.ask(&["reload"]);
+    assert!(reloaded.status.success(), "{}", text(&reloaded));
+    let logged = fs::read_to_string(&log).expect("log");
+    assert!(logged.contains("VI_1: BACKUP -> MASTER"), "{logged}");
+    assert!(logged.contains("reload: ") && logged.contains("rsyncd.conf is in force"), "{logged}");
+    let supervisor = pid(&status["pid"]);
+    kill_process(supervisor, Signal::TERM).expect("it runs");
+    assert!(wait_until(PATIENCE, || is_gone(supervisor)), "{}", fs::read_to_string(&log).unwrap_or_default());
+    assert!(!host.holds());
+}
