@@ -4,7 +4,7 @@
 use std::io::{ErrorKind, Read as _};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::os::fd::AsFd;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -132,6 +132,20 @@ impl Router {
         let port = lan.attach(&host, "eth0", &addresses.each_ref().map(String::as_str));
         let echo = host.run(echo);
         Self { host, port, address: Ipv4Addr::new(10, 97, 1, last), dir, name, running: None, _echo: echo }
+    }
+
+    /// Gives `eth0` a hardware address, and all that follows from it: what it sends is the same in each run then.
+    pub fn set_mac(&self, mac: &str) {
+        self.host.ip("link set eth0 down");
+        self.host.ip(&format!("link set eth0 address {mac}"));
+        self.host.ip("link set eth0 up");
+        let last = self.address.octets()[3];
+        self.host.ip(&format!("addr replace fd97::{last}/64 dev eth0"));
+    }
+
+    /// Where its files are.
+    pub fn dir(&self) -> &Path {
+        &self.dir
     }
 
     /// Where its configuration is.
@@ -313,7 +327,7 @@ fn readable(socket: impl AsFd) -> bool {
 
 /// Answers whoever asks, whatever address was asked.
 fn echo() -> Background {
-    let socket = UdpSocket::bind(("0.0.0.0", ECHO)).expect("a port");
+    let socket = UdpSocket::bind(("::", ECHO)).expect("a port");
     Background::new(move || {
         let mut buffer = [0; 16];
         let asked = readable(&socket).then(|| socket.recv_from(&mut buffer));
@@ -335,7 +349,8 @@ impl Probe {
     /// Begins to ask `ip`.
     pub fn new(lab: &Lab, ip: &str) -> Self {
         let target = SocketAddr::new(ip.parse::<IpAddr>().expect("an address"), ECHO);
-        let socket = lab.client.run(|| UdpSocket::bind(("0.0.0.0", 0)).expect("a port"));
+        let own = if target.is_ipv4() { "0.0.0.0" } else { "::" };
+        let socket = lab.client.run(|| UdpSocket::bind((own, 0)).expect("a port"));
         let hearing = socket.try_clone().expect("a socket");
         let answers = Arc::new(Mutex::new(Vec::new()));
         let heard = answers.clone();
@@ -417,8 +432,12 @@ pub struct Ear {
 impl Ear {
     /// Hears what router `n` sends from now on.
     pub fn new(lab: &Lab, n: usize) -> Self {
-        let port = lab.routers[n].port.clone();
-        let socket = lab.lan.switch().run(|| {
+        Self::at(&lab.lan, &lab.routers[n].port)
+    }
+
+    /// Hears what passes this port of `lan`.
+    pub fn at(lan: &Lan, port: &str) -> Self {
+        let socket = lan.switch().run(|| {
             let every = Protocol::from(i32::from(0x0003_u16.to_be()));
             let socket = Socket::new(Domain::PACKET, Type::RAW, Some(every)).expect("a packet socket");
             socket.bind_device(Some(port.as_bytes())).expect("a port of the switch");

@@ -1,0 +1,6 @@
+//! syncd beside the real keepalived: each way to speak, in both roles and either place.
+
+mod bed;
+#[path = "../support/mod.rs"]
+mod support;
+mod transports;

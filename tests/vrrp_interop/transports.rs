@@ -1,0 +1,139 @@
+//! The ways to speak: unicast, IPv6, very fast, by a hardware address of its own, and with many addresses.
+
+use crate::bed::{FAST, VIP, in_both_places, instance, live, pair, plain};
+use crate::support::frames::{self, Kind as Said};
+use crate::support::node::wait_until;
+use crate::support::vrrp::{Ear, Kind, PATIENCE, Probe, with_keepalived};
+
+/// The lines of unicast for a place.
+fn unicast(place: usize) -> String {
+    let (own, other) = if place == 0 { (11, 12) } else { (12, 11) };
+    format!("unicast_src_ip 10.97.1.{own}\n unicast_peer {{\n 10.97.1.{other}\n }}")
+}
+
+#[test]
+fn version_3_to_peers() {
+    if with_keepalived("version_3_to_peers") {
+        let config = |place: usize, priority| plain(priority, &format!("{FAST}\n {}", unicast(place)));
+        in_both_places(|kinds| live(kinds, VIP, &config));
+    }
+}
+
+#[test]
+fn version_2_to_peers_with_a_password() {
+    if !with_keepalived("version_2_to_peers_with_a_password") {
+        return;
+    }
+    let auth = "authentication {\n auth_type PASS\n auth_pass 1234\n }";
+    let config = |place: usize, priority| plain(priority, &format!("{auth}\n {}", unicast(place)));
+    in_both_places(|kinds| {
+        let mut lab = pair(kinds, VIP, &config);
+        lab.routers[0].stop();
+        lab.wait_holder(VIP, 1);
+        lab.routers[0].start(kinds[0], &config(0, 150));
+        lab.wait_holder(VIP, 0);
+    });
+}
+
+#[test]
+fn a_hundred_times_a_second() {
+    if with_keepalived("a_hundred_times_a_second") {
+        let config = |_, priority| plain(priority, "version 3\n advert_int 0.01");
+        in_both_places(|kinds| live(kinds, VIP, &config));
+    }
+}
+
+#[test]
+fn ipv6_and_its_addresses_are_usable_at_once() {
+    if !with_keepalived("ipv6_and_its_addresses_are_usable_at_once") {
+        return;
+    }
+    let vip = "fd97::50";
+    let config =
+        |_, priority| instance("VI_6", "eth0", 56, priority, "advert_int 0.1", &format!("fe80::97\n {vip}/64"));
+    in_both_places(|kinds| {
+        live(kinds, vip, &config);
+        let mut lab = pair(kinds, vip, &config);
+        for router in &lab.routers {
+            router.host.set("net.ipv6.conf.eth0.accept_dad", "1");
+        }
+        let probe = Probe::new(&lab, vip);
+        probe.wait(10);
+        let ear = Ear::new(&lab, 1);
+        lab.routers[0].stop();
+        lab.wait_holder(vip, 1);
+        let addresses = lab.routers[1].host.ip("-6 addr show dev eth0");
+        assert!(!addresses.contains("tentative") && !addresses.contains("dadfailed"), "{addresses}");
+        assert!(lab.routers[1].has("fe80::97"), "{addresses}");
+        probe.wait(20);
+        for ip in ["fe80::97", vip] {
+            let told = || {
+                let frames = ear.frames();
+                let said = frames.iter().filter_map(|frame| frames::read(&frame.bytes));
+                said.filter(|said| said.announced().is_some_and(|of| of.to_string() == ip)).count()
+            };
+            assert!(wait_until(PATIENCE, || told() >= 5), "{ip} was told {} times\n{}", told(), lab.logs());
+        }
+    });
+}
+
+#[test]
+fn a_hardware_address_of_its_own() {
+    if !with_keepalived("a_hardware_address_of_its_own") {
+        return;
+    }
+    let config = |_, priority| plain(priority, &format!("{FAST}\n use_vmac"));
+    let mac = [0, 0, 0x5e, 0, 1, 51];
+    in_both_places(|kinds| {
+        live(kinds, VIP, &config);
+        let mut lab = pair(kinds, VIP, &config);
+        let probe = Probe::new(&lab, VIP);
+        probe.wait(10);
+        for n in [0, 1] {
+            lab.wait_holder(VIP, n);
+            assert!(lab.routers[n].host.ip("-d link show").contains("00:00:5e:00:01:33"), "{}", lab.logs());
+            let ear = Ear::new(&lab, n);
+            let from = lab.routers[n].address;
+            let heard = || {
+                let frames = ear.frames();
+                let said: Vec<_> = frames.iter().filter_map(|frame| frames::read(&frame.bytes)).collect();
+                let own = said.iter().filter(|said| said.kind == Said::Advert && said.from == from);
+                let macs: Vec<_> = own.map(|said| said.mac).collect();
+                assert!(macs.iter().all(|from| *from == mac), "{macs:?}");
+                macs.len() >= 3
+            };
+            assert!(wait_until(PATIENCE, heard), "{:?} sends nothing by its own address\n{}", kinds[n], lab.logs());
+            // The client learned where the address is, and asks nobody else.
+            probe.wait(20);
+            let neighbours = lab.client.ip(&format!("neigh show {VIP}"));
+            assert!(neighbours.contains("00:00:5e:00:01:33"), "{neighbours}");
+            lab.routers[n].stop();
+            let left = lab.routers[n].host.ip("-o link show");
+            assert!(!left.contains("macvlan") && !left.contains("vrrp"), "it left its interface behind: {left}");
+        }
+    });
+}
+
+#[test]
+fn twenty_five_addresses_in_one_advertisement() {
+    if !with_keepalived("twenty_five_addresses_in_one_advertisement") {
+        return;
+    }
+    let vips: Vec<String> = (100..125).map(|last| format!("10.97.1.{last}")).collect();
+    let lines = vips.iter().map(|vip| format!("{vip}/24")).collect::<Vec<_>>().join("\n ");
+    let config = |_, priority| instance("VI_1", "eth0", 51, priority, FAST, &lines);
+    in_both_places(|kinds| {
+        let mut lab = pair(kinds, &vips[24], &config);
+        let ear = Ear::new(&lab, 0);
+        let full = || ear.adverts(lab.routers[0].address).iter().any(|(_, bytes)| bytes[3] == 25);
+        assert!(wait_until(PATIENCE, full), "{}", lab.logs());
+        assert!(vips.iter().all(|vip| lab.holders(vip) == [0]), "{}", lab.logs());
+        lab.routers[0].stop();
+        for vip in &vips {
+            lab.wait_holder(vip, 1);
+        }
+        if kinds[1] == Kind::Syncd {
+            assert!(!lab.routers[1].log().contains("advertises other addresses"), "{}", lab.logs());
+        }
+    });
+}
