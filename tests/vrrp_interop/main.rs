@@ -1,6 +1,8 @@
 //! syncd beside the real keepalived: each way to speak, in both roles and either place.
 
 mod bed;
+mod groups;
+mod states;
 #[path = "../support/mod.rs"]
 mod support;
 mod transports;
