@@ -142,11 +142,21 @@ impl AdvertSocket {
         }
     }
 
+    /// May send from addresses that are not on its interface: a VMAC speaks from the address of the interface below,
+    /// of which the kernel lets IPv4 be anyway.
+    ///
+    /// # Errors
+    /// The kernel does not know of it.
+    pub fn send_from_elsewhere(&self) -> Result<(), NetError> {
+        let made = if self.family == Family::V6 { self.socket.set_freebind_v6(true) } else { Ok(()) };
+        made.map_err(|cause| NetError::new("a VMAC cannot send from the address of the interface below", cause))
+    }
+
     /// Sends `payload` from `from`, which is on the interface, to a group or a peer. Without `ttl` it is 255 to a
     /// group and over IPv4, and what the kernel has for the others.
     ///
     /// # Errors
-    /// `from` is not on the interface (IPv6), the interface is down, there is no way to a peer, or a queue is full.
+    /// `from` is not on the interface (IPv6; but for [`Self::send_from_elsewhere`]), the interface is down, there is no way to a peer, or a queue is full.
     pub fn send(&mut self, from: IpAddr, to: IpAddr, ttl: Option<u8>, payload: &[u8]) -> io::Result<()> {
         match (from, to) {
             (IpAddr::V4(from), IpAddr::V4(to)) => self.send_v4(from, to, ttl, payload),

@@ -6,7 +6,7 @@ use syncd::net::address::Placed;
 use syncd::net::advert::AdvertSocket;
 use syncd::net::firewall::Rules;
 use syncd::net::netlink::Netlink;
-use syncd::vrrp::setup::{Address, Family, Vmac};
+use syncd::vrrp::setup::{Family, Vmac};
 
 use crate::bed::{GROUP, address, datagram, hex, link, nothing, pair, sniffer, summary, until, wait};
 use crate::support::namespace::allowed;
@@ -197,14 +197,12 @@ fn what_comes_from_the_same_hardware_address_is_heard_on_the_vmac_alone_and_all_
         });
         (above, below)
     };
-    let ((mut sender, on), (mut sender_below, _)) = one.run(open);
+    let ((mut sender, _), (mut sender_below, _)) = one.run(open);
     let ((mut hearer, _), (mut hearer_below, _)) = two.run(open);
     let from: IpAddr = "fe80::11".parse().expect("an address");
     sender.send(from, group, None, b"no").expect_err("the kernel put no address on it");
-    // As keepalived has it: the address of the interface below, which nothing else is sent from.
-    let source = Address { preferred: Some(0), ..address("fe80::11/64") };
-    one.run(|| Netlink::open().expect("netlink").put_addresses(&[Placed::on(&on, &source)], None).remove(0))
-        .expect("put");
+    // That of the interface below, without which switches would not learn where the hardware address is.
+    sender.send_from_elsewhere().expect("allowed");
     sender.send(from, group, None, b"by the VMAC").expect("sent");
     assert_eq!(summary(&mut hearer).4, b"by the VMAC");
     sender_below.send(from, group, None, b"from below").expect("sent");

@@ -1,6 +1,7 @@
 //! syncd beside the real keepalived: each way to speak, in both roles and either place.
 
 mod bed;
+mod bytes;
 mod groups;
 mod states;
 #[path = "../support/mod.rs"]

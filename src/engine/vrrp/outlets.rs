@@ -46,13 +46,15 @@ impl Outlets {
         // What comes with the hardware address of a VMAC is heard there alone.
         let vmac = setup.vmac.as_ref().filter(|_| group.is_some());
         let heard = vmac.map_or(&setup.interface, |vmac| &vmac.name);
-        // Of IPv6 the address to send from is on the interface below.
-        let sent = vmac.filter(|vmac| !vmac.transmit_base && setup.family == Family::V4);
-        let sent = sent.map_or(&setup.interface, |vmac| &vmac.name);
+        let above = vmac.filter(|vmac| !vmac.transmit_base);
+        let sent = above.map_or(&setup.interface, |vmac| &vmac.name);
         let hears_by = self.socket(heard, setup.family, group, interfaces);
         let sends_by = self.socket(sent, setup.family, group, interfaces);
         if let (Ok(Some(key)), Some(_), Some(group)) = (&hears_by, vmac, group) {
             self.report_below(*key, group, &setup.interface, interfaces)?;
+        }
+        if let (Ok(Some(key)), Some(_)) = (&sends_by, above) {
+            self.sockets.get(key).map_or(Ok(()), AdvertSocket::send_from_elsewhere)?;
         }
         match (hears_by, sends_by) {
             (Ok(Some(hears_by)), Ok(Some(sends_by))) => {
