@@ -78,7 +78,11 @@ fn a_better_one_that_must_not_preempt_stays_backup() {
     }
     let config = |_: usize, priority| plain(priority, &format!("{FAST}\n nopreempt"));
     in_both_places(|kinds| {
-        let mut lab = pair(kinds, VIP, &config);
+        // One after the other: whoever is master first stays it.
+        let mut lab = Lab::new(2);
+        lab.routers[0].start(kinds[0], &config(0, 150));
+        lab.wait_holder(VIP, 0);
+        lab.routers[1].start(kinds[1], &config(1, 100));
         lab.routers[0].stop();
         lab.wait_holder(VIP, 1);
         let ear = Ear::new(&lab, 1);
