@@ -5,7 +5,7 @@ mod support;
 
 use rustix::process::{Signal, kill_process};
 use support::node::wait_until;
-use support::vrrp::{Ear, Kind, Lab, PATIENCE, Probe, with_keepalived};
+use support::vrrp::{Ear, Kind, Lab, PATIENCE, Probe, in_both_places, with_keepalived};
 
 const VIP: &str = "10.97.1.50";
 
@@ -21,9 +21,6 @@ fn config(priority: u8, globals: &str, more: &str) -> String {
 const V2: &str = "    advert_int 1\n    authentication {\n        auth_type PASS\n        auth_pass 1234\n    }";
 
 const FAST: &str = "    version 3\n    advert_int 0.1";
-
-/// Both orders: syncd where the priority is high, and where it is low.
-const PLACES: [[Kind; 2]; 2] = [[Kind::Syncd, Kind::Keepalived], [Kind::Keepalived, Kind::Syncd]];
 
 /// Starts both and waits until the first holds the address.
 fn pair(kinds: [Kind; 2], globals: &str, more: &str) -> Lab {
@@ -73,9 +70,7 @@ fn version_2_with_a_password_beside_keepalived() {
     if !with_keepalived("version_2_with_a_password_beside_keepalived") {
         return;
     }
-    for kinds in PLACES {
-        live(kinds, V2);
-    }
+    in_both_places(|kinds| live(kinds, V2));
 }
 
 #[test]
@@ -83,9 +78,7 @@ fn version_3_every_tenth_of_a_second_beside_keepalived() {
     if !with_keepalived("version_3_every_tenth_of_a_second_beside_keepalived") {
         return;
     }
-    for kinds in PLACES {
-        live(kinds, FAST);
-    }
+    in_both_places(|kinds| live(kinds, FAST));
 }
 
 /// The bytes of adverts from each of two routers with the same file, one after the other.
@@ -125,8 +118,9 @@ fn an_address_that_is_deleted_by_hand_is_back_at_once() {
     let lab = pair([Kind::Syncd, Kind::Syncd], "", V2);
     lab.routers[0].host.ip(&format!("addr del {VIP}/24 dev eth0"));
     lab.wait_holder(VIP, 0);
-    let log = lab.routers[0].log();
-    assert!(log.contains("was taken away from eth0 by somebody else"), "{log}");
+    let told = || lab.routers[0].log().contains("was taken away from eth0 by somebody else");
+    assert!(wait_until(PATIENCE, told), "{}", lab.logs());
+    assert_eq!(lab.holders(VIP), [0]);
     assert!(!lab.routers[1].log().contains("MASTER"), "{}", lab.logs());
 }
 

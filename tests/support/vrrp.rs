@@ -37,6 +37,9 @@ pub enum Kind {
     Keepalived,
 }
 
+/// Both orders: syncd where the priority is high, and where it is low.
+pub const PLACES: [[Kind; 2]; 2] = [[Kind::Syncd, Kind::Keepalived], [Kind::Keepalived, Kind::Syncd]];
+
 /// A host with `eth0` on the switch, 10.97.1.11 for the first and so on, and fd97::11.
 pub struct Router {
     /// The host.
@@ -476,4 +479,15 @@ pub fn said(command: &mut Command) -> String {
     let output = command.output().unwrap_or_else(|e| panic!("{command:?}: {e}"));
     assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// Does `work` in both places at the same time: it mostly waits.
+pub fn in_both_places(work: impl Fn([Kind; 2]) + Sync) {
+    std::thread::scope(|scope| {
+        let running = PLACES.map(|kinds| {
+            let work = &work;
+            scope.spawn(move || work(kinds))
+        });
+        running.into_iter().for_each(|one| one.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+    });
 }

@@ -1,26 +1,13 @@
 //! What these tests share: files for a pair, and its life.
 
 use crate::support::node::wait_until;
+pub(crate) use crate::support::vrrp::in_both_places;
 use crate::support::vrrp::{Kind, Lab, PATIENCE};
 
 pub(crate) const VIP: &str = "10.97.1.50";
 
-/// Both orders: syncd where the priority is high, and where it is low.
-pub(crate) const PLACES: [[Kind; 2]; 2] = [[Kind::Syncd, Kind::Keepalived], [Kind::Keepalived, Kind::Syncd]];
-
 /// Version 3, ten times a second.
 pub(crate) const FAST: &str = "version 3\n advert_int 0.1";
-
-/// Does `work` in both places at the same time: it mostly waits.
-pub(crate) fn in_both_places(work: impl Fn([Kind; 2]) + Sync) {
-    std::thread::scope(|scope| {
-        let running = PLACES.map(|kinds| {
-            let work = &work;
-            scope.spawn(move || work(kinds))
-        });
-        running.into_iter().for_each(|one| one.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
-    });
-}
 
 /// The file of an instance `name` on `interface`, with `more` in it.
 pub(crate) fn instance(name: &str, interface: &str, vrid: u8, priority: u8, more: &str, vips: &str) -> String {
