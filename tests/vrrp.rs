@@ -222,3 +222,25 @@ fn a_stranger_with_the_same_identifier_moves_nothing_and_is_named() {
     assert_eq!(status["vrrp"][0]["rejected"][0]["from"].as_str(), Some("10.97.1.13"));
     assert!(status["vrrp"][0]["warnings"][0].as_str().is_some_and(|warning| warning.contains(named)), "{status:#}");
 }
+
+#[test]
+fn a_native_file_moves_addresses_alone_and_beside_its_sets() {
+    if !support::namespace::allowed("a_native_file_moves_addresses_alone_and_beside_its_sets") {
+        return;
+    }
+    let vrrp = format!(
+        "[[vrrp]]\nname = \"VI_1\"\ninterface = \"eth0\"\nvrid = 51\npriority = 150\ninterval = \"100ms\"\naddresses = [\"{VIP}/24\"]\n"
+    );
+    let tree = tempfile::tempdir().expect("a tree");
+    let set = format!("[[set]]\nname = \"web\"\npath = \"{}\"\nrole = \"primary\"\n", tree.path().display());
+    let peer = "[[peer]]\nname = \"other\"\naddress = \"127.0.0.1:9\"\n";
+    for (words, sets) in [(&["vrrp"] as &[&str], String::new()), (&[], format!("{peer}{set}"))] {
+        let lab = Lab::new(1);
+        lab.routers[0].write(&format!("{sets}{vrrp}"));
+        let mut node = lab.routers[0].node_of(words);
+        node.start();
+        lab.wait_holder(VIP, 0);
+        node.stop();
+        assert!(wait_until(PATIENCE, || !lab.routers[0].has(VIP)), "the address was left behind\n{}", lab.logs());
+    }
+}

@@ -68,6 +68,10 @@ pub(super) async fn supervised(start: Start, supervisor: &mut EngineEnd, console
         Start::Demo | Start::Vrrp(_) => return Err(Fault::Usage("this is no replication".to_owned())),
     };
     let loaded = load(&args, role)?;
+    if let (Some(file), true) = (&args.vrrp, loaded.config.vrrp.is_some()) {
+        let (own, file) = (args.config.display(), file.display());
+        tracing::warn!("the `[[vrrp]]` of {own} does nothing: --vrrp names {file}, which counts");
+    }
     let dir = dir_of(&args, role)?;
     let server = Server::bind_engine(&dir).map_err(|e| no_socket(&dir, &e))?;
     run(Node { args: &args, role, dir: &dir, console }, loaded, server, Host::Supervisor(supervisor)).await

@@ -220,7 +220,7 @@ impl Whole {
         );
         if self.config.as_ref().is_some_and(|loaded| loaded.config.vrrp.is_some()) {
             text.push_str(
-                "# The virtual addresses run by the first of them, and where there are no sets by `syncd vrrp --config FILE`.\n",
+                "# The virtual addresses run with the sets, where there are both roles by the first; alone by `syncd vrrp --config FILE`.\n",
             );
         }
         text.push('\n');

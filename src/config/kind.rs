@@ -25,7 +25,7 @@ pub(super) fn of(source: &SourceText) -> Option<Kind> {
         return Some(Kind::ConfXml);
     }
     let said = || text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with(['#', ';', '!']));
-    let native = ["[[set]]", "[[peer]]", "[node]", "[tuning]"];
+    let native = ["[[set]]", "[[peer]]", "[[plugin]]", "[[vrrp", "[vrrp-global]", "[node]", "[tuning]"];
     if said().any(|line| native.iter().any(|table| line.starts_with(table))) {
         return Some(Kind::Native);
     }
@@ -47,6 +47,7 @@ mod tests {
             ("a.conf", "# c\n[nginx]\npath=/x", Some(Kind::Rsyncd)),
             ("a.conf", "port = 873", Some(Kind::Rsyncd)),
             ("a", "# c\n[node]\nname = 'x'", Some(Kind::Native)),
+            ("a", "[[vrrp]]\nname = \"V\"", Some(Kind::Native)),
             ("a", "! c\nvrrp_instance VI_1 {\n}", Some(Kind::Keepalived)),
             ("a", "\n# nothing\n", None),
             ("a", "hello", None),

@@ -177,8 +177,14 @@ impl Router {
 
     /// A syncd that has not been started, with the configuration that is there.
     pub fn node(&self) -> Node {
-        let config = self.config().into_os_string();
-        let mut node = Node::new("syncd", &self.dir, ["vrrp".into(), "--config".into(), config]);
+        self.node_of(&["vrrp"])
+    }
+
+    /// The same with other words before its configuration.
+    pub fn node_of(&self, words: &[&str]) -> Node {
+        let config = ["--config".into(), self.config().into_os_string()];
+        let words = words.iter().map(std::ffi::OsString::from).chain(config);
+        let mut node = Node::new("syncd", &self.dir, words.collect::<Vec<_>>());
         let ip = skip::find_program("ip").expect("ip(8) was looked for before").into_os_string();
         node.run_under([ip, "netns".into(), "exec".into(), self.host.name().into()]);
         node
