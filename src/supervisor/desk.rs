@@ -10,6 +10,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 use super::engine::{FromEngine, ToEngine};
 use super::event::Event;
 use super::files::Files;
+use super::filter::Filter;
 use super::lives::Lives;
 use super::notify::Notifier;
 use super::process::Process;
@@ -52,6 +53,7 @@ pub(super) struct Desk {
     pub(super) files: Files,
     pub(super) processes: Processes,
     pub(super) notifier: Notifier,
+    filter: Filter,
     pub(super) since: Instant,
     /// How often the program was replaced.
     pub(super) upgrades: u64,
@@ -120,6 +122,7 @@ impl Desk {
             files: Files::default(),
             processes: Processes::default(),
             notifier: Notifier::default(),
+            filter: Filter::default(),
             since: Instant::now(),
             upgrades: taken.as_ref().map_or(0, |taken| taken.state.upgrades),
             announced: false,
@@ -132,6 +135,7 @@ impl Desk {
     fn start(&mut self) -> Result<(), Failure> {
         let failed = |e| Failure::host(format!("cannot start a process: {e}"));
         self.notifier.configure(self.vrrp.setup());
+        self.filter.configure(self.vrrp.setup());
         match self.taken.take() {
             Some(taken) => self.take_over(taken).map_err(failed)?,
             None => self.vrrp.start(&self.events, self.child_log()).map_err(failed)?,
@@ -237,6 +241,7 @@ impl Desk {
 
     fn vrrp_in_force(&mut self) -> Result<(), Failure> {
         self.notifier.configure(self.vrrp.setup());
+        self.filter.configure(self.vrrp.setup());
         self.look_at_what_is_tracked();
         self.announce()
     }
@@ -360,6 +365,7 @@ impl Desk {
         self.scripts.stop();
         let left = async {
             self.wait_for_processes(events).await;
+            self.filter.end().await;
             std::mem::take(&mut self.notifier).finish(begun + LAST_NOTICES).await;
         };
         let hurried = tokio::select! {

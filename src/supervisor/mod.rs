@@ -8,6 +8,7 @@
 //! | what do supervisor and engine tell each other? | [`engine`] |
 //! | what is looked at for it? | `scripts`, `files`, `processes` with `enough` |
 //! | who is told of transitions, and in which words? | `notify`, `told`, `fifo` |
+//! | what does the packet filter keep in? | `filter` |
 //! | what is answered on the control socket? | `answers` |
 //! | how is the program replaced while it runs? | `upgrade`, `takeover` |
 
@@ -20,6 +21,7 @@ mod enough;
 mod event;
 mod fifo;
 mod files;
+mod filter;
 mod lives;
 mod notify;
 mod process;

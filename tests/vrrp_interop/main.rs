@@ -3,6 +3,7 @@
 mod bed;
 mod bytes;
 mod groups;
+mod held;
 mod states;
 #[path = "../support/mod.rs"]
 mod support;
