@@ -6,6 +6,7 @@
 
 pub mod client;
 pub mod frames;
+pub mod injector;
 pub mod namespace;
 pub mod node;
 pub mod ops;

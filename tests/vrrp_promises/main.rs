@@ -1,0 +1,6 @@
+//! What syncd promises of virtual addresses besides speaking VRRP: hostile packets move nothing, and no address is
+//! left behind or taken from somebody else.
+
+mod hostile;
+#[path = "../support/mod.rs"]
+mod support;
