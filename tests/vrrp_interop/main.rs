@@ -4,6 +4,7 @@ mod bed;
 mod bytes;
 mod groups;
 mod held;
+mod notices;
 mod states;
 #[path = "../support/mod.rs"]
 mod support;
