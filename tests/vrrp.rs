@@ -5,20 +5,7 @@ mod support;
 
 use rustix::process::{Signal, kill_process};
 use support::node::wait_until;
-use support::vrrp::{Ear, Kind, Lab, PATIENCE, Probe, in_both_places, with_keepalived};
-
-const VIP: &str = "10.97.1.50";
-
-/// A `keepalived.conf` of one instance; `more` is written into it.
-fn config(priority: u8, globals: &str, more: &str) -> String {
-    format!(
-        "global_defs {{\n    router_id lab\n{globals}\n}}\n\
-         vrrp_instance VI_1 {{\n    state BACKUP\n    interface eth0\n    virtual_router_id 51\n    priority {priority}\n\
-         {more}\n    virtual_ipaddress {{\n        {VIP}/24\n    }}\n}}\n"
-    )
-}
-
-const V2: &str = "    advert_int 1\n    authentication {\n        auth_type PASS\n        auth_pass 1234\n    }";
+use support::vrrp::{Ear, Kind, Lab, PATIENCE, Probe, V2, VIP, config, in_both_places, with_keepalived};
 
 const FAST: &str = "    version 3\n    advert_int 0.1";
 

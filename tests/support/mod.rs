@@ -4,13 +4,16 @@
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses a part of it")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "it is test code outside of #[test] functions")]
 
+pub mod background;
 pub mod client;
+pub mod ear;
 pub mod frames;
 pub mod injector;
 pub mod namespace;
 pub mod node;
 pub mod ops;
 pub mod pair;
+pub mod probe;
 pub mod proxy;
 pub mod rsyncd;
 pub mod seed;

@@ -1,10 +1,11 @@
 //! One real syncd process: started, watched, asked, stopped, killed.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::OnceLock;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
@@ -14,6 +15,8 @@ use rustix::process::{Pid, Signal, kill_process};
 const PATIENCE: Duration = Duration::from_secs(20);
 /// How often a condition is looked at.
 const POLL: Duration = Duration::from_millis(20);
+
+static BINARY: OnceLock<OsString> = OnceLock::new();
 
 /// A node that can be started and stopped any number of times; its log and state stay.
 pub struct Node {
@@ -234,9 +237,16 @@ pub fn wait_until(timeout: Duration, mut holds: impl FnMut() -> bool) -> bool {
     }
 }
 
-/// The program under test.
+/// The program under test: the one that cargo built for a test, elsewhere the one that [`use_binary`] was given.
 pub fn binary() -> OsString {
-    OsStr::new(env!("CARGO_BIN_EXE_syncd")).to_owned()
+    let of_cargo = option_env!("CARGO_BIN_EXE_syncd");
+    BINARY.get_or_init(|| of_cargo.expect("cargo built it, or it was named").into()).clone()
+}
+
+/// From now on `program` is the one under test, unless there was one already.
+pub fn use_binary(program: impl Into<OsString>) {
+    // The first one stays.
+    let _ = BINARY.set(program.into());
 }
 
 fn read_log(path: &Path) -> String {

@@ -1,32 +1,29 @@
-//! Routers on a switch: hosts of their own that run syncd or the real keepalived, somebody who asks the virtual
-//! address all the time, and an ear at the switch.
+//! Routers on a switch: hosts of their own that run syncd or the real keepalived.
 
-use std::io::{ErrorKind, Read as _};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
-use std::os::fd::AsFd;
+use std::ffi::OsString;
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
-use socket2::{Domain, Protocol, Socket, Type};
 
+use super::background::Background;
+pub use super::ear::{Ear, Frame};
 use super::namespace::{Lan, Namespace};
 use super::node::{Node, wait_until};
+pub use super::probe::Probe;
+use super::probe::echo;
 use super::skip;
 
 /// How long anything that has to happen may take on a busy machine.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Where routers answer whoever asks.
-const ECHO: u16 = 7007;
+/// The virtual address of [`config`].
+pub const VIP: &str = "10.97.1.50";
 
-/// How often the client asks.
-const ASK: Duration = Duration::from_millis(1);
+/// What makes an instance of [`config`] one of version 2 with a password.
+pub const V2: &str = "    advert_int 1\n    authentication {\n        auth_type PASS\n        auth_pass 1234\n    }";
 
 /// What runs on a host.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -68,6 +65,15 @@ pub struct Lab {
     /// The switch.
     pub lan: Lan,
     _dir: tempfile::TempDir,
+}
+
+/// A `keepalived.conf` of one instance with [`VIP`]; `more` is written into it.
+pub fn config(priority: u8, globals: &str, more: &str) -> String {
+    format!(
+        "global_defs {{\n    router_id lab\n{globals}\n}}\n\
+         vrrp_instance VI_1 {{\n    state BACKUP\n    interface eth0\n    virtual_router_id 51\n    priority {priority}\n\
+         {more}\n    virtual_ipaddress {{\n        {VIP}/24\n    }}\n}}\n"
+    )
 }
 
 /// Whether `test` may make labs in which keepalived runs.
@@ -133,7 +139,7 @@ impl Router {
         let host = Namespace::new(&name);
         let addresses = [format!("10.97.1.{last}/24"), format!("fd97::{last}/64")];
         let port = lan.attach(&host, "eth0", &addresses.each_ref().map(String::as_str));
-        let echo = host.run(echo);
+        let echo = host.run(|| echo(last));
         Self { host, port, address: Ipv4Addr::new(10, 97, 1, last), dir, name, running: None, _echo: echo }
     }
 
@@ -166,13 +172,16 @@ impl Router {
         self.write(config);
         self.stop_at_once();
         match kind {
-            Kind::Syncd => {
-                let mut node = self.node();
-                node.start();
-                self.running = Some(Running::Syncd(Box::new(node)));
-            }
+            Kind::Syncd => self.start_node(self.node()),
             Kind::Keepalived => self.running = Some(Running::Keepalived(self.keepalived())),
         }
+    }
+
+    /// Starts a syncd in place of whatever runs.
+    pub fn start_node(&mut self, mut node: Node) {
+        self.stop_at_once();
+        node.start();
+        self.running = Some(Running::Syncd(Box::new(node)));
     }
 
     /// A syncd that has not been started, with the configuration that is there.
@@ -183,8 +192,12 @@ impl Router {
     /// The same with other words before its configuration.
     pub fn node_of(&self, words: &[&str]) -> Node {
         let config = ["--config".into(), self.config().into_os_string()];
-        let words = words.iter().map(std::ffi::OsString::from).chain(config);
-        let mut node = Node::new("syncd", &self.dir, words.collect::<Vec<_>>());
+        self.node_with("syncd", words.iter().map(OsString::from).chain(config))
+    }
+
+    /// A syncd that has not been started, with these arguments.
+    pub fn node_with(&self, name: &str, arguments: impl IntoIterator<Item = OsString>) -> Node {
+        let mut node = Node::new(name, &self.dir, arguments);
         let ip = skip::find_program("ip").expect("ip(8) was looked for before").into_os_string();
         node.run_under([ip, "netns".into(), "exec".into(), self.host.name().into()]);
         node
@@ -228,10 +241,24 @@ impl Router {
 
     /// SIGHUP: reads its configuration again.
     pub fn reload(&self) {
+        self.signal(Signal::HUP);
+    }
+
+    /// Sends any signal to the process that was started.
+    pub fn signal(&self, which: Signal) {
         match &self.running {
-            Some(Running::Syncd(node)) => signal(node.pid(), Signal::HUP),
-            Some(Running::Keepalived(child)) => signal(child.id(), Signal::HUP),
+            Some(Running::Syncd(node)) => signal(node.pid(), which),
+            Some(Running::Keepalived(child)) => signal(child.id(), which),
             None => panic!("{} runs nothing", self.name),
+        }
+    }
+
+    /// Whether the process that was started lives.
+    pub fn runs(&mut self) -> bool {
+        match &mut self.running {
+            Some(Running::Syncd(node)) => node.is_running(),
+            Some(Running::Keepalived(child)) => matches!(child.try_wait(), Ok(None)),
+            None => false,
         }
     }
 
@@ -296,188 +323,6 @@ impl Drop for Router {
 fn signal(pid: u32, signal: Signal) {
     let pid = i32::try_from(pid).ok().and_then(Pid::from_raw).expect("a pid");
     kill_process(pid, signal).expect("it runs");
-}
-
-/// A thread that runs until this is dropped.
-struct Background {
-    over: Arc<AtomicBool>,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl Background {
-    /// `turn` is called again and again; it must not take long.
-    fn new(mut turn: impl FnMut() + Send + 'static) -> Self {
-        let over = Arc::new(AtomicBool::new(false));
-        let stop = over.clone();
-        let thread = std::thread::spawn(move || {
-            while !stop.load(Ordering::Relaxed) {
-                turn();
-            }
-        });
-        Self { over, thread: Some(thread) }
-    }
-}
-
-impl Drop for Background {
-    fn drop(&mut self) {
-        self.over.store(true, Ordering::Relaxed);
-        if let Some(thread) = self.thread.take() {
-            // Whatever it panicked with has been shown.
-            let _ = thread.join();
-        }
-    }
-}
-
-/// Waits at most a tenth of a second for something to read.
-fn readable(socket: impl AsFd) -> bool {
-    let limit = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
-    poll(&mut [PollFd::new(&socket, PollFlags::IN)], Some(&limit)).is_ok_and(|ready| ready > 0)
-}
-
-/// Answers whoever asks, whatever address was asked.
-fn echo() -> Background {
-    let socket = UdpSocket::bind(("::", ECHO)).expect("a port");
-    Background::new(move || {
-        let mut buffer = [0; 16];
-        let asked = readable(&socket).then(|| socket.recv_from(&mut buffer));
-        if let Some(Ok((length, from))) = asked {
-            // A client that is gone is no fault.
-            let _ = socket.send_to(&buffer[..length], from);
-        }
-    })
-}
-
-/// Asks the virtual address every millisecond.
-pub struct Probe {
-    answers: Arc<Mutex<Vec<Instant>>>,
-    _asking: Background,
-    _hearing: Background,
-}
-
-impl Probe {
-    /// Begins to ask `ip`.
-    pub fn new(lab: &Lab, ip: &str) -> Self {
-        let target = SocketAddr::new(ip.parse::<IpAddr>().expect("an address"), ECHO);
-        let own = if target.is_ipv4() { "0.0.0.0" } else { "::" };
-        let socket = lab.client.run(|| UdpSocket::bind((own, 0)).expect("a port"));
-        let hearing = socket.try_clone().expect("a socket");
-        let answers = Arc::new(Mutex::new(Vec::new()));
-        let heard = answers.clone();
-        let mut next = Instant::now();
-        let asking = Background::new(move || {
-            match socket.send_to(b"?", target) {
-                Err(e) if e.kind() == ErrorKind::InvalidInput => panic!("{e}"),
-                _ => {}
-            }
-            next += ASK;
-            std::thread::sleep(next.saturating_duration_since(Instant::now()));
-        });
-        let hearing = Background::new(move || {
-            if readable(&hearing) && hearing.recv_from(&mut [0; 16]).is_ok() {
-                heard.lock().unwrap_or_else(PoisonError::into_inner).push(Instant::now());
-            }
-        });
-        Self { answers, _asking: asking, _hearing: hearing }
-    }
-
-    /// How many answers came so far.
-    pub fn count(&self) -> usize {
-        self.answers.lock().unwrap_or_else(PoisonError::into_inner).len()
-    }
-
-    /// Waits until `more` further answers came.
-    pub fn wait(&self, more: usize) {
-        let goal = self.count() + more;
-        assert!(wait_until(PATIENCE, || self.count() >= goal), "nobody answers");
-    }
-
-    /// The longest time without an answer after `from`.
-    pub fn outage(&self, from: Instant) -> Duration {
-        let answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut last = answers.iter().copied().rfind(|at| *at <= from).unwrap_or(from);
-        let mut longest = Duration::ZERO;
-        for at in answers.iter().copied().filter(|at| *at > from) {
-            longest = longest.max(at - last);
-            last = at;
-        }
-        longest.max(Instant::now().saturating_duration_since(last))
-    }
-}
-
-/// A frame at the switch.
-#[derive(Clone, Debug)]
-pub struct Frame {
-    /// When it came.
-    pub at: Instant,
-    /// All of it, from the destination's hardware address on.
-    pub bytes: Vec<u8>,
-}
-
-impl Frame {
-    /// The VRRP bytes of an IPv4 packet behind a header without options, and its source.
-    pub fn vrrp(&self) -> Option<(Ipv4Addr, &[u8])> {
-        let ip = self.bytes.get(14..)?;
-        let is_vrrp = self.bytes.get(12..14)? == [8, 0] && ip.get(9) == Some(&112);
-        let from = <[u8; 4]>::try_from(ip.get(12..16)?).ok()?;
-        let length = usize::from(u16::from_be_bytes([*ip.get(2)?, *ip.get(3)?]));
-        is_vrrp.then_some((from.into(), ip.get(20..length)?))
-    }
-
-    /// The address that a gratuitous ARP announces.
-    pub fn gratuitous_arp(&self) -> Option<Ipv4Addr> {
-        let arp = self.bytes.get(14..42)?;
-        let is_arp = self.bytes.get(12..14)? == [8, 6] && arp.get(14..18) == arp.get(24..28);
-        let ip = <[u8; 4]>::try_from(arp.get(14..18)?).ok()?;
-        is_arp.then_some(ip.into())
-    }
-}
-
-/// Hears what comes into the switch from a router.
-pub struct Ear {
-    frames: Arc<Mutex<Vec<Frame>>>,
-    _hearing: Background,
-}
-
-impl Ear {
-    /// Hears what router `n` sends from now on.
-    pub fn new(lab: &Lab, n: usize) -> Self {
-        Self::at(&lab.lan, &lab.routers[n].port)
-    }
-
-    /// Hears what passes this port of `lan`.
-    pub fn at(lan: &Lan, port: &str) -> Self {
-        let socket = lan.switch().run(|| {
-            let every = Protocol::from(i32::from(0x0003_u16.to_be()));
-            let socket = Socket::new(Domain::PACKET, Type::RAW, Some(every)).expect("a packet socket");
-            socket.bind_device(Some(port.as_bytes())).expect("a port of the switch");
-            socket
-        });
-        let frames = Arc::new(Mutex::new(Vec::new()));
-        let heard = frames.clone();
-        let hearing = Background::new(move || {
-            let mut buffer = [0; 2048];
-            if let Some(Ok(length)) = readable(&socket).then(|| (&socket).read(&mut buffer)) {
-                let frame = Frame { at: Instant::now(), bytes: buffer[..length].to_vec() };
-                heard.lock().unwrap_or_else(PoisonError::into_inner).push(frame);
-            }
-        });
-        Self { frames, _hearing: hearing }
-    }
-
-    /// All that was heard so far.
-    pub fn frames(&self) -> Vec<Frame> {
-        self.frames.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    /// The VRRP bytes that came from `from`.
-    pub fn adverts(&self, from: Ipv4Addr) -> Vec<(Instant, Vec<u8>)> {
-        let frames = self.frames();
-        let of = |frame: &Frame| {
-            let (source, bytes) = frame.vrrp()?;
-            (source == from).then(|| (frame.at, bytes.to_vec()))
-        };
-        frames.iter().filter_map(of).collect()
-    }
 }
 
 /// Runs a command to its end in a lab and gives what it said.
