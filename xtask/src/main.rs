@@ -8,6 +8,17 @@ mod fuzz;
 mod planted;
 mod skips;
 mod stop;
+#[path = "../../tests/support"]
+#[allow(dead_code, unreachable_pub, reason = "the tests use the rest of it")]
+#[allow(missing_docs, clippy::unwrap_used, clippy::expect_used, reason = "it is test code")]
+mod support {
+    //! The labs of the tests, in which the bench measures.
+
+    pub mod namespace;
+    pub mod node;
+    pub mod skip;
+    pub mod vrrp;
+}
 mod test;
 mod tools;
 
@@ -39,6 +50,9 @@ enum Task {
     /// The bench's own minimal mirror, which the others are measured against
     #[command(hide = true)]
     Floor(bench::FloorArgs),
+    /// The bench's own timer, which the others are measured beside
+    #[command(hide = true)]
+    Tick(bench::TickArgs),
 }
 
 fn main() -> ExitCode {
@@ -50,6 +64,7 @@ fn main() -> ExitCode {
         Task::Fuzz(args) => fuzz::command(&args),
         Task::Planted(args) => planted::run(&args),
         Task::Floor(args) => bench::run_floor(&args),
+        Task::Tick(args) => bench::run_tick(&args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

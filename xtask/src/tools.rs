@@ -27,6 +27,14 @@ pub(crate) const FOR_BENCH: &[Tool] = &[
     Tool { program: "mkfs.ext4", package: "e2fsprogs", without: "the journaled image in memory" },
 ];
 
+/// What the bench of virtual addresses uses.
+pub(crate) const FOR_VRRP: &[Tool] = &[
+    Tool { program: "keepalived", package: "keepalived", without: "the columns of keepalived" },
+    Tool { program: "ip", package: "iproute2", without: "everything" },
+    Tool { program: "nft", package: "nftables", without: "everything" },
+    Tool { program: "chrt", package: "util-linux", without: "everything" },
+];
+
 /// Where `program` is, in `PATH` or the places that are root's.
 pub(crate) fn find(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();

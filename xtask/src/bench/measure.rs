@@ -25,6 +25,7 @@ pub(crate) enum Unit {
     Mebibytes,
     /// Processor time in a minute.
     CpuSecondsPerMinute,
+    Percent,
 }
 
 impl Unit {
@@ -35,6 +36,7 @@ impl Unit {
             Self::Megabytes => "MB",
             Self::Mebibytes => "MiB",
             Self::CpuSecondsPerMinute => "CPU-s/min",
+            Self::Percent => "%",
         }
     }
 }
@@ -71,8 +73,17 @@ pub(crate) fn cpu_time(pid: u32) -> Result<Duration> {
 
 /// Resident memory of a process in MiB.
 pub(crate) fn resident(pid: u32) -> Result<f64> {
-    let text = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
-    let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let kib = line.and_then(|line| line.split_whitespace().next()).context("no VmRSS")?;
+    memory(pid, "status", "VmRSS:")
+}
+
+/// Resident memory of a process in MiB, where what it shares with others counts for each of them in part.
+pub(crate) fn proportional(pid: u32) -> Result<f64> {
+    memory(pid, "smaps_rollup", "Pss:")
+}
+
+fn memory(pid: u32, file: &str, name: &str) -> Result<f64> {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/{file}"))?;
+    let line = text.lines().find_map(|line| line.strip_prefix(name));
+    let kib = line.and_then(|line| line.split_whitespace().next()).with_context(|| format!("no {name}"))?;
     Ok(kib.parse::<f64>()? / 1024.0)
 }

@@ -9,6 +9,7 @@ mod process;
 mod report;
 mod stats;
 mod tree;
+mod vrrp;
 mod work;
 
 use std::path::PathBuf;
@@ -16,6 +17,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, ensure};
 
 pub(crate) use floor::{FloorArgs, run_floor};
+pub(crate) use vrrp::{TickArgs, run_tick};
 
 use self::fs_image::Disks;
 use self::lab::Lab;
@@ -26,7 +28,10 @@ use self::work::{Bench, WORKS, Work};
 use crate::{cargo, stop, tools};
 
 #[derive(clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct Args {
+    #[command(subcommand)]
+    area: Option<Area>,
     /// Works to measure, by name or its beginning (see --list); all when there is none
     works: Vec<String>,
     /// Name the works and end
@@ -43,15 +48,25 @@ pub(crate) struct Args {
     subjects: Vec<Kind>,
 }
 
+/// What else there is to measure.
+#[derive(clap::Subcommand)]
+enum Area {
+    /// Virtual addresses: syncd beside keepalived, in labs of network namespaces (takes root)
+    Vrrp(vrrp::Args),
+}
+
 pub(crate) fn run(args: &Args) -> Result<()> {
+    if let Some(Area::Vrrp(args)) = &args.area {
+        return vrrp::run(args);
+    }
     if args.list {
         WORKS.iter().for_each(|work| println!("{:<12} {}", work.name, work.title));
         return Ok(());
     }
-    let works = choose(&args.works)?;
+    let works = choose(WORKS, |work| work.name, &args.works)?;
     stop::listen()?;
     tools::provide(tools::FOR_BENCH);
-    build(args)?;
+    build_release(args.wants(Kind::Syncd))?;
     let disks = Disks::prepare()?;
     println!("{}", disks.kind);
     let mut report = Report::new(&disks.kind, args.runs.into(), &works)?;
@@ -65,21 +80,23 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     measured
 }
 
-fn choose(names: &[String]) -> Result<Vec<&'static Work>> {
-    for name in names {
-        ensure!(WORKS.iter().any(|work| work.name.starts_with(name)), "no work begins with {name:?}; see --list");
+/// Those of `all` whose `name` is among `names`, or begins with one of them; all where there are no names.
+fn choose<T>(all: &'static [T], name: fn(&T) -> &str, names: &[String]) -> Result<Vec<&'static T>> {
+    for wanted in names {
+        ensure!(all.iter().any(|one| name(one).starts_with(wanted)), "nothing begins with {wanted:?}; see --list");
     }
-    // An exact name means that work alone, though others begin with it.
-    let exact = |name: &str| WORKS.iter().any(|work| work.name == name);
-    let wanted = |work: &Work, name: &String| if exact(name) { work.name == name } else { work.name.starts_with(name) };
-    Ok(WORKS.iter().filter(|work| names.is_empty() || names.iter().any(|name| wanted(work, name))).collect())
+    // An exact name means that one alone, though others begin with it.
+    let exact = |wanted: &str| all.iter().any(|one| name(one) == wanted);
+    let fits =
+        |one: &T, wanted: &String| if exact(wanted) { name(one) == wanted } else { name(one).starts_with(wanted) };
+    Ok(all.iter().filter(|one| names.is_empty() || names.iter().any(|wanted| fits(one, wanted))).collect())
 }
 
-/// The floor is optimised as well as what it is compared with.
-fn build(args: &Args) -> Result<()> {
+/// What it is compared with here is optimised as well as syncd.
+fn build_release(syncd: bool) -> Result<()> {
     let mut build = cargo::command()?;
     build.args(["build", "--release", "--package", "xtask"]);
-    if args.wants(Kind::Syncd) {
+    if syncd {
         build.args(["--package", "syncd"]);
     }
     cargo::succeed(&mut build)

@@ -15,15 +15,16 @@ use super::work::Work;
 #[derive(Serialize)]
 pub(crate) struct Report {
     machine: Machine,
+    file_system: String,
     runs: usize,
     works: Vec<Line>,
 }
 
+/// Where it was measured.
 #[derive(Serialize)]
-struct Machine {
-    kernel: String,
-    processors: usize,
-    file_system: String,
+pub(super) struct Machine {
+    pub(super) kernel: String,
+    pub(super) processors: usize,
     syncd: String,
 }
 
@@ -37,37 +38,46 @@ struct Line {
 
 /// What came of one subject at one work.
 #[derive(Default, Serialize)]
-struct Outcome {
+pub(super) struct Outcome {
     /// A list of measures for each run.
-    runs: Vec<Vec<Measure>>,
+    pub(super) runs: Vec<Vec<Measure>>,
     /// What went wrong, for each run that yielded nothing.
-    problems: Vec<String>,
+    pub(super) problems: Vec<String>,
     medians: Vec<Measure>,
+}
+
+impl Machine {
+    /// The one that this runs on.
+    pub(super) fn this() -> Result<Self> {
+        let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease")?.trim().to_owned();
+        let processors = std::thread::available_parallelism()?.get();
+        Ok(Self { kernel, processors, syncd: env!("CARGO_PKG_VERSION").into() })
+    }
+}
+
+impl Outcome {
+    /// Adds what one run came to.
+    pub(super) fn add(&mut self, result: Result<Vec<Measure>>) {
+        match result {
+            Ok(measures) => self.runs.push(measures),
+            Err(e) => self.problems.push(format!("{e:#}")),
+        }
+        self.medians = medians(&self.runs);
+    }
 }
 
 impl Report {
     pub(crate) fn new(file_system: &str, runs: usize, works: &[&Work]) -> Result<Self> {
-        let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease")?.trim().to_owned();
-        let machine = Machine {
-            kernel,
-            processors: std::thread::available_parallelism()?.get(),
-            file_system: file_system.to_owned(),
-            syncd: env!("CARGO_PKG_VERSION").into(),
-        };
         let line =
             |work: &&Work| Line { name: work.name, title: work.title, goal: work.goal, subjects: BTreeMap::new() };
-        Ok(Self { machine, runs, works: works.iter().map(line).collect() })
+        let works = works.iter().map(line).collect();
+        Ok(Self { machine: Machine::this()?, file_system: file_system.to_owned(), runs, works })
     }
 
     /// Adds what one run came to.
     pub(crate) fn add(&mut self, work: &Work, kind: Kind, result: Result<Vec<Measure>>) {
         let Some(line) = self.works.iter_mut().find(|line| line.name == work.name) else { return };
-        let outcome = line.subjects.entry(kind).or_default();
-        match result {
-            Ok(measures) => outcome.runs.push(measures),
-            Err(e) => outcome.problems.push(format!("{e:#}")),
-        }
-        outcome.medians = medians(&outcome.runs);
+        line.subjects.entry(kind).or_default().add(result);
     }
 
     pub(crate) fn json(&self) -> Result<String> {
@@ -82,7 +92,7 @@ impl Report {
         let mut text = format!(
             "{} runs, medians; kernel {}, {} processors; {}.\nIn brackets: how many times the floor, with fsync where \
              that was measured.\n\n| work | goal |",
-            self.runs, self.machine.kernel, self.machine.processors, self.machine.file_system
+            self.runs, self.machine.kernel, self.machine.processors, self.file_system
         );
         kinds.iter().for_each(|kind| {
             let _ = write!(text, " {} |", kind.title());
@@ -167,7 +177,8 @@ fn value_and_unit(measure: &Measure) -> (String, &'static str) {
     (number(measure.value), measure.unit.symbol())
 }
 
-fn number(value: f64) -> String {
+/// A number with three digits that count.
+pub(super) fn number(value: f64) -> String {
     match value.abs() {
         v if v >= 100.0 => format!("{value:.0}"),
         v if v >= 10.0 => format!("{value:.1}"),
@@ -177,7 +188,7 @@ fn number(value: f64) -> String {
 }
 
 /// One line for the terminal while the bench runs.
-pub(crate) fn progress(result: &Result<Vec<Measure>>) -> String {
+pub(super) fn progress(result: &Result<Vec<Measure>>) -> String {
     match result {
         Ok(measures) => shown(measures),
         Err(e) => format!("{e:#}"),

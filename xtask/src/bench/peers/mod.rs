@@ -6,6 +6,8 @@ mod rsync;
 mod stunnel;
 mod syncd;
 
+pub(super) use syncd::confxml;
+
 use std::net::{Ipv4Addr, TcpListener, UdpSocket};
 
 use anyhow::{Context, Result, bail};

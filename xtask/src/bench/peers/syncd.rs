@@ -83,9 +83,16 @@ impl Syncd {
         for index in 0..lab.replicas.len() {
             write!(remotes, "<remote ip=\"{}\" name=\"bench\"/>", loopback(index)?)?;
         }
-        let (port, src, password) = (self.port, lab.src.display(), password.display());
-        Ok(format!(
-            r#"<?xml version="1.0"?>
+        let auth = format!(r#"<auth start="true" users="bench" passwordfile="{}"/>"#, password.display());
+        Ok(confxml(&lab.src, &remotes, self.port, &auth))
+    }
+}
+
+/// A `confxml.xml` that watches `src`, with these elements `remote` and this element `auth`.
+pub(in crate::bench) fn confxml(src: &Path, remotes: &str, port: u16, auth: &str) -> String {
+    let src = src.display();
+    format!(
+        r#"<?xml version="1.0"?>
 <head version="2.5">
   <inotify>
     <delete start="true"/><createFolder start="true"/><createFile start="true"/><closeWrite start="true"/>
@@ -95,7 +102,7 @@ impl Syncd {
     <localpath watch="{src}">{remotes}</localpath>
     <rsync>
       <commonParams params="-a"/>
-      <auth start="true" users="bench" passwordfile="{password}"/>
+      {auth}
       <userDefinedPort start="true" port="{port}"/>
       <timeout start="false" time="100"/>
       <ssh start="false"/>
@@ -103,8 +110,7 @@ impl Syncd {
   </sersync>
 </head>
 "#
-        ))
-    }
+    )
 }
 
 fn write_secret(path: &Path, text: &str) -> Result<()> {
