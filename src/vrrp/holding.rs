@@ -46,6 +46,8 @@ struct Kept {
     /// How often it was taken away, and when last.
     removals: u32,
     removed: Option<Instant>,
+    /// A reload took it off to put it there as it is configured now: that it is gone will be told once.
+    replaced: bool,
 }
 
 /// All of an instance.
@@ -53,19 +55,32 @@ struct Kept {
 pub struct Holding {
     wanted: bool,
     kept: Vec<Kept>,
+    /// What an earlier life put there and is configured no longer.
+    former: Vec<Held>,
+}
+
+/// An address that is no longer on its interface and has to be.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Gone {
+    /// The address.
+    pub held: Held,
+    /// When it is to be put there again.
+    pub at: Instant,
+    /// Somebody else took it away.
+    pub by_others: bool,
 }
 
 impl Holding {
     /// Those that are to be held as master; `ours` are there from an earlier life.
     #[must_use]
     pub fn new(all: Vec<Held>, ours: &[Held]) -> Self {
-        let mut holding = Self { wanted: false, kept: all.into_iter().map(Kept::absent).collect() };
+        let kept = all.into_iter().map(Kept::absent).collect();
+        let mut holding = Self { wanted: false, kept, former: Vec::new() };
         for old in ours {
             let known = holding.kept.iter_mut().find(|kept| kept.held.is_same(old));
             match known {
                 Some(kept) => kept.standing = Standing::Ours,
-                // A reload took it out of the configuration meanwhile.
-                None => holding.kept.push(Kept { standing: Standing::Ours, ..Kept::absent(old.clone()) }),
+                None => holding.former.push(old.clone()),
             }
         }
         holding
@@ -77,12 +92,18 @@ impl Holding {
         self.kept.iter().map(|kept| kept.held.clone()).collect()
     }
 
+    /// Those that an earlier life put there and are configured no longer: to be taken away whatever comes.
+    pub fn take_former(&mut self) -> Vec<Held> {
+        std::mem::take(&mut self.former)
+    }
+
     /// From now on they are not. Returns those that are to be taken away.
     pub fn release(&mut self) -> Vec<Held> {
         self.wanted = false;
         let ours = self.ours();
+        self.former.clear();
         for kept in &mut self.kept {
-            (kept.standing, kept.retry, kept.removals) = (Standing::Absent, None, 0);
+            (kept.standing, kept.retry, kept.removals, kept.replaced) = (Standing::Absent, None, 0, false);
         }
         ours
     }
@@ -96,7 +117,9 @@ impl Holding {
                 Some(kept) => self.kept.push(kept.clone()),
                 None => {
                     put.push(held.clone());
-                    self.kept.push(Kept::absent(held));
+                    let same = |kept: &Kept| kept.held.is_at(&held.interface, held.address.ip);
+                    let replaced = before.iter().any(|kept| kept.standing == Standing::Ours && same(kept));
+                    self.kept.push(Kept { replaced, ..Kept::absent(held) });
                 }
             }
         }
@@ -131,13 +154,17 @@ impl Holding {
         put == Put::New
     }
 
-    /// It is no longer on the interface. Returns the address when it is to be there, and when it is to be
-    /// put there again: at once for the first time.
-    pub fn handle_gone(&mut self, now: Instant, interface: &str, ip: IpAddr) -> Option<(Held, Instant)> {
+    /// It is no longer on the interface. Returns the address when it is to be there: it is put there again at
+    /// once for the first time.
+    pub fn handle_gone(&mut self, now: Instant, interface: &str, ip: IpAddr) -> Option<Gone> {
         let wanted = self.wanted;
-        let kept = self.kept.iter_mut().find(|kept| kept.held.interface == interface && kept.held.address.ip == ip)?;
+        let kept = self.kept.iter_mut().find(|kept| kept.held.is_at(interface, ip))?;
         if !wanted || kept.standing == Standing::Absent {
             return None;
+        }
+        if std::mem::take(&mut kept.replaced) {
+            // It may be there again: whoever puts it there is told.
+            return Some(Gone { held: kept.held.clone(), at: now, by_others: false });
         }
         if kept.removed.is_some_and(|last| now.saturating_duration_since(last) > QUIET) {
             kept.removals = 0;
@@ -151,7 +178,7 @@ impl Holding {
         kept.standing = Standing::Ours;
         let at = now + wait;
         kept.retry = Some(at);
-        Some((kept.held.clone(), at))
+        Some(Gone { held: kept.held.clone(), at, by_others: true })
     }
 
     /// Those that are due to be put there again.
@@ -173,7 +200,8 @@ impl Holding {
     /// Those that the instance put on interfaces itself.
     #[must_use]
     pub fn ours(&self) -> Vec<Held> {
-        self.kept.iter().filter(|kept| kept.standing == Standing::Ours).map(|kept| kept.held.clone()).collect()
+        let ours = self.kept.iter().filter(|kept| kept.standing == Standing::Ours).map(|kept| &kept.held);
+        ours.chain(&self.former).cloned().collect()
     }
 
     /// Those that are there, whoever put them.
@@ -195,11 +223,16 @@ impl Holding {
 
 impl Kept {
     fn absent(held: Held) -> Self {
-        Self { held, standing: Standing::Absent, retry: None, removals: 0, removed: None }
+        Self { held, standing: Standing::Absent, retry: None, removals: 0, removed: None, replaced: false }
     }
 }
 
 impl Held {
+    /// Whether it is this address on this interface, whatever its prefix.
+    fn is_at(&self, interface: &str, ip: IpAddr) -> bool {
+        self.interface == interface && self.address.ip == ip
+    }
+
     /// Whether both are the same address on the same interface, whatever else is said of it.
     #[must_use]
     pub fn is_same(&self, other: &Self) -> bool {
@@ -243,19 +276,40 @@ mod tests {
     }
 
     #[test]
+    fn what_an_earlier_life_put_there_and_is_configured_no_longer_is_not_held_again() {
+        let mut holding = Holding::new(vec![held(1)], &[held(1), held(9)]);
+        assert_eq!(holding.ours(), [held(1), held(9)]);
+        assert_eq!(holding.hold(), [held(1)]);
+        assert_eq!(holding.take_former(), [held(9)]);
+        assert_eq!(holding.release(), [held(1)]);
+    }
+
+    #[test]
+    fn what_a_reload_changes_of_an_address_nobody_took_away() {
+        let now = Instant::now();
+        let mut holding = holding(now, &[(1, Put::New)]);
+        let mut wider = held(1);
+        wider.address.prefix = 16;
+        assert_eq!(holding.change(vec![wider.clone()]), (vec![held(1)], vec![wider.clone()]));
+        holding.handle_put(now, &wider, Put::New);
+        let mut gone = || holding.handle_gone(now, "eth0", held(1).address.ip).map(|gone| (gone.at, gone.by_others));
+        assert_eq!([gone(), gone()], [Some((now, false)), Some((now, true))]);
+    }
+
+    #[test]
     fn who_takes_it_away_again_and_again_makes_it_wait() {
         let now = Instant::now();
         let mut holding = holding(now, &[(1, Put::New)]);
         let waits: Vec<u128> = (0..12)
             .map(|_| {
-                let (_, at) = holding.handle_gone(now, "eth0", held(1).address.ip).expect("it is to be there");
+                let gone = holding.handle_gone(now, "eth0", held(1).address.ip).expect("it is to be there");
                 holding.handle_put(now, &held(1), Put::New);
-                (at - now).as_millis()
+                (gone.at - now).as_millis()
             })
             .collect();
         assert_eq!(waits, [0, 10, 20, 40, 80, 160, 320, 640, 1280, 2000, 2000, 2000]);
         let later = now + QUIET + FIRST;
-        assert_eq!(holding.handle_gone(later, "eth0", held(1).address.ip).map(|gone| gone.1), Some(later));
+        assert_eq!(holding.handle_gone(later, "eth0", held(1).address.ip).map(|gone| gone.at), Some(later));
     }
 
     #[test]

@@ -43,7 +43,9 @@ impl Machine {
 
     fn hold(&mut self, now: Instant, id: Id) {
         let Some(running) = self.instances.get_mut(&id) else { return };
+        let former = running.holding.take_former();
         let held = running.holding.hold();
+        self.take_away(id, former);
         self.put(id, held);
         self.routes(id, true);
         self.refresh = self.refresh.or(self.lease_step().map(|step| now + step));

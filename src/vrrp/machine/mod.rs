@@ -22,7 +22,7 @@ use super::announcer::{Announcement, Announcer};
 use super::clock::Clock;
 use super::counters;
 use super::group::Group;
-use super::holding::Put;
+use super::holding::{Gone, Put};
 use super::inbound::{self, Packet};
 use super::instance::Running;
 use super::interfaces::{Interfaces, Link};
@@ -284,8 +284,10 @@ impl Machine {
         let Some(name) = self.interfaces.name(index).map(str::to_owned) else { return };
         for id in self.ids() {
             let Some(running) = self.instances.get_mut(&id) else { continue };
-            let Some((held, at)) = running.holding.handle_gone(now, &name, ip) else { continue };
-            self.warn(id, format!("{ip} was taken away from {name} by somebody else: it is put back"));
+            let Some(Gone { held, at, by_others }) = running.holding.handle_gone(now, &name, ip) else { continue };
+            if by_others {
+                self.warn(id, format!("{ip} was taken away from {name} by somebody else: it is put back"));
+            }
             if at <= now {
                 if let Some(running) = self.instances.get_mut(&id) {
                     running.holding.poll_retries(now);
