@@ -9,13 +9,16 @@ mod planted;
 mod skips;
 mod stop;
 #[path = "../../tests/support"]
-#[allow(dead_code, unreachable_pub, reason = "the tests use the rest of it")]
+#[allow(dead_code, unreachable_pub, unused_imports, reason = "the tests use the rest of it")]
 #[allow(missing_docs, clippy::unwrap_used, clippy::expect_used, reason = "it is test code")]
 mod support {
     //! The labs of the tests, in which the bench measures.
 
+    pub mod background;
+    pub mod ear;
     pub mod namespace;
     pub mod node;
+    pub mod probe;
     pub mod skip;
     pub mod vrrp;
 }
