@@ -1,7 +1,7 @@
 //! What the end-to-end tests share: real nodes, a hostile network, random work on a tree, an exact comparer.
 //!
 //! Each `tests/*.rs` compiles this anew and uses a part of it.
-#![allow(dead_code, unreachable_pub, reason = "each test binary uses a part of it")]
+#![allow(dead_code, unreachable_pub, unused_imports, reason = "each test binary uses a part of it")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "it is test code outside of #[test] functions")]
 
 pub mod background;
