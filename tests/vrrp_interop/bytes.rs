@@ -7,8 +7,7 @@ use crate::support::vrrp::{Ear, Kind, Lab, PATIENCE, with_keepalived};
 
 const MAC: &str = "02:00:0a:61:01:0b";
 
-/// What a router that is alone with `config` says from its start to its end: each frame that differs from the one
-/// before it, in order. Advertisements in between are all the same.
+/// What a router that is alone with `config` says from its start to its end: each different frame, as they came first.
 fn said(kind: Kind, config: &str, vip: &str) -> Vec<String> {
     let mut lab = Lab::new(1);
     lab.routers[0].set_mac(MAC);
@@ -30,10 +29,17 @@ fn said(kind: Kind, config: &str, vip: &str) -> Vec<String> {
     };
     assert!(wait_until(PATIENCE, left), "it did not say that it leaves\n{}", lab.logs());
     let frames = ear.frames();
-    let said = frames.iter().filter(|frame| frames::read(&frame.bytes).is_some());
-    let mut said: Vec<String> = said.map(|frame| frames::comparable(&frame.bytes)).collect();
-    said.dedup();
-    said
+    let mut all: Vec<String> = Vec::new();
+    for frame in &frames {
+        let Some(said) = frames::read(&frame.bytes) else { continue };
+        let text = frames::comparable(&frame.bytes);
+        if !all.contains(&text) {
+            let times = frames.iter().filter(|other| other.bytes == frame.bytes).count();
+            assert!(said.announced().is_none() || times % 5 == 0, "{kind:?} told {times} times: {text}");
+            all.push(text);
+        }
+    }
+    all
 }
 
 /// Both say the same for `config`, and it has `parts` different frames.
@@ -44,10 +50,7 @@ fn the_same(config: &str, vip: &str, parts: usize) {
         (ours.join().expect("done"), theirs.join().expect("done"))
     });
     assert_eq!(ours, theirs, "{config}");
-    let mut different = ours;
-    different.sort();
-    different.dedup();
-    assert_eq!(different.len(), parts, "{config}: {different:#?}");
+    assert_eq!(ours.len(), parts, "{config}: {ours:#?}");
 }
 
 #[test]

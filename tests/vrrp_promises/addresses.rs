@@ -22,6 +22,13 @@ fn alone(config: &str) -> Lab {
     lab
 }
 
+/// Waits until router `n` has written down that it holds `ip`: one that is killed earlier leaves nothing for the next.
+fn recorded(lab: &mut Lab, n: usize, ip: &str) {
+    let file = lab.routers[n].syncd().state_dir().join("vrrp-lives.json");
+    let written = || std::fs::read_to_string(&file).is_ok_and(|lives| lives.contains(ip));
+    assert!(wait_until(PATIENCE, written), "{}", lab.logs());
+}
+
 /// What ip(8) says of an address; nothing where it is not there.
 fn shown(lab: &Lab, ip: &str) -> String {
     let all = lab.routers[0].host.ip("-o addr show");
@@ -68,6 +75,7 @@ fn without_a_lease_an_address_stays_after_a_crash_and_the_next_life_takes_it_awa
     lab.routers[0].start(Kind::Syncd, &of(150));
     lab.wait_holder(VIP, 0);
     assert!(shown(&lab, VIP).contains("forever"), "{}", shown(&lab, VIP));
+    recorded(&mut lab, 0, VIP);
     lab.routers[0].kill_all();
     lab.routers[1].start(Kind::Syncd, &of(200));
     assert!(wait_until(PATIENCE, || lab.holders(VIP) == [0, 1]), "{}", lab.logs());
@@ -85,6 +93,7 @@ fn a_restart_after_a_crash_of_everything_goes_on_as_long_as_nobody_took_over() {
     let owner = config(255, "10s", "20s", &["10.97.1.50/24"]);
     let mut lab = alone(&owner);
     let ear = Ear::new(&lab, 0);
+    recorded(&mut lab, 0, VIP);
     lab.routers[0].kill_all();
     lab.routers[0].start(Kind::Syncd, &owner);
     let goes_on = "INIT -> MASTER (it goes on where the process before it ended)";
@@ -96,6 +105,7 @@ fn a_restart_after_a_crash_of_everything_goes_on_as_long_as_nobody_took_over() {
     // At a tenth of a second others may have taken over long before the lease ends.
     let fast = config(150, "100ms", "20s", &["10.97.1.50/24"]);
     let mut lab = alone(&fast);
+    recorded(&mut lab, 0, VIP);
     lab.routers[0].kill_all();
     assert!(lab.routers[0].has(VIP));
     lab.routers[0].start(Kind::Syncd, &fast);
@@ -110,12 +120,13 @@ fn what_a_file_named_before_a_crash_and_no_longer_after_it_is_taken_away() {
     }
     let two = config(150, "100ms", "off", &["10.97.1.50/24", "10.97.1.51/24"]);
     let mut lab = alone(&two);
-    assert!(wait_until(PATIENCE, || lab.routers[0].has("10.97.1.51")), "{}", lab.logs());
+    recorded(&mut lab, 0, "10.97.1.51");
     lab.routers[0].kill_all();
     lab.routers[0].start(Kind::Syncd, &config(150, "100ms", "off", &["10.97.1.50/24"]));
     lab.wait_holder(VIP, 0);
     assert!(!lab.routers[0].has("10.97.1.51"), "{}", lab.logs());
     // The instance itself is gone from the file.
+    recorded(&mut lab, 0, VIP);
     lab.routers[0].kill_all();
     let other = config(150, "100ms", "off", &["10.97.1.60/24"]).replace("VI_1", "VI_2").replace("= 51", "= 52");
     lab.routers[0].start(Kind::Syncd, &other);
