@@ -231,3 +231,46 @@ fn a_native_file_moves_addresses_alone_and_beside_its_sets() {
         assert!(wait_until(PATIENCE, || !lab.routers[0].has(VIP)), "the address was left behind\n{}", lab.logs());
     }
 }
+
+#[test]
+fn an_interface_that_is_renamed_leaves_no_address_and_serves_again_by_its_name() {
+    if !support::namespace::allowed("an_interface_that_is_renamed_leaves_no_address_and_serves_again_by_its_name") {
+        return;
+    }
+    let lab = pair([Kind::Syncd, Kind::Syncd], "", FAST);
+    let host = &lab.routers[0].host;
+    host.ip("link set eth0 name other0");
+    lab.wait_holder(VIP, 1);
+    // Another interface by that name is not the one that it was.
+    host.ip("link add eth0 type veth peer name eth0peer");
+    host.ip("addr add 10.97.1.111/24 dev eth0");
+    host.ip("link set eth0 up");
+    host.ip("link set eth0peer up");
+    assert!(wait_until(PATIENCE, || lab.routers[0].log().contains("FAULT -> BACKUP")), "{}", lab.logs());
+    host.ip("link del eth0");
+    host.ip("link set other0 name eth0");
+    lab.wait_holder(VIP, 0);
+}
+
+#[test]
+fn an_interface_that_is_missing_after_a_crash_is_a_fault_of_its_instance_alone() {
+    if !support::namespace::allowed("an_interface_that_is_missing_after_a_crash_is_a_fault_of_its_instance_alone") {
+        return;
+    }
+    let mut lab = Lab::new(1);
+    lab.routers[0].host.ip("link add eth9 type veth peer name eth9peer");
+    lab.routers[0].host.ip("addr add 10.98.1.1/24 dev eth9");
+    let other = "vrrp_instance VI_2 {\n interface eth9\n virtual_router_id 52\n version 3\n advert_int 0.1\n \
+                 virtual_ipaddress {\n 10.98.1.50/24\n }\n}\n";
+    lab.routers[0].start(Kind::Syncd, &(config(150, "", FAST) + other));
+    lab.wait_holder(VIP, 0);
+    lab.routers[0].host.ip("link del eth9");
+    let processes = lab.routers[0].processes();
+    kill_process(processes[1], Signal::KILL).expect("it runs");
+    let goes_on = "VI_1: INIT -> MASTER (it goes on where the process before it ended)";
+    assert!(wait_until(PATIENCE, || lab.routers[0].log().contains(goes_on)), "{}", lab.logs());
+    let states = |status: &serde_json::Value| {
+        (status["vrrp"][0]["state"] == "master") && (status["vrrp"][1]["state"] == "fault")
+    };
+    lab.routers[0].syncd().wait_status(PATIENCE, "master of one and at fault with the other", states);
+}

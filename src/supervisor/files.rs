@@ -2,9 +2,10 @@
 
 use std::collections::HashMap;
 use std::ffi::OsString;
-use std::fs::{self, File};
-use std::io::{self, Read};
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::Duration;
 
@@ -58,12 +59,21 @@ impl Files {
     }
 }
 
-/// Writes the number that a file begins with.
+/// Opens a regular file: a pipe in its place would hold the supervisor up.
+fn open(file: &Path, how: &mut OpenOptions, flags: i32) -> io::Result<File> {
+    let file = how.custom_flags(libc::O_NONBLOCK | flags).open(file)?;
+    if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::other("it is no regular file")) }
+}
+
+/// Writes the number that a file begins with; never through a symbolic link, which others may have put there.
 fn initialize(file: &TrackFile) -> io::Result<()> {
-    match file.init {
-        Some((value, replace)) if replace || !file.file.exists() => fs::write(&file.file, format!("{value}\n")),
-        _ => Ok(()),
+    let Some((value, replace)) = file.init else { return Ok(()) };
+    if !replace && file.file.exists() {
+        return Ok(());
     }
+    let mut opened = open(&file.file, File::options().write(true).create(true), libc::O_NOFOLLOW)?;
+    opened.set_len(0)?;
+    opened.write_all(format!("{value}\n").as_bytes())
 }
 
 async fn watch(file: TrackFile, events: mpsc::Sender<Event>) {
@@ -97,7 +107,7 @@ async fn watch(file: TrackFile, events: mpsc::Sender<Event>) {
 /// The first whole number of `file`, as strtol(3) finds it; 0 where there is none.
 fn read(file: &Path) -> i32 {
     let mut text = Vec::new();
-    let opened = File::open(file).and_then(|file| file.take(READ).read_to_end(&mut text));
+    let opened = open(file, File::options().read(true), 0).and_then(|file| file.take(READ).read_to_end(&mut text));
     opened.map_or(0, |_| number(&String::from_utf8_lossy(&text)))
 }
 
@@ -162,6 +172,8 @@ impl Changes {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]
@@ -220,5 +232,18 @@ mod tests {
         assert_eq!(read(&path), 3);
         initialize(&file(Some((4, true)))).expect("written");
         assert_eq!(read(&path), 4);
+    }
+
+    #[test]
+    fn neither_a_pipe_nor_a_link_in_its_place_is_taken_for_the_file() {
+        let dir = tempfile::tempdir().expect("tempdir");
+        let (pipe, link, secret) = (dir.path().join("pipe"), dir.path().join("link"), dir.path().join("secret"));
+        rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, rustix::fs::Mode::RUSR).expect("a pipe");
+        assert_eq!(read(&pipe), 0);
+        fs::write(&secret, "12").expect("write");
+        std::os::unix::fs::symlink(&secret, &link).expect("a link");
+        let file = |file| TrackFile { name: "f".to_owned(), file, init: Some((4, true)) };
+        assert!(initialize(&file(link)).is_err() && initialize(&file(pipe)).is_err());
+        assert_eq!(read(&secret), 12);
     }
 }

@@ -49,13 +49,15 @@ impl Hands {
                 Action::Put { instance, held } => self.put(machine, instance, &held),
                 Action::Refresh { held, .. } => self.refresh(machine, &held),
                 Action::Take { instance, held } => self.take(machine, instance, &held),
-                Action::Send { instance, from, to, bytes } => match self.outlets.send(instance, from, to, &bytes) {
-                    Ok(()) => drop(self.mute.remove(&instance)),
-                    Err(e) => {
-                        let message = format!("advertisements cannot be sent to {to}: {e}");
-                        self.cannot_send(machine, instance, &message);
+                Action::Send { instance, from, to, ttl, bytes } => {
+                    match self.outlets.send(instance, (from, to), ttl, &bytes) {
+                        Ok(()) => drop(self.mute.remove(&instance)),
+                        Err(e) => {
+                            let message = format!("advertisements cannot be sent to {to}: {e}");
+                            self.cannot_send(machine, instance, &message);
+                        }
                     }
-                },
+                }
                 Action::Routes { instance, setup, there } => self.routes(machine, instance, &setup, there),
                 Action::Announce(announcement) => self.announce(machine, &announcement),
                 Action::Open { instance, setup } => self.open(machine, instance, setup),
@@ -70,6 +72,7 @@ impl Hands {
         let placed = place(machine, held);
         let there: Vec<Placed<'_>> = placed.iter().flatten().copied().collect();
         let mut answers = self.netlink.put_addresses(&there, self.lease).into_iter();
+        let mut done = Vec::with_capacity(held.len());
         for (held, placed) in held.iter().zip(placed) {
             let (put, why) = match placed.and_then(|_| answers.next()) {
                 Some(Ok(Placement::New)) => (Put::New, None),
@@ -80,8 +83,18 @@ impl Hands {
                     (Put::Failed, Some(format!("{ip} cannot be put on {interface}: there is no such interface")))
                 }
             };
-            machine.handle_put(now, id, held, put, why);
+            done.push((held, put, why));
         }
+        machine.handle_puts(now, id, done);
+    }
+
+    /// Takes off what is on an interface that is gone by its name, and is there by its number still.
+    pub(super) fn take_by_number(&mut self, machine: &Machine, index: u32, name: &str) {
+        let held = machine.held_on(name);
+        let there: Vec<Placed<'_>> =
+            held.iter().map(|held| Placed { interface: index, name, address: &held.address }).collect();
+        // One that is gone with its interface is as well.
+        drop(self.netlink.remove_addresses(&there));
     }
 
     fn refresh(&mut self, machine: &Machine, held: &[Held]) {

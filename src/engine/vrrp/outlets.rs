@@ -10,7 +10,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use crate::net::NetError;
 use crate::net::advert::AdvertSocket;
 use crate::vrrp::interfaces::Interfaces;
-use crate::vrrp::machine::{Id, Machine};
+use crate::vrrp::machine::Id;
 use crate::vrrp::setup::{Family, Instance, Transport};
 
 /// What tells sockets apart: the interface, none for all; the family; and whether for a group.
@@ -21,7 +21,6 @@ type Key = (Option<u32>, Family, bool);
 struct Outlet {
     sends_by: Key,
     hears_by: Key,
-    ttl: Option<u8>,
 }
 
 /// All sockets.
@@ -59,7 +58,7 @@ impl Outlets {
         match (hears_by, sends_by) {
             (Ok(Some(hears_by)), Ok(Some(sends_by))) => {
                 self.waiting.remove(&id);
-                self.outlets.insert(id, Outlet { sends_by, hears_by, ttl: Machine::ttl(&setup) });
+                self.outlets.insert(id, Outlet { sends_by, hears_by });
                 Ok(())
             }
             (Err(e), _) | (_, Err(e)) => {
@@ -139,11 +138,15 @@ impl Outlets {
     ///
     /// # Errors
     /// As [`AdvertSocket::send`]; and where its interface is missing.
-    pub(super) fn send(&mut self, id: Id, from: IpAddr, to: IpAddr, bytes: &[u8]) -> io::Result<()> {
-        let outlet = self.outlets.get(&id);
-        let socket = outlet.and_then(|outlet| Some((self.sockets.get_mut(&outlet.sends_by)?, outlet.ttl)));
-        let (socket, ttl) =
-            socket.ok_or_else(|| io::Error::new(io::ErrorKind::NotConnected, "its interface is not there"))?;
+    pub(super) fn send(
+        &mut self,
+        id: Id,
+        (from, to): (IpAddr, IpAddr),
+        ttl: Option<u8>,
+        bytes: &[u8],
+    ) -> io::Result<()> {
+        let socket = self.outlets.get(&id).and_then(|outlet| self.sockets.get_mut(&outlet.sends_by));
+        let socket = socket.ok_or_else(|| io::Error::new(io::ErrorKind::NotConnected, "its interface is not there"))?;
         socket.send(from, to, ttl, bytes)
     }
 

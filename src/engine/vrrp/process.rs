@@ -73,7 +73,9 @@ fn begin(mut channel: Channel, setup: Setup, before: Before) -> Result<Option<Pr
     let monitor = Monitor::open()?;
     let mut netlink = Netlink::open()?;
     let interfaces = surroundings::read(&mut netlink)?;
-    if let Some((instance, message)) = missing(&setup, &interfaces) {
+    // One that goes missing later is a fault of its instances, and no reason for the others to end.
+    let first = before.lives.is_empty() || before.earlier;
+    if let Some((instance, message)) = missing(&setup, &interfaces).filter(|_| first) {
         channel.say(&FromVrrp::Refused { instance: Some(instance), message, configuration: true });
         channel.finish();
         return Ok(None);
@@ -128,6 +130,10 @@ impl Process {
         self.machine.handle_timeout(Instant::now());
         self.hands.act(&mut self.machine);
         self.hands.channel.say(&FromVrrp::Ready);
+        // What came with the first message lies here already, and wakes nobody.
+        if let Some(over) = self.listen()? {
+            return self.end(&over);
+        }
         loop {
             let ready = self.wait()?;
             // What came is looked at before the timers: who was stopped for a while learns first who is master now.
@@ -191,16 +197,14 @@ impl Process {
             let now = Instant::now();
             match event {
                 Event::Link(link) => {
+                    // One that is renamed is gone for those who named it.
+                    if self.machine.interfaces().name(link.index).is_some_and(|name| name != link.name) {
+                        self.link_gone(now, link.index);
+                    }
                     self.machine.handle_link(now, surroundings::known(&link));
                     self.open_waiting();
                 }
-                Event::LinkGone { index, .. } => {
-                    self.machine.handle_link_gone(now, index);
-                    let machine = &self.machine;
-                    let setup =
-                        |id| machine.instances().find(|known| known.0 == id).map(|known| Box::new(known.1.clone()));
-                    self.hands.outlets.link_gone(index, setup);
-                }
+                Event::LinkGone { index, .. } => self.link_gone(now, index),
                 Event::AddressCame(address) if address.tentative => {}
                 Event::AddressCame(address) => self.machine.handle_address(now, address.interface, address.ip),
                 Event::AddressGone(address) => self.machine.handle_address_gone(now, address.interface, address.ip),
@@ -213,6 +217,17 @@ impl Process {
             self.hands.act(&mut self.machine);
         }
         Ok(())
+    }
+
+    fn link_gone(&mut self, now: Instant, index: u32) {
+        if let Some(name) = self.machine.interfaces().name(index).map(str::to_owned) {
+            self.hands.take_by_number(&self.machine, index, &name);
+        }
+        self.machine.handle_link_gone(now, index);
+        let machine = &self.machine;
+        let setup = |id| machine.instances().find(|known| known.0 == id).map(|known| Box::new(known.1.clone()));
+        self.hands.outlets.link_gone(index, setup);
+        self.hands.act(&mut self.machine);
     }
 
     fn open_waiting(&mut self) {

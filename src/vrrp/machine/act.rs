@@ -35,9 +35,10 @@ impl Machine {
     fn send(&mut self, id: Id, priority: u8) {
         let Some(running) = self.instances.get_mut(&id) else { return };
         let Some(from) = running.source else { return };
+        let ttl = Self::ttl(&running.setup);
         for (to, bytes) in running.adverts(priority) {
             running.counters.sent += 1;
-            self.actions.push_back(Action::Send { instance: id, from, to, bytes });
+            self.actions.push_back(Action::Send { instance: id, from, to, ttl, bytes });
         }
     }
 

@@ -46,10 +46,12 @@ pub enum Action {
         from: IpAddr,
         /// Where to.
         to: IpAddr,
+        /// TTL or hop limit; none leaves it to the kernel.
+        ttl: Option<u8>,
         /// What stands behind the IP header.
         bytes: Vec<u8>,
     },
-    /// Put addresses on interfaces unless they are there, and say of each to [`Machine::handle_put`].
+    /// Put addresses on interfaces unless they are there, and say of each to [`Machine::handle_puts`].
     Put {
         /// Whose.
         instance: Id,
@@ -236,8 +238,15 @@ impl Machine {
         self.drive(now, id);
     }
 
-    /// What became of [`Action::Put`].
-    pub fn handle_put(&mut self, now: Instant, id: Id, held: &Held, put: Put, why: Option<String>) {
+    /// What became of each address of an [`Action::Put`], and why where it failed.
+    pub fn handle_puts(&mut self, now: Instant, id: Id, puts: Vec<(&Held, Put, Option<String>)>) {
+        for (held, put, why) in puts {
+            self.handle_put(now, id, held, put, why);
+        }
+        self.tell_life(id);
+    }
+
+    fn handle_put(&mut self, now: Instant, id: Id, held: &Held, put: Put, why: Option<String>) {
         let Some(running) = self.instances.get_mut(&id) else { return };
         let removed_before = running.holding.there().any(|known| known.is_same(held));
         let new = running.holding.handle_put(now, held, put);
@@ -256,7 +265,13 @@ impl Machine {
         if let Some(why) = why {
             self.warn(id, why);
         }
-        self.tell_life(id);
+    }
+
+    /// What the instances put on the interface of this name themselves.
+    #[must_use]
+    pub fn held_on(&self, interface: &str) -> Vec<Held> {
+        let ours = self.instances.values().flat_map(|running| running.holding.ours());
+        ours.filter(|held| held.interface == interface).collect()
     }
 
     /// An interface came, went up or down, or has another hardware address.
@@ -353,8 +368,7 @@ impl Machine {
     }
 
     /// TTL or hop limit of what an instance sends; none leaves it to the kernel.
-    #[must_use]
-    pub fn ttl(setup: &Instance) -> Option<u8> {
+    fn ttl(setup: &Instance) -> Option<u8> {
         match &setup.transport {
             Transport::Multicast { .. } => Some(255),
             Transport::Unicast { ttl, .. } => *ttl,

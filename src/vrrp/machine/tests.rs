@@ -104,7 +104,7 @@ impl Node {
                         if put == Put::New {
                             self.there.push(held.clone());
                         }
-                        self.machine.handle_put(self.now, instance, &held, put, None);
+                        self.machine.handle_puts(self.now, instance, vec![(&held, put, None)]);
                     }
                 }
                 Action::Refresh { .. } => {}
