@@ -6,6 +6,9 @@ use crate::support::namespace::Lan;
 use crate::support::node::wait_until;
 use crate::support::vrrp::{Ear, Kind, Lab, PATIENCE, with_keepalived};
 
+/// Slow enough that nobody takes over falsely on a busy machine, where that is looked for.
+const STEADY: &str = "version 3\n advert_int 0.3";
+
 /// A script that is well as long as the file `broken` is not there.
 fn script(lab: &Lab, place: usize, weight: i32) -> String {
     let broken = broken(lab, place);
@@ -76,7 +79,7 @@ fn a_better_one_that_must_not_preempt_stays_backup() {
     if !with_keepalived("a_better_one_that_must_not_preempt_stays_backup") {
         return;
     }
-    let config = |_: usize, priority| plain(priority, &format!("{FAST}\n nopreempt"));
+    let config = |_: usize, priority| plain(priority, &format!("{STEADY}\n nopreempt"));
     in_both_places(|kinds| {
         // One after the other: whoever is master first stays it.
         let mut lab = Lab::new(2);
@@ -89,8 +92,8 @@ fn a_better_one_that_must_not_preempt_stays_backup() {
         let [better, master] = [0, 1].map(|n| lab.routers[n].address);
         lab.routers[0].start(kinds[0], &config(0, 150));
         let before = ear.adverts(master).len();
-        // Ten times as long as it would wait for a master that is gone.
-        assert!(wait_until(PATIENCE, || ear.adverts(master).len() > before + 30), "{}", lab.logs());
+        // Three times as long as it would wait for a master that is gone.
+        assert!(wait_until(PATIENCE, || ear.adverts(master).len() > before + 10), "{}", lab.logs());
         assert_eq!(lab.holders(VIP), [1]);
         assert_eq!(ear.adverts(better), [], "it speaks");
         lab.routers[1].stop();
@@ -127,8 +130,8 @@ fn a_reload_adds_and_removes_addresses_node_by_node_without_two_masters() {
         return;
     }
     let second = "10.97.1.51";
-    let one = |_: usize, priority| plain(priority, FAST);
-    let two = |priority| instance("VI_1", "eth0", 51, priority, FAST, &format!("{VIP}/24\n {second}/24"));
+    let one = |_: usize, priority| plain(priority, STEADY);
+    let two = |priority| instance("VI_1", "eth0", 51, priority, STEADY, &format!("{VIP}/24\n {second}/24"));
     in_both_places(|kinds| {
         let lab = pair(kinds, VIP, &one);
         // The one that accepts another list is first here: keepalived 2.2.7 does not, and would be a second master.
@@ -139,7 +142,7 @@ fn a_reload_adds_and_removes_addresses_node_by_node_without_two_masters() {
                 lab.routers[place].write(&config(place));
                 lab.routers[place].reload();
                 let heard = ear.adverts(lab.routers[0].address).len();
-                let more = || ear.adverts(lab.routers[0].address).len() > heard + 5;
+                let more = || ear.adverts(lab.routers[0].address).len() > heard + 3;
                 assert!(wait_until(PATIENCE, more), "{}", lab.logs());
             }
         };

@@ -24,7 +24,8 @@ fn config(priority: u8, more: &str) -> String {
     )
 }
 
-const FAST: &str = "version 3\n advert_int 0.1";
+/// Slow enough that nobody takes over falsely on a busy machine.
+const STEADY: &str = "version 3\n advert_int 0.2";
 
 fn pair(more: &str) -> Lab {
     let mut lab = Lab::new(2);
@@ -36,7 +37,7 @@ fn pair(more: &str) -> Lab {
 
 /// An advertisement that would take over if it counted.
 fn advert(version: Version) -> Advert {
-    let centiseconds = if version == Version::V2 { 100 } else { 10 };
+    let centiseconds = if version == Version::V2 { 100 } else { 20 };
     let addresses = vec![VIP.parse().expect("an address")];
     Advert { version, vrid: 51, priority: 254, centiseconds, auth: Auth::None, addresses }
 }
@@ -144,7 +145,7 @@ fn each_malformed_packet_is_counted_by_its_reason_and_moves_nothing() {
     if !allowed("each_malformed_packet_is_counted_by_its_reason_and_moves_nothing") {
         return;
     }
-    let mut lab = pair(FAST);
+    let mut lab = pair(STEADY);
     let before = standing(&mut lab);
     let injector = Injector::new(&lab.client, STRANGER);
     unheard().iter().for_each(|packet| injector.send(packet));
@@ -199,7 +200,7 @@ fn what_was_said_before_and_what_seems_to_come_from_here_moves_nothing() {
     if !allowed("what_was_said_before_and_what_seems_to_come_from_here_moves_nothing") {
         return;
     }
-    let mut lab = pair(FAST);
+    let mut lab = pair(STEADY);
     let before = standing(&mut lab);
     let injector = Injector::new(&lab.client, STRANGER);
     let said = |from: Ipv4Addr, priority| {
@@ -231,11 +232,11 @@ fn ten_thousand_packets_of_garbage_a_second_do_not_hold_up_the_master() {
     if !allowed("ten_thousand_packets_of_garbage_a_second_do_not_hold_up_the_master") {
         return;
     }
-    let mut lab = pair(FAST);
+    let mut lab = pair(STEADY);
     let before = standing(&mut lab);
     // One that nobody disturbs tells how many intervals have passed.
     let mut quiet = Lab::new(1);
-    quiet.routers[0].start(Kind::Syncd, &config(150, FAST));
+    quiet.routers[0].start(Kind::Syncd, &config(150, STEADY));
     quiet.wait_holder(VIP, 0);
     let [ear, metronome] = [Ear::new(&lab, 0), Ear::new(&quiet, 0)];
     let master = lab.routers[0].address;
@@ -261,16 +262,17 @@ fn ten_thousand_packets_of_garbage_a_second_do_not_hold_up_the_master() {
         scope.spawn(flood);
         let flooded = wait_until(PATIENCE, || rejected(&mut lab, 0, None) > 1000);
         let from = (ear.adverts(master).len(), metronome.adverts(master).len());
-        let all = flooded && wait_until(PATIENCE, || rejected(&mut lab, 0, None) > 30_000);
+        let all = flooded && wait_until(PATIENCE, || rejected(&mut lab, 0, None) > 40_000);
         let to = (ear.adverts(master).len(), metronome.adverts(master).len());
         over.store(true, Ordering::Relaxed);
         assert!(all, "the garbage does not arrive\n{}", lab.logs());
         (to.0 - from.0, to.1 - from.1)
     });
     assert!(passed >= 10, "only {passed} intervals");
-    assert!(heard * 8 >= passed * 7, "{heard} adverts in {passed} intervals\n{}", lab.logs());
+    // One more or less, as the two began.
+    assert!((heard + 1) * 8 >= passed * 7, "{heard} adverts in {passed} intervals\n{}", lab.logs());
     assert_eq!(standing(&mut lab), before, "{}", lab.logs());
-    assert!(lines(&lab, 0) < 100, "{} lines for 30,000 packets", lines(&lab, 0));
+    assert!(lines(&lab, 0) < 100, "{} lines for 40,000 packets", lines(&lab, 0));
     let kept = lab.routers[0].syncd().status()["vrrp"][0]["rejected"].as_array().map_or(0, Vec::len);
     assert!(kept < 100, "{kept} senders are remembered");
 }
