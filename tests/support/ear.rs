@@ -107,7 +107,7 @@ fn listen(name: &str) -> Socket {
 }
 
 /// A program of the kernel's that lets through what passes an interface, in or out, but no datagrams from one host to another
-/// (UDP): those of a [`Probe`] and of a load are too many. A packet socket cannot be tied to a device by its name.
+/// (UDP): those of a probe and of a load are too many. A packet socket cannot be tied to a device by its name.
 fn passes(interface: u32) -> [SockFilter; 12] {
     let line = |code: u32, jt, jf, k| SockFilter::new(code as u16, jt, jf, k);
     let load = |size: u32, at| line(libc::BPF_LD | size | libc::BPF_ABS, 0, 0, at);
