@@ -11,6 +11,7 @@ use std::time::Duration;
 use indicatif::{HumanBytes, HumanCount, MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tracing::info;
 
+use super::later::Later;
 use super::log_file::LogFile;
 use super::{Monitor, Progress, Unit};
 
@@ -27,6 +28,8 @@ pub struct Console {
     terminal: bool,
     /// The file that standard error is, of a daemon.
     file: Arc<OnceLock<LogFile>>,
+    /// Who writes, where whoever logs must not wait.
+    later: Arc<OnceLock<Later>>,
 }
 
 impl Console {
@@ -35,7 +38,7 @@ impl Console {
     pub fn stderr() -> Self {
         let terminal = io::stderr().is_terminal();
         let target = if terminal { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
-        Self { bars: MultiProgress::with_draw_target(target), terminal, file: Arc::default() }
+        Self { bars: MultiProgress::with_draw_target(target), terminal, file: Arc::default(), later: Arc::default() }
     }
 
     /// Whether it is a terminal.
@@ -53,6 +56,33 @@ impl Console {
         let file = LogFile::take_stderr(path)?;
         // There is one log for the life of a process.
         let _ = self.file.set(file);
+        Ok(())
+    }
+
+    /// From now on nobody who logs waits for whoever reads standard error: what is too much is dropped and counted.
+    ///
+    /// # Errors
+    /// When there is no thread to be had.
+    pub fn never_wait(&self) -> io::Result<()> {
+        let console = self.clone();
+        // One that writes at once: its own lines would come back to it.
+        let later = Later::new(move |line| drop(console.write_now(line)))?;
+        let _ = self.later.set(later);
+        Ok(())
+    }
+
+    /// Waits until what was logged is written, for `patience` at most.
+    pub fn finish(&self, patience: Duration) {
+        if let Some(later) = self.later.get() {
+            later.finish(patience);
+        }
+    }
+
+    fn write_now(&self, line: &[u8]) -> io::Result<()> {
+        self.bars.suspend(|| io::stderr().write_all(line))?;
+        if let Some(file) = self.file.get() {
+            file.bound();
+        }
         Ok(())
     }
 
@@ -103,9 +133,9 @@ impl Console {
 /// One whole line at a time, above the bars.
 impl Write for Console {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        self.bars.suspend(|| io::stderr().write_all(line))?;
-        if let Some(file) = self.file.get() {
-            file.bound();
+        match self.later.get() {
+            Some(later) => later.write(line),
+            None => self.write_now(line)?,
         }
         Ok(line.len())
     }

@@ -4,6 +4,7 @@
 
 mod console;
 mod fail_log;
+mod later;
 mod log;
 mod log_file;
 mod monitor;

@@ -50,6 +50,8 @@ impl Program {
         let mut words = self.argv.iter();
         let mut command = Command::new(words.next().ok_or_else(|| std::io::Error::other("it has no name"))?);
         command.args(words).envs(self.env.iter().map(|(name, value)| (name, value)));
+        // Whoever it is told of systemd would be this service's own word.
+        command.env_remove("NOTIFY_SOCKET");
         command.current_dir("/").process_group(0).stdin(Stdio::null());
         if let Some((uid, gid)) = self.user {
             command.uid(uid).gid(gid);

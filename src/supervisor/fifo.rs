@@ -7,7 +7,7 @@ use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rustix::fs::{CWD, FileType, Mode, mknodat};
+use rustix::fs::{CWD, FileType, Gid, Mode, Uid, fchown, mknodat};
 use tokio::io::AsyncWriteExt;
 use tokio::net::unix::pipe::{self, Sender};
 use tokio::sync::{mpsc, oneshot};
@@ -16,7 +16,7 @@ use tokio::time::{timeout, timeout_at};
 
 use super::notify::program;
 use crate::process::Group;
-use crate::vrrp::setup::{Command, Fifo};
+use crate::vrrp::setup::{Command, Fifo, User};
 
 /// How many lines wait for a reader, besides the 64 KiB that the kernel keeps.
 const WAITING: usize = 1024;
@@ -53,7 +53,7 @@ impl Fifos {
             if self.open.contains_key(fifo) {
                 continue;
             }
-            match open(&fifo.path) {
+            match open(&fifo.path, fifo.script.as_ref().and_then(|script| script.user)) {
                 Ok((pipe, made)) => self.begin(fifo, pipe, made.then(|| fifo.path.clone())),
                 Err(e) => tracing::error!("notify_fifo {}: {e}; nobody is told through it", fifo.path.display()),
             }
@@ -101,8 +101,9 @@ impl Open {
     }
 }
 
-/// Opens the pipe at `path` for writing; whether it had to be made. Opened for both, it needs no reader.
-fn open(path: &Path) -> io::Result<(Sender, bool)> {
+/// Opens the pipe at `path` for writing; whether it had to be made, which is then for `reader`. Opened for both, it
+/// needs no reader.
+fn open(path: &Path, reader: Option<User>) -> io::Result<(Sender, bool)> {
     let made = match fs::symlink_metadata(path) {
         Ok(there) if there.file_type().is_fifo() => false,
         Ok(_) => return Err(io::Error::other("it is there and no named pipe")),
@@ -112,7 +113,11 @@ fn open(path: &Path) -> io::Result<(Sender, bool)> {
         }
         Err(e) => return Err(e),
     };
-    Ok((pipe::OpenOptions::new().read_write(true).open_sender(path)?, made))
+    let pipe = pipe::OpenOptions::new().read_write(true).open_sender(path)?;
+    if let Some(reader) = reader.filter(|_| made) {
+        fchown(&pipe, Some(Uid::from_raw(reader.uid)), Some(Gid::from_raw(reader.gid)))?;
+    }
+    Ok((pipe, made))
 }
 
 /// Writes lines as somebody takes them.

@@ -39,6 +39,7 @@ mod worker;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 pub use takeover::Taken;
 pub use worker::Program;
@@ -108,11 +109,14 @@ impl fmt::Debug for Plan {
 /// # Errors
 /// [`Failure`]: it could not be started, and nothing is left behind.
 pub fn run(plan: Plan) -> Result<(), Failure> {
+    let console = plan.console.clone();
+    console.never_wait().map_err(Failure::host)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::host)?;
     let ended = runtime.block_on(async {
         let signals = signals::listen().map_err(Failure::host)?;
         desk::run(plan, signals).await
     });
-    runtime.shutdown_timeout(std::time::Duration::from_secs(1));
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    console.finish(Duration::from_secs(1));
     ended
 }

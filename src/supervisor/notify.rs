@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
-use tokio::time::timeout_at;
+use tokio::time::{timeout, timeout_at};
 
 use super::fifo::Fifos;
 use super::told;
@@ -21,6 +21,12 @@ const LIMIT: Duration = Duration::from_secs(30);
 
 /// How long it may take to end once it is told to.
 const GRACE: Duration = Duration::from_secs(2);
+
+/// How long a program may run when there is no more time.
+const LAST: Duration = Duration::from_secs(1);
+
+/// How long all of them may take then.
+const LAST_OF_ALL: Duration = Duration::from_secs(3);
 
 /// How many programs of one instance wait.
 const WAITING: usize = 256;
@@ -45,6 +51,8 @@ pub(super) struct Notifier {
     queues: HashMap<Subject, Queue>,
     runners: JoinSet<()>,
     fifos: Fifos,
+    /// Whether there is no more time.
+    hurry: watch::Sender<bool>,
 }
 
 impl Notifier {
@@ -61,7 +69,8 @@ impl Notifier {
             let queue = self.queues.entry(subject.clone()).or_insert_with(|| {
                 let (commands, waiting) = mpsc::channel(WAITING);
                 let pending = Arc::default();
-                self.runners.spawn(run(name_of(subject).to_owned(), waiting, Arc::clone(&pending)));
+                let hurry = self.hurry.subscribe();
+                self.runners.spawn(run(name_of(subject).to_owned(), waiting, Arc::clone(&pending), hurry));
                 Queue { commands, pending }
             });
             queue.pending.fetch_add(1, Ordering::Relaxed);
@@ -79,15 +88,23 @@ impl Notifier {
         self.queues.values().all(Queue::is_idle)
     }
 
-    /// Waits until everybody was told, or until `deadline`; what runs then is killed.
+    /// Waits until everybody was told, or until `deadline`: what runs then is killed, and what still waits has a
+    /// second each, so that the end is told however long something else takes.
     pub(super) async fn finish(mut self, deadline: tokio::time::Instant) {
         self.queues.clear();
-        let ended = async { while self.runners.join_next().await.is_some() {} };
-        if timeout_at(deadline, ended).await.is_err() {
-            tracing::warn!("notify programs took too long to end: they are killed");
+        if timeout_at(deadline, all(&mut self.runners)).await.is_err() {
+            let _ = self.hurry.send(true);
+            if timeout(LAST_OF_ALL, all(&mut self.runners)).await.is_err() {
+                tracing::warn!("notify programs took too long to end: some were not run");
+            }
         }
         self.fifos.finish(deadline).await;
     }
+}
+
+/// Waits for all of them.
+async fn all(runners: &mut JoinSet<()>) {
+    while runners.join_next().await.is_some() {}
 }
 
 fn name_of(subject: &Subject) -> &str {
@@ -105,11 +122,22 @@ pub(super) fn of<'a>(setup: &'a Setup, subject: &Subject) -> Option<&'a Notify> 
 }
 
 /// Runs what is told of one instance.
-async fn run(name: String, mut waiting: mpsc::Receiver<Command>, pending: Arc<AtomicUsize>) {
+async fn run(
+    name: String,
+    mut waiting: mpsc::Receiver<Command>,
+    pending: Arc<AtomicUsize>,
+    mut hurry: watch::Receiver<bool>,
+) {
     while let Some(command) = waiting.recv().await {
         let argv = command.argv.join(" ");
-        if let Err(e) = process::run(&program(command, LIMIT, GRACE)).await {
-            tracing::warn!("{name}: notify program {argv}: {e}");
+        let hurried = *hurry.borrow();
+        let program = if hurried { program(command, LAST, Duration::ZERO) } else { program(command, LIMIT, GRACE) };
+        let failed = tokio::select! {
+            ended = process::run(&program) => ended.err().map(|e| e.to_string()),
+            Ok(_) = hurry.wait_for(|hurry| *hurry), if !hurried => Some("there is no more time: it was killed".to_owned()),
+        };
+        if let Some(why) = failed {
+            tracing::warn!("{name}: notify program {argv}: {why}");
         }
         pending.fetch_sub(1, Ordering::Relaxed);
     }
@@ -177,10 +205,15 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_is_not_done_at_the_end_is_killed() {
+    async fn who_is_not_done_at_the_end_is_killed_and_the_end_is_told_all_the_same() {
+        let dir = tempfile::tempdir().expect("tempdir");
+        let log = dir.path().join("log");
         let mut notifier = Notifier::default();
-        let notify = Notify { stop: shell("sleep 1000"), ..Notify::default() };
+        let stop = shell(&format!("echo stop > {}", log.display()));
+        let notify = Notify { master: shell("sleep 1000"), stop, ..Notify::default() };
+        notifier.tell(&notice("VI_1", Happening::Master), &notify);
         notifier.tell(&notice("VI_1", Happening::Stop), &notify);
         notifier.finish(tokio::time::Instant::now()).await;
+        assert_eq!(std::fs::read_to_string(log).expect("the end was told"), "stop\n");
     }
 }

@@ -28,6 +28,8 @@ pub struct Counters {
     /// Advertisements that counted.
     pub received: u64,
     rejected: BTreeMap<(Option<IpAddr>, Rejected), Rejections>,
+    /// When the log heard last of an address that could not be put on its interface.
+    failure: Option<Instant>,
     /// Who ever named other addresses.
     others: BTreeMap<IpAddr, Other>,
 }
@@ -54,6 +56,15 @@ impl Counters {
         }
         entry.told = now;
         Some(entry.count)
+    }
+
+    /// An address could not be put on its interface. Returns whether the log is to hear of it.
+    pub fn tells_failure(&mut self, now: Instant) -> bool {
+        let tells = self.failure.is_none_or(|told| now.saturating_duration_since(told) >= SILENCE);
+        if tells {
+            self.failure = Some(now);
+        }
+        tells
     }
 
     /// A packet that counts names other addresses, or the same. Returns whether the log is to hear of it.

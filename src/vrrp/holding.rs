@@ -46,6 +46,8 @@ struct Kept {
     /// How often it was taken away, and when last.
     removals: u32,
     removed: Option<Instant>,
+    /// It was missed once since it was to be there: neighbours are told anew when it is back.
+    missed: bool,
     /// A reload took it off to put it there as it is configured now: that it is gone will be told once.
     replaced: bool,
 }
@@ -103,7 +105,8 @@ impl Holding {
         let ours = self.ours();
         self.former.clear();
         for kept in &mut self.kept {
-            (kept.standing, kept.retry, kept.removals, kept.replaced) = (Standing::Absent, None, 0, false);
+            (kept.standing, kept.retry, kept.removals) = (Standing::Absent, None, 0);
+            (kept.missed, kept.replaced) = (false, false);
         }
         ours
     }
@@ -134,7 +137,7 @@ impl Holding {
         (take, put)
     }
 
-    /// What became of putting `held` there. Returns whether it is news: it came to be there.
+    /// What became of putting `held` there. Returns whether it is back after it was missed.
     pub fn handle_put(&mut self, now: Instant, held: &Held, put: Put) -> bool {
         let wanted = self.wanted;
         let Some(kept) = self.kept.iter_mut().find(|kept| kept.held.is_same(held)).filter(|_| wanted) else {
@@ -148,10 +151,13 @@ impl Holding {
         }
         kept.standing = match (put, before) {
             (Put::New, _) | (Put::There, Standing::Ours) => Standing::Ours,
+            // What seemed to fail before came about after all.
+            (Put::There, _) if kept.missed => Standing::Ours,
             (Put::There, _) => Standing::Found,
             (Put::Failed, _) => Standing::Absent,
         };
-        put == Put::New
+        kept.missed |= put == Put::Failed;
+        put == Put::New && std::mem::take(&mut kept.missed)
     }
 
     /// It is no longer on the interface. Returns the address when it is to be there: it is put there again at
@@ -173,7 +179,7 @@ impl Holding {
             0 => Duration::ZERO,
             n => FIRST.saturating_mul(1 << (n - 1).min(16)).min(LONGEST),
         };
-        (kept.removals, kept.removed) = (kept.removals.saturating_add(1), Some(now));
+        (kept.removals, kept.removed, kept.missed) = (kept.removals.saturating_add(1), Some(now), true);
         // Whoever put it there: it is this node's to keep now.
         kept.standing = Standing::Ours;
         let at = now + wait;
@@ -204,6 +210,13 @@ impl Holding {
         ours.chain(&self.former).cloned().collect()
     }
 
+    /// Those of them that are there, as far as is known: not those that somebody took away and that wait.
+    #[must_use]
+    pub fn leased(&self) -> Vec<Held> {
+        let there = self.kept.iter().filter(|kept| kept.standing == Standing::Ours && kept.retry.is_none());
+        there.map(|kept| kept.held.clone()).collect()
+    }
+
     /// Those that are there, whoever put them.
     pub fn there(&self) -> impl Iterator<Item = &Held> {
         self.kept.iter().filter(|kept| kept.standing != Standing::Absent).map(|kept| &kept.held)
@@ -223,7 +236,8 @@ impl Holding {
 
 impl Kept {
     fn absent(held: Held) -> Self {
-        Self { held, standing: Standing::Absent, retry: None, removals: 0, removed: None, replaced: false }
+        let standing = Standing::Absent;
+        Self { held, standing, retry: None, removals: 0, removed: None, missed: false, replaced: false }
     }
 }
 

@@ -33,6 +33,8 @@ pub struct Running {
     pub since: Instant,
     /// How often it has changed state.
     pub transitions: u64,
+    /// Why it can neither send nor hear, where it cannot.
+    pub unable: Option<String>,
     /// What its programs were told last.
     pub told: Option<State>,
     /// When its neighbours are told once more, and how often.
@@ -54,6 +56,7 @@ impl Running {
             verdict: Verdict::default(),
             since: now,
             transitions: life.as_ref().map_or(0, |life| life.transitions),
+            unable: None,
             told: life.as_ref().map(|life| life.state),
             life,
             again: None,
@@ -103,6 +106,7 @@ impl Running {
         others.dedup();
         let own = |name: &&str| *name == setup.interface || *name == self.base();
         faults.extend(others.into_iter().filter(|name| !own(name)).filter_map(down));
+        faults.extend(self.unable.clone());
         match self.source {
             None => {
                 let kind = if setup.family == Family::V4 { "IPv4" } else { "link-local IPv6" };

@@ -14,6 +14,9 @@ use super::packet::Version;
 /// The priority of the owner of the addresses: nobody is above it, and no tracker moves it.
 pub const OWNER: u8 = 255;
 
+/// How long a master answers no rival of lower priority once it has answered one.
+const LONGEST_SILENCE: Duration = Duration::from_millis(100);
+
 /// What a virtual router is told; a reload may change all of it but the version.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Settings {
@@ -164,6 +167,8 @@ pub struct Router {
     left: bool,
     /// It would be master by now, and waits for its group.
     wants: Option<Cause>,
+    /// Until when a rival of lower priority is not answered once more: whoever floods makes no flood of answers.
+    answered: Option<Instant>,
     actions: VecDeque<Action>,
 }
 
@@ -183,6 +188,7 @@ impl Router {
             lower: false,
             left: false,
             wants: None,
+            answered: None,
             actions: VecDeque::new(),
             settings,
         }
@@ -376,6 +382,10 @@ impl Router {
         }
         let outranked = priority > self.priority || (priority == self.priority && from > self.settings.source);
         if !outranked {
+            if self.answered.is_some_and(|until| now < until) {
+                return;
+            }
+            self.answered = Some(now + self.settings.interval.min(LONGEST_SILENCE));
             // Both were master: whoever asked the other one meanwhile has to learn better.
             if self.settings.answers_lower {
                 self.advertise(now);
@@ -478,7 +488,7 @@ impl Router {
     fn enter(&mut self, to: State, cause: Cause) {
         let from = std::mem::replace(&mut self.state, to);
         self.cause = cause;
-        (self.timer, self.preempt_at, self.heard, self.wants) = (None, None, None, None);
+        (self.timer, self.preempt_at, self.heard, self.wants, self.answered) = (None, None, None, None, None);
         (self.lower, self.left) = (false, false);
         self.actions.push_back(Action::Enter { from, to, cause });
     }

@@ -160,6 +160,8 @@ fn the_loser_of_two_masters_speaks_once_more_so_that_the_winner_announces() {
     assert_eq!(done, [Action::Send(100), Action::Release, enter(State::Master, State::Backup, outranked)]);
     let mut winner = Rig::master(v2(150));
     assert_eq!(winner.hears(1, 100), [&[Action::Send(150)], &RIVAL[..]].concat());
+    // One that floods is answered ten times a second.
+    assert_eq!((winner.after(99 * MS).hears(1, 100), winner.after(MS).hears(1, 100).len()), (vec![], 3));
     let mut quiet = Rig::master(Settings { answers_lower: false, ..v2(150) });
     assert_eq!(quiet.hears(1, 100), RIVAL);
     // Of equals the higher address stays.

@@ -16,7 +16,7 @@ use crate::vrrp::message::{FromVrrp, ToVrrp};
 /// From how many bytes that wait on, reports for the log are dropped: the supervisor does not read.
 const REPORTS: usize = 1 << 20;
 
-/// From how many bytes on everything is.
+/// From how many bytes on everything is, but for what somebody waits for.
 const EVERYTHING: usize = 16 << 20;
 
 /// How long the last messages may take to leave.
@@ -88,7 +88,12 @@ impl Channel {
 
     /// Says something, as soon as the supervisor takes it.
     pub(super) fn say(&mut self, message: &FromVrrp) {
-        let limit = if matches!(message, FromVrrp::Report(_)) { REPORTS } else { EVERYTHING };
+        let limit = match message {
+            FromVrrp::Report(_) => REPORTS,
+            // Somebody waits for these; there are few of them.
+            FromVrrp::Ready | FromVrrp::Refused { .. } | FromVrrp::Ended => usize::MAX,
+            _ => EVERYTHING,
+        };
         match encode(message) {
             Ok(bytes) if self.outgoing.len() + bytes.len() <= limit => self.outgoing.extend(bytes),
             _ => self.dropped += 1,

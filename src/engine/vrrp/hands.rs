@@ -140,27 +140,32 @@ impl Hands {
     }
 
     pub(super) fn open(&mut self, machine: &mut Machine, id: Id, setup: Box<Instance>) {
-        if let Some(vmac) = &setup.vmac {
-            self.make_vmac(machine, id, &setup, vmac);
-        }
-        if let Err(e) = self.outlets.open(id, setup, machine.interfaces()) {
-            self.warn(machine, Some(id), e.to_string());
+        let made = setup.vmac.as_ref().map_or(Ok(()), |vmac| self.make_vmac(machine, id, &setup, vmac));
+        let opened = match made {
+            Ok(()) => self.outlets.open(id, setup, machine.interfaces()),
+            Err(e) => Err(self.outlets.wait(id, setup, e)),
+        };
+        match opened {
+            Ok(()) if self.outlets.has(id) => machine.handle_ability(Instant::now(), id, None),
+            // That its interface is missing is a fault that is known.
+            Ok(()) => {}
+            Err(e) => {
+                machine.handle_ability(Instant::now(), id, Some(e.to_string()));
+                self.cannot_send(machine, id, &e.to_string());
+            }
         }
     }
 
-    fn make_vmac(&mut self, machine: &mut Machine, id: Id, setup: &Instance, vmac: &Vmac) {
+    fn make_vmac(&mut self, machine: &mut Machine, id: Id, setup: &Instance, vmac: &Vmac) -> Result<(), NetError> {
         // Where the interface below is not there, it is made when that comes.
-        let Some(parent) = machine.interfaces().by_name(&setup.interface) else { return };
+        let Some(parent) = machine.interfaces().by_name(&setup.interface) else { return Ok(()) };
         let parent = Link { index: parent.index, name: parent.name.clone(), ..Link::default() };
-        match self.netlink.make_vmac(vmac, &parent, setup.family) {
-            Ok(made) => {
-                machine.handle_link(Instant::now(), surroundings::known(&made.link));
-                for warning in made.warnings {
-                    self.warn(machine, Some(id), warning.to_string());
-                }
-            }
-            Err(e) => self.warn(machine, Some(id), e.to_string()),
+        let made = self.netlink.make_vmac(vmac, &parent, setup.family)?;
+        machine.handle_link(Instant::now(), surroundings::known(&made.link));
+        for warning in made.warnings {
+            self.warn(machine, Some(id), warning.to_string());
         }
+        Ok(())
     }
 
     /// Takes the interface of its own away from an instance that has one.

@@ -49,27 +49,38 @@ impl Outlets {
         let sent = above.map_or(&setup.interface, |vmac| &vmac.name);
         let hears_by = self.socket(heard, setup.family, group, interfaces);
         let sends_by = self.socket(sent, setup.family, group, interfaces);
-        if let (Ok(Some(key)), Some(_), Some(group)) = (&hears_by, vmac, group) {
-            self.report_below(*key, group, &setup.interface, interfaces)?;
+        let below = match (&hears_by, vmac, group) {
+            (Ok(Some(key)), Some(_), Some(group)) => self.report_below(*key, group, &setup.interface, interfaces),
+            _ => Ok(()),
+        };
+        let elsewhere = match (&sends_by, above) {
+            (Ok(Some(key)), Some(_)) => self.sockets.get(key).map_or(Ok(()), AdvertSocket::send_from_elsewhere),
+            _ => Ok(()),
+        };
+        let opened = below.and(elsewhere).and_then(|()| Ok((hears_by?, sends_by?)));
+        if let Ok((Some(hears_by), Some(sends_by))) = opened {
+            self.waiting.remove(&id);
+            self.outlets.insert(id, Outlet { sends_by, hears_by });
+            return Ok(());
         }
-        if let (Ok(Some(key)), Some(_)) = (&sends_by, above) {
-            self.sockets.get(key).map_or(Ok(()), AdvertSocket::send_from_elsewhere)?;
-        }
-        match (hears_by, sends_by) {
-            (Ok(Some(hears_by)), Ok(Some(sends_by))) => {
-                self.waiting.remove(&id);
-                self.outlets.insert(id, Outlet { sends_by, hears_by });
-                Ok(())
-            }
-            (Err(e), _) | (_, Err(e)) => {
-                self.waiting.insert(id, setup);
-                Err(e)
-            }
-            _ => {
-                self.waiting.insert(id, setup);
-                Ok(())
-            }
-        }
+        self.waiting.insert(id, setup);
+        opened.map(drop)
+    }
+
+    /// `id` waits, for that reason.
+    pub(super) fn wait(&mut self, id: Id, setup: Box<Instance>, why: NetError) -> NetError {
+        self.waiting.insert(id, setup);
+        why
+    }
+
+    /// Whether `id` has its sockets.
+    pub(super) fn has(&self, id: Id) -> bool {
+        self.outlets.contains_key(&id)
+    }
+
+    /// Whether somebody waits for sockets.
+    pub(super) fn is_waiting(&self) -> bool {
+        !self.waiting.is_empty()
     }
 
     /// Switches are to learn of the group from the interface below a VMAC, whose own reports are kept in.

@@ -27,6 +27,15 @@ use crate::vrrp::setup::{Scheduling, Setup};
 /// How many packets of one socket are looked at before anything else is: whoever floods it holds up nothing.
 const AT_ONCE: usize = 64;
 
+/// How many changes of interfaces are looked at before anything else is.
+const EVENTS_AT_ONCE: usize = 256;
+
+/// How long after a failure to read all interfaces they are read again.
+const AGAIN: Duration = Duration::from_millis(100);
+
+/// How often what could not be opened is tried again.
+const REOPEN: Duration = Duration::from_secs(1);
+
 /// Why the process ended otherwise than it was told.
 #[derive(Debug, thiserror::Error)]
 pub enum VrrpProcessError {
@@ -65,8 +74,8 @@ fn begin(mut channel: Channel, setup: Setup, before: Before) -> Result<Option<Pr
     for failed in realtime::apply(&setup.scheduling) {
         warn(&mut channel, failed.to_string());
     }
-    let scheduling = setup.scheduling != Scheduling::default();
-    if let Err(e) = rights::drop_others(scheduling) {
+    let scheduling = setup.scheduling.clone();
+    if let Err(e) = rights::drop_others(scheduling != Scheduling::default()) {
         warn(&mut channel, format!("other rights than those of VRRP cannot be given up: {e}"));
     }
     // First listened, then read: nothing falls in between.
@@ -83,7 +92,16 @@ fn begin(mut channel: Channel, setup: Setup, before: Before) -> Result<Option<Pr
     let lease = setup.lease;
     let machine = Machine::new(clock(), setup, before, interfaces);
     let hands = Hands::new(netlink, channel, lease)?;
-    Ok(Some(Process { machine, hands, monitor, buffer: vec![0; LONGEST] }))
+    Ok(Some(Process {
+        machine,
+        hands,
+        monitor,
+        buffer: vec![0; LONGEST],
+        behind: false,
+        again: None,
+        reopen: None,
+        scheduling,
+    }))
 }
 
 fn warn(channel: &mut Channel, message: String) {
@@ -114,6 +132,14 @@ struct Process {
     hands: Hands,
     monitor: Monitor,
     buffer: Vec<u8>,
+    /// More changes of interfaces are known than have been looked at.
+    behind: bool,
+    /// When interfaces are to be read anew.
+    again: Option<Instant>,
+    /// When what could not be opened is to be tried again.
+    reopen: Option<Instant>,
+    /// How it runs, which no reload changes.
+    scheduling: Scheduling,
 }
 
 /// Why [`Process::work`] is over.
@@ -141,6 +167,7 @@ impl Process {
                 self.receive(n);
             }
             self.look_around()?;
+            self.look_again(Instant::now());
             if let Some(over) = self.listen()? {
                 return self.end(&over);
             }
@@ -153,7 +180,9 @@ impl Process {
     fn wait(&mut self) -> Result<Vec<usize>, VrrpProcessError> {
         self.hands.channel.flush();
         let now = Instant::now();
-        let due = self.machine.poll_timeout().map(|at| at.saturating_duration_since(now));
+        let soon = self.behind.then_some(now);
+        let due = [self.machine.poll_timeout(), self.again, self.reopen, soon].into_iter().flatten().min();
+        let due = due.map(|at| at.saturating_duration_since(now));
         let due = due.map(|due| Timespec::try_from(due.min(Duration::from_secs(3600)))).transpose().ok().flatten();
         let mut fds = vec![
             PollFd::new(&self.hands.channel, self.hands.channel.interest()),
@@ -193,7 +222,12 @@ impl Process {
 
     /// Takes what changed on interfaces.
     fn look_around(&mut self) -> Result<(), VrrpProcessError> {
-        while let Some(event) = self.monitor.receive()? {
+        self.behind = true;
+        for _ in 0..EVENTS_AT_ONCE {
+            let Some(event) = self.monitor.receive()? else {
+                self.behind = false;
+                break;
+            };
             let now = Instant::now();
             match event {
                 Event::Link(link) => {
@@ -208,11 +242,7 @@ impl Process {
                 Event::AddressCame(address) if address.tentative => {}
                 Event::AddressCame(address) => self.machine.handle_address(now, address.interface, address.ip),
                 Event::AddressGone(address) => self.machine.handle_address_gone(now, address.interface, address.ip),
-                Event::Lost => {
-                    let interfaces = surroundings::read(&mut self.hands.netlink)?;
-                    self.machine.handle_interfaces(now, interfaces);
-                    self.open_waiting();
-                }
+                Event::Lost => self.again = Some(now),
             }
             self.hands.act(&mut self.machine);
         }
@@ -228,6 +258,26 @@ impl Process {
         let setup = |id| machine.instances().find(|known| known.0 == id).map(|known| Box::new(known.1.clone()));
         self.hands.outlets.link_gone(index, setup);
         self.hands.act(&mut self.machine);
+        // One of its own that somebody deleted is made anew.
+        self.open_waiting();
+    }
+
+    /// Looks at everything again after some of what the kernel told was lost, and at what could not be opened.
+    fn look_again(&mut self, now: Instant) {
+        if self.again.take_if(|at| *at <= now).is_some() {
+            match surroundings::read(&mut self.hands.netlink) {
+                Ok(interfaces) => self.machine.handle_interfaces(now, interfaces),
+                // They change faster than they can be read: what is known is better than nothing.
+                Err(_) => self.again = Some(now + AGAIN),
+            }
+            self.hands.act(&mut self.machine);
+        }
+        if self.reopen.take_if(|at| *at <= now).is_some() {
+            self.open_waiting();
+        }
+        if self.hands.outlets.is_waiting() {
+            self.reopen = self.reopen.or(Some(now + REOPEN));
+        }
     }
 
     fn open_waiting(&mut self) {
@@ -268,6 +318,11 @@ impl Process {
         if let Some((instance, message)) = missing(&setup, self.machine.interfaces()) {
             let refused = FromVrrp::Refused { instance: Some(instance), message, configuration: true };
             return self.hands.channel.say(&refused);
+        }
+        if setup.scheduling != self.scheduling {
+            let message =
+                "vrrp_rt_priority, vrrp_rlimit_rttime, vrrp_priority and vrrp_no_swap hold from the next start on";
+            warn(&mut self.hands.channel, message.to_owned());
         }
         self.hands.lease = setup.lease;
         self.machine.handle_reload(now, setup);

@@ -185,7 +185,7 @@ impl Machine {
     pub(super) fn refresh_leases(&mut self, now: Instant) {
         let mut any = false;
         for (id, running) in &self.instances {
-            let held = running.holding.ours();
+            let held = running.holding.leased();
             if !held.is_empty() {
                 any = true;
                 self.actions.push_back(Action::Refresh { instance: *id, held });

@@ -248,9 +248,8 @@ impl Machine {
 
     fn handle_put(&mut self, now: Instant, id: Id, held: &Held, put: Put, why: Option<String>) {
         let Some(running) = self.instances.get_mut(&id) else { return };
-        let removed_before = running.holding.there().any(|known| known.is_same(held));
-        let new = running.holding.handle_put(now, held, put);
-        if new && removed_before && running.router.state() == State::Master {
+        let back = running.holding.handle_put(now, held, put);
+        if back && running.router.state() == State::Master {
             self.announcer.burst(
                 now,
                 id,
@@ -262,8 +261,22 @@ impl Machine {
             // An earlier life put it there, and its lease may be about to end.
             self.actions.push_back(Action::Refresh { instance: id, held: vec![held.clone()] });
         }
-        if let Some(why) = why {
+        if let Some(why) = why.filter(|_| self.instances.get_mut(&id).is_some_and(|i| i.counters.tells_failure(now))) {
             self.warn(id, why);
+        }
+    }
+
+    /// Whether an instance has the sockets and the interface of its own that it needs, or why not.
+    pub fn handle_ability(&mut self, now: Instant, id: Id, unable: Option<String>) {
+        let Some(running) = self.instances.get_mut(&id) else { return };
+        if unable.is_none() && running.router.state() == State::Master {
+            // What was on an interface of its own went with it.
+            let held = running.holding.hold();
+            self.put(id, held);
+        }
+        if let Some(running) = self.instances.get_mut(&id).filter(|running| running.unable != unable) {
+            running.unable = unable;
+            self.judge(now);
         }
     }
 
@@ -288,7 +301,8 @@ impl Machine {
 
     /// An address is on an interface.
     pub fn handle_address(&mut self, now: Instant, index: u32, ip: IpAddr) {
-        if self.interfaces.add_address(index, ip) {
+        let own = self.instances.values().any(|running| running.is_virtual(ip));
+        if self.interfaces.add_address(index, ip) && !own {
             self.judge_sources(now);
         }
     }
