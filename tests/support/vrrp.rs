@@ -264,8 +264,13 @@ impl Router {
 
     /// `kill -9` of all its processes at once.
     pub fn kill_all(&mut self) {
-        for pid in self.processes() {
-            let _ = kill_process(pid, Signal::KILL);
+        let all = self.processes();
+        // Stopped, the first neither starts the others again, nor do they notice its end before their own.
+        if let Some(first) = all.first() {
+            let _ = kill_process(*first, Signal::STOP);
+        }
+        for pid in all.iter().rev() {
+            let _ = kill_process(*pid, Signal::KILL);
         }
         self.stop_at_once();
     }
