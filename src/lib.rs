@@ -32,10 +32,10 @@
 //! | who starts and watches the processes where there are several? | [`supervisor`] |
 //! | what does an operator write and see? | [`config`], [`control`], [`observe`], [`cli`] |
 //!
-//! Layers, each depending only on those above it: [`model`]; the pure cores ([`filter`],
-//! [`coalesce`], [`plan`], [`delta`], [`wire`], [`session`]); the IO around them ([`fs`],
-//! [`apply`], [`watch`], [`store`], [`link`], [`process`], [`plugin`], [`net`]); [`engine`]; [`config`], [`control`], [`observe`],
-//! [`cli`]. `tests/layering.rs` holds this list to its word.
+//! Layers, each depending only on those above it: [`model`]; the pure cores ([`filter`], [`rewrite`], [`coalesce`],
+//! [`plan`], [`delta`], [`wire`], [`session`], [`vrrp`]); the IO around them ([`fs`], [`apply`], [`watch`], [`store`],
+//! [`link`], [`process`], [`observe`], [`plugin`], [`net`]); [`engine`]; [`config`], [`control`]; [`supervisor`]; [`cli`].
+//! `tests/layering.rs` holds this list to its word.
 
 // Nothing that input, disk or network can influence may end the program.
 #![warn(clippy::unwrap_used, clippy::expect_used)]

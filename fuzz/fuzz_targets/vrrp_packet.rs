@@ -14,7 +14,7 @@ use syncd::vrrp::inbound::Packet;
 use syncd::vrrp::interfaces::{Interfaces, Link};
 use syncd::vrrp::machine::{Before, Machine};
 use syncd::vrrp::packet::{Auth, Version};
-use syncd::vrrp::setup::{Address, Family, Garp, Instance, Notify, Peer, Setup, Tracking, Transport};
+use syncd::vrrp::setup::{Address, Family, Instance, Peer, Setup, Transport};
 
 fn ip(text: &str) -> IpAddr {
     text.parse().expect("an address")
@@ -23,35 +23,7 @@ fn ip(text: &str) -> IpAddr {
 fn instance(vrid: u8, version: Version, family: Family, auth: Auth, transport: Transport) -> Instance {
     let address =
         if family == Family::V4 { Address::new(ip("10.0.0.50"), 24) } else { Address::new(ip("fe80::50"), 64) };
-    Instance {
-        name: format!("VI_{vrid}"),
-        interface: "eth0".to_owned(),
-        vrid,
-        version,
-        family,
-        priority: 100,
-        interval: Duration::from_secs(1),
-        preempt: true,
-        preempt_delay: Duration::ZERO,
-        auth,
-        addresses: vec![address],
-        excluded: Vec::new(),
-        routes: Vec::new(),
-        rules: Vec::new(),
-        transport,
-        source: None,
-        track_source: false,
-        down_adverts: 3,
-        lower_priority_no_advert: false,
-        checksum_without_pseudo_header: false,
-        garp: Garp::default(),
-        vmac: None,
-        accept: true,
-        track: Tracking::default(),
-        ignore_interface: false,
-        notify: Notify::default(),
-        notify_priority: false,
-    }
+    Instance { version, auth, transport, ..Instance::new(&format!("VI_{vrid}"), "eth0", vrid, vec![address]) }
 }
 
 fn setup() -> Setup {

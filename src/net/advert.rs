@@ -108,12 +108,6 @@ impl AdvertSocket {
         Ok(Self { socket, family, interface: index, groups: Vec::new(), identification: 0 })
     }
 
-    /// Its family.
-    #[must_use]
-    pub fn family(&self) -> Family {
-        self.family
-    }
-
     /// Hears what is sent to `group` from now on. A group that it hears already is no error.
     ///
     /// # Errors

@@ -17,12 +17,6 @@ impl NetError {
         Self { what: what.into(), cause: cause.into() }
     }
 
-    /// The kernel's answer.
-    #[must_use]
-    pub fn cause(&self) -> &io::Error {
-        &self.cause
-    }
-
     /// Whether rights are missing.
     #[must_use]
     pub fn is_not_permitted(&self) -> bool {

@@ -122,28 +122,27 @@ fn run(text: &str) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
 
     use super::*;
-    use crate::vrrp::packet::{Auth, Version};
-    use crate::vrrp::setup::{Address, Garp, Notify, Tracking, Transport, Vmac};
+
+    use crate::vrrp::setup::{Address, Vmac};
 
     #[test]
     fn nothing_is_asked_of_the_packet_filter_where_nothing_is_closed() {
-        let mut owner = instance(Family::V4, &["10.0.0.1"]);
+        let mut owner = instance(&["10.0.0.1"]);
         owner.accept = false;
         owner.priority = OWNER;
-        let rules = Rules::of(&[instance(Family::V4, &["10.0.0.2"]), owner]);
+        let rules = Rules::of(&[instance(&["10.0.0.2"]), owner]);
         assert!(rules.is_empty());
         assert_eq!(rules.text(), "add table inet syncd_vrrp\ndelete table inet syncd_vrrp\n");
     }
 
     #[test]
     fn what_is_closed_and_what_a_vmac_may_not_say_is_one_table() {
-        let mut four = instance(Family::V4, &["10.0.0.1", "10.0.0.2"]);
+        let mut four = instance(&["10.0.0.1", "10.0.0.2"]);
         four.accept = false;
         four.vmac = Some(Vmac { name: "vrrp.51".into(), mac: [0; 6], transmit_base: false });
-        let mut six = instance(Family::V6, &["fd00::1"]);
+        let mut six = instance(&["fd00::1"]);
         six.accept = false;
         insta::assert_snapshot!(Rules::of(&[four, six]).text(), @r#"
         add table inet syncd_vrrp
@@ -164,36 +163,8 @@ mod tests {
         "#);
     }
 
-    fn instance(family: Family, addresses: &[&str]) -> Instance {
+    fn instance(addresses: &[&str]) -> Instance {
         let addresses = addresses.iter().map(|a| Address::new(a.parse().expect("an address"), 24)).collect();
-        Instance {
-            name: "VI_1".into(),
-            interface: "eth0".into(),
-            vrid: 51,
-            version: Version::V2,
-            family,
-            priority: 100,
-            interval: Duration::from_secs(1),
-            preempt: true,
-            preempt_delay: Duration::ZERO,
-            auth: Auth::None,
-            addresses,
-            excluded: Vec::new(),
-            routes: Vec::new(),
-            rules: Vec::new(),
-            transport: Transport::Multicast { group: IpAddr::from([224, 0, 0, 18]) },
-            source: None,
-            track_source: false,
-            down_adverts: 3,
-            lower_priority_no_advert: false,
-            checksum_without_pseudo_header: false,
-            garp: Garp::default(),
-            vmac: None,
-            accept: true,
-            track: Tracking::default(),
-            ignore_interface: false,
-            notify: Notify::default(),
-            notify_priority: false,
-        }
+        Instance::new("VI_1", "eth0", 51, addresses)
     }
 }

@@ -132,6 +132,47 @@ pub struct Instance {
     pub notify_priority: bool,
 }
 
+impl Instance {
+    /// One of which nothing but where it is and what it moves is said: version 3 every second, to the group of RFC 5798.
+    #[must_use]
+    pub fn new(name: &str, interface: &str, vrid: u8, addresses: Vec<Address>) -> Self {
+        let family = addresses.first().map_or(Family::V4, |address| Family::of(address.ip));
+        let group = match family {
+            Family::V4 => IpAddr::from([224, 0, 0, 18]),
+            Family::V6 => IpAddr::from([0xff02, 0, 0, 0, 0, 0, 0, 0x12]),
+        };
+        Self {
+            name: name.to_owned(),
+            interface: interface.to_owned(),
+            vrid,
+            version: Version::V3,
+            family,
+            priority: 100,
+            interval: Duration::from_secs(1),
+            preempt: true,
+            preempt_delay: Duration::ZERO,
+            auth: Auth::None,
+            addresses,
+            excluded: Vec::new(),
+            routes: Vec::new(),
+            rules: Vec::new(),
+            transport: Transport::Multicast { group },
+            source: None,
+            track_source: false,
+            down_adverts: 3,
+            lower_priority_no_advert: false,
+            checksum_without_pseudo_header: false,
+            garp: Garp::default(),
+            vmac: None,
+            accept: true,
+            track: Tracking::default(),
+            ignore_interface: false,
+            notify: Notify::default(),
+            notify_priority: false,
+        }
+    }
+}
+
 /// An address that moves.
 #[derive(Clone, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
 pub struct Address {

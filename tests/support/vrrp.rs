@@ -157,6 +157,14 @@ impl Router {
         &self.dir
     }
 
+    /// The hardware address of its interface.
+    pub fn mac(&self) -> [u8; 6] {
+        // Not from /sys, which shows the interfaces of the namespace that it was mounted in.
+        let all = self.host.run(|| nix::ifaddrs::getifaddrs().expect("interfaces").collect::<Vec<_>>());
+        let of = |interface: &nix::ifaddrs::InterfaceAddress| interface.address?.as_link_addr()?.addr();
+        all.iter().filter(|one| one.interface_name == "eth0").find_map(of).expect("eth0")
+    }
+
     /// Where its configuration is.
     pub fn config(&self) -> PathBuf {
         self.dir.join("keepalived.conf")

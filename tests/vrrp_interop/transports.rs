@@ -5,10 +5,27 @@ use crate::support::frames::{self, Kind as Said};
 use crate::support::node::wait_until;
 use crate::support::vrrp::{Ear, Kind, PATIENCE, Probe, with_keepalived};
 
+/// A password.
+const AUTH: &str = "authentication {\n auth_type PASS\n auth_pass 1234\n }";
+
 /// The lines of unicast for a place.
 fn unicast(place: usize) -> String {
     let (own, other) = if place == 0 { (11, 12) } else { (12, 11) };
     format!("unicast_src_ip 10.97.1.{own}\n unicast_peer {{\n 10.97.1.{other}\n }}")
+}
+
+#[test]
+fn version_2_to_a_group_with_a_password() {
+    if with_keepalived("version_2_to_a_group_with_a_password") {
+        in_both_places(|kinds| live(kinds, VIP, &|_, priority| plain(priority, AUTH)));
+    }
+}
+
+#[test]
+fn version_3_to_a_group() {
+    if with_keepalived("version_3_to_a_group") {
+        in_both_places(|kinds| live(kinds, VIP, &|_, priority| plain(priority, FAST)));
+    }
 }
 
 #[test]
@@ -24,8 +41,7 @@ fn version_2_to_peers_with_a_password() {
     if !with_keepalived("version_2_to_peers_with_a_password") {
         return;
     }
-    let auth = "authentication {\n auth_type PASS\n auth_pass 1234\n }";
-    let config = |place: usize, priority| plain(priority, &format!("{auth}\n {}", unicast(place)));
+    let config = |place: usize, priority| plain(priority, &format!("{AUTH}\n {}", unicast(place)));
     in_both_places(|kinds| {
         let mut lab = pair(kinds, VIP, &config);
         lab.routers[0].stop();

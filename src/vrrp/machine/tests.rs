@@ -7,7 +7,7 @@ use super::*;
 use crate::vrrp::message::{InstanceStatus, Notice, Subject};
 use crate::vrrp::packet::{Advert, Auth, Path, Version};
 use crate::vrrp::router::Cause;
-use crate::vrrp::setup::{Address, Command, Garp, Notify, Script, SyncGroup, Track, Tracking};
+use crate::vrrp::setup::{Address, Command, Notify, Script, SyncGroup, Track, Tracking};
 
 const MS: Duration = Duration::from_millis(1);
 
@@ -16,35 +16,8 @@ fn ip(last: u8) -> IpAddr {
 }
 
 fn instance(name: &str, vrid: u8, priority: u8) -> Instance {
-    Instance {
-        name: name.to_owned(),
-        interface: "eth0".to_owned(),
-        vrid,
-        version: Version::V2,
-        family: Family::V4,
-        priority,
-        interval: Duration::from_secs(1),
-        preempt: true,
-        preempt_delay: Duration::ZERO,
-        auth: Auth::Pass(*b"1111\0\0\0\0"),
-        addresses: vec![Address::new(ip(vrid), 24)],
-        excluded: Vec::new(),
-        routes: Vec::new(),
-        rules: Vec::new(),
-        transport: Transport::Multicast { group: IpAddr::from([224, 0, 0, 18]) },
-        source: None,
-        track_source: false,
-        down_adverts: 3,
-        lower_priority_no_advert: false,
-        checksum_without_pseudo_header: false,
-        garp: Garp::default(),
-        vmac: None,
-        accept: true,
-        track: Tracking::default(),
-        ignore_interface: false,
-        notify: Notify::default(),
-        notify_priority: false,
-    }
+    let address = Address::new(ip(vrid), 24);
+    Instance { version: Version::V2, priority, auth: PASS, ..Instance::new(name, "eth0", vrid, vec![address]) }
 }
 
 fn on(interface: &str, instance: Instance) -> Instance {
