@@ -349,7 +349,7 @@ fn a_script_that_hangs_a_file_and_a_process_move_the_priority() {
         host.node.wait_status(PATIENCE, "the priority", |status| status["vrrp"][0]["priority"] == wanted);
     };
     priority(123);
-    assert!(host.node.log().contains("ran for more than 1 s and was killed: begun"), "{}", host.node.log());
+    host.node.wait_log(0, "ran for more than 1 s and was killed: begun", PATIENCE);
     fs::write(host.path("load"), "-13\n").expect("write");
     priority(110);
     fs::write(host.path("well"), "").expect("write");
@@ -376,7 +376,7 @@ fn status_shows_each_instance_to_people_and_programs() {
     let shown = host.node.ask(&["status"]);
     assert_eq!(shown.status.code(), Some(1), "{}", text(&shown));
     assert!(text(&shown).contains("FAULT: "), "{}", text(&shown));
-    assert!(host.node.log().contains("VI_1: MASTER -> FAULT"), "{}", host.node.log());
+    host.node.wait_log(0, "VI_1: MASTER -> FAULT", PATIENCE);
     let verified = host.node.ask(&["verify"]);
     assert!(!verified.status.success() && text(&verified).contains("VRRP alone"), "{}", text(&verified));
 }

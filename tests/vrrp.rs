@@ -66,7 +66,8 @@ fn when_the_supervisor_is_killed_the_addresses_are_given_up_politely() {
     lab.routers[0].syncd().kill9();
     lab.wait_holder(VIP, 1);
     let from = lab.routers[0].address;
-    assert!(ear.adverts(from).iter().any(|(_, bytes)| bytes[2] == 0), "it did not say that it leaves");
+    let left = || ear.adverts(from).iter().any(|(_, bytes)| bytes[2] == 0);
+    assert!(wait_until(PATIENCE, left), "it did not say that it leaves");
 }
 
 /// keepalived leaves the address where it was.
