@@ -476,9 +476,10 @@ fn a_daemon_logs_what_all_of_its_processes_say() {
     host.node.wait_status(PATIENCE, "served again", |status| status["sets"][0]["name"] == "m");
     let reloaded = host.node.ask(&["reload"]);
     assert!(reloaded.status.success(), "{}", text(&reloaded));
-    let logged = fs::read_to_string(&log).expect("log");
-    assert!(logged.contains("VI_1: BACKUP -> MASTER"), "{logged}");
-    assert!(logged.contains("reload: ") && logged.contains("rsyncd.conf is in force"), "{logged}");
+    let logged = || fs::read_to_string(&log).expect("log");
+    for words in ["VI_1: BACKUP -> MASTER", "reload: ", "rsyncd.conf is in force"] {
+        assert!(wait_until(PATIENCE, || logged().contains(words)), "{words}: {}", logged());
+    }
     let supervisor = pid(&status["pid"]);
     kill_process(supervisor, Signal::TERM).expect("it runs");
     assert!(wait_until(PATIENCE, || is_gone(supervisor)), "{}", fs::read_to_string(&log).unwrap_or_default());

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use super::channel::Channel;
+use super::keeper::Keeper;
 use super::outlets::Outlets;
 use super::surroundings;
 use crate::net::NetError;
@@ -27,6 +28,7 @@ pub(super) struct Hands {
     pub(super) netlink: Netlink,
     pub(super) outlets: Outlets,
     pub(super) channel: Channel,
+    keeper: Keeper,
     announcer: Announcer,
     /// How long addresses last that nobody refreshes.
     pub(super) lease: Option<Duration>,
@@ -37,9 +39,14 @@ pub(super) struct Hands {
 impl Hands {
     /// # Errors
     /// There is no packet socket to be had.
-    pub(super) fn new(netlink: Netlink, channel: Channel, lease: Option<Duration>) -> Result<Self, NetError> {
+    pub(super) fn new(
+        netlink: Netlink,
+        keeper: Keeper,
+        channel: Channel,
+        lease: Option<Duration>,
+    ) -> Result<Self, NetError> {
         let announcer = Announcer::open()?;
-        Ok(Self { netlink, outlets: Outlets::default(), channel, announcer, lease, mute: BTreeMap::new() })
+        Ok(Self { netlink, outlets: Outlets::default(), channel, keeper, announcer, lease, mute: BTreeMap::new() })
     }
 
     /// Does all that there is to do.
@@ -93,19 +100,22 @@ impl Hands {
         let held = machine.held_on(name);
         let there: Vec<Placed<'_>> =
             held.iter().map(|held| Placed { interface: index, name, address: &held.address }).collect();
+        let _forgotten = self.keeper.forget(&held);
         // One that is gone with its interface is as well.
         drop(self.netlink.remove_addresses(&there));
     }
 
     fn refresh(&mut self, machine: &Machine, held: &[Held]) {
-        let there: Vec<Placed<'_>> = place(machine, held).into_iter().flatten().collect();
-        // What cannot be refreshed goes in a moment, which the monitor tells.
-        drop(self.netlink.refresh_addresses(&there, self.lease));
+        let kept = |held: &Held| Some((machine.interfaces().by_name(&held.interface)?.index, held.clone()));
+        self.keeper.refresh(held.iter().filter_map(kept).collect(), self.lease);
     }
 
     fn take(&mut self, machine: &Machine, id: Id, held: &[Held]) {
         let there: Vec<Placed<'_>> = place(machine, held).into_iter().flatten().collect();
-        for failed in self.netlink.remove_addresses(&there).into_iter().filter_map(Result::err) {
+        let forgotten = self.keeper.forget(held);
+        let removed = self.netlink.remove_addresses(&there);
+        drop(forgotten);
+        for failed in removed.into_iter().filter_map(Result::err) {
             self.warn(machine, Some(id), failed.to_string());
         }
     }

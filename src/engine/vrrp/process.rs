@@ -5,12 +5,14 @@ use std::num::NonZeroU64;
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant, SystemTime};
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::event::{PollFd, PollFlags, poll};
 use rustix::thread::set_current_timer_slack;
 use rustix::time::{ClockId, clock_gettime};
 
+use super::alarm::Alarm;
 use super::channel::{Came, Channel};
 use super::hands::Hands;
+use super::keeper::Keeper;
 use super::surroundings;
 use crate::net::NetError;
 use crate::net::advert::LONGEST;
@@ -45,6 +47,9 @@ pub enum VrrpProcessError {
     /// The kernel does not do what it has to.
     #[error("{0}")]
     Net(#[from] NetError),
+    /// There is no second thread to be had.
+    #[error("the thread that keeps leases cannot be started: {0}")]
+    Keeper(io::Error),
     /// Nothing can be waited for.
     #[error("it cannot wait: {0}")]
     Wait(#[from] io::Error),
@@ -90,12 +95,15 @@ fn begin(mut channel: Channel, setup: Setup, before: Before) -> Result<Option<Pr
         return Ok(None);
     }
     let lease = setup.lease;
+    // It has the rights of this thread, which are few by now.
+    let keeper = Keeper::start(Netlink::open()?, setup.scheduling.clone()).map_err(VrrpProcessError::Keeper)?;
     let machine = Machine::new(clock(), setup, before, interfaces);
-    let hands = Hands::new(netlink, channel, lease)?;
+    let hands = Hands::new(netlink, keeper, channel, lease)?;
     Ok(Some(Process {
         machine,
         hands,
         monitor,
+        alarm: Alarm::new()?,
         buffer: vec![0; LONGEST],
         behind: false,
         again: None,
@@ -131,6 +139,7 @@ struct Process {
     machine: Machine,
     hands: Hands,
     monitor: Monitor,
+    alarm: Alarm,
     buffer: Vec<u8>,
     /// More changes of interfaces are known than have been looked at.
     behind: bool,
@@ -182,18 +191,18 @@ impl Process {
         let now = Instant::now();
         let soon = self.behind.then_some(now);
         let due = [self.machine.poll_timeout(), self.again, self.reopen, soon].into_iter().flatten().min();
-        let due = due.map(|at| at.saturating_duration_since(now));
-        let due = due.map(|due| Timespec::try_from(due.min(Duration::from_secs(3600)))).transpose().ok().flatten();
+        self.alarm.set(now, due)?;
         let mut fds = vec![
             PollFd::new(&self.hands.channel, self.hands.channel.interest()),
             PollFd::new(&self.monitor, PollFlags::IN),
+            PollFd::new(&self.alarm, PollFlags::IN),
         ];
         fds.extend(self.hands.outlets.sockets().map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)));
-        match poll(&mut fds, due.as_ref()) {
+        match poll(&mut fds, None) {
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
             Err(e) => return Err(io::Error::from(e).into()),
         }
-        let ready = fds.iter().skip(2).enumerate().filter(|(_, fd)| !fd.revents().is_empty());
+        let ready = fds.iter().skip(3).enumerate().filter(|(_, fd)| !fd.revents().is_empty());
         Ok(ready.map(|(n, _)| n).collect())
     }
 

@@ -182,7 +182,9 @@ impl Machine {
         for id in due {
             self.instance_timeout(now, id);
         }
-        if self.refresh.is_some_and(|at| at <= now) {
+        // Early rather than at a time of its own: whoever wakes up for an advertisement takes it along.
+        let early = self.lease_step().unwrap_or_default() / 8;
+        if self.refresh.is_some_and(|at| at <= now + early) {
             self.refresh_leases(now);
         }
         while let Some(announcement) = self.announcer.poll(now) {

@@ -390,6 +390,23 @@ fn leases_are_refreshed_three_times_as_often_as_they_run_out() {
 }
 
 #[test]
+fn nobody_wakes_up_for_a_lease_alone_where_an_advert_is_about_to_leave() {
+    let mut node = Node::new(setup(vec![instance("VI_1", 50, 150)]));
+    node.after_time(3500 * MS);
+    node.sent.clear();
+    let (begun, mut wakes) = (node.now, 0_u32);
+    while node.now < begun + 10_000 * MS {
+        // A little late, and never by the same time, as a kernel is.
+        node.now = node.machine.poll_timeout().expect("a master has plans") + MS * (7 - wakes % 5);
+        node.machine.handle_timeout(node.now);
+        node.act();
+        wakes += 1;
+    }
+    // The second burst of announcements comes in between.
+    assert!(wakes as usize <= node.sent.len() + 1, "{wakes} for {} adverts", node.sent.len());
+}
+
+#[test]
 fn a_transition_tells_its_cause() {
     let mut node = Node::new(setup(vec![instance("VI_1", 50, 150)]));
     node.hears(1, 50, 1, 200, PASS);
