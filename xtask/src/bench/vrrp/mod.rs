@@ -19,7 +19,7 @@ use anyhow::{Context, Result, anyhow, bail, ensure};
 pub(crate) use tick::{TickArgs, run_tick};
 
 use self::report::Report;
-use self::scenario::{SCENARIOS, Scenario, Trial};
+use self::scenario::{SCENARIOS, Scenario, Table, Trial};
 use self::subject::{Interval, Subject};
 use super::measure::Measure;
 use crate::support::node::use_binary;
@@ -41,6 +41,9 @@ pub(crate) struct Args {
     /// Seconds between advertisements: version 2 with a password from 1 on, version 3 below
     #[arg(long, value_delimiter = ',', default_values = ["1", "0.1", "0.01"])]
     intervals: Vec<Interval>,
+    /// How many labs of the outages run at once: at long intervals most of them wait
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=16))]
+    at_once: u8,
     /// Only these subjects
     #[arg(long, value_delimiter = ',')]
     subjects: Vec<Subject>,
@@ -78,16 +81,19 @@ fn choose(names: &[String]) -> Result<Vec<&'static Scenario>> {
 fn measure_all(args: &Args, scenarios: &[&'static Scenario], report: &mut Report) -> Result<()> {
     for scenario in scenarios {
         println!("\n{}: {}", scenario.name, scenario.title);
-        let own: Vec<Interval> = scenario.only.into_iter().collect();
-        for run in 0..args.runs {
-            for interval in if own.is_empty() { &args.intervals } else { &own } {
-                for subject in args.subjects() {
-                    let trial = Trial { subject, interval: *interval, phase: f64::from(run) / f64::from(args.runs) };
-                    let result = measure_one(scenario, &trial);
-                    stop::check()?;
-                    println!("  run {}, {subject}, {interval} s: {}", run + 1, super::report::progress(&result));
-                    report.add(scenario, &trial, result);
-                }
+        let at_once = if scenario.table == Table::Outage { args.at_once.into() } else { 1 };
+        let trials = args.trials(scenario);
+        for trials in trials.chunks(at_once) {
+            let results: Vec<_> = std::thread::scope(|scope| {
+                let labs: Vec<_> =
+                    trials.iter().map(|(_, trial)| scope.spawn(|| measure_one(scenario, trial))).collect();
+                labs.into_iter().map(|lab| lab.join().unwrap_or_else(|_| Err(anyhow!("it panicked")))).collect()
+            });
+            stop::check()?;
+            for ((run, trial), result) in trials.iter().zip(results) {
+                let (subject, interval) = (trial.subject, trial.interval);
+                println!("  run {}, {subject}, {interval} s: {}", run + 1, super::report::progress(&result));
+                report.add(scenario, trial, result);
             }
         }
     }
@@ -104,6 +110,20 @@ fn measure_one(scenario: &Scenario, trial: &Trial) -> Result<Vec<Measure>> {
 }
 
 impl Args {
+    /// What is measured of a scenario, in order, with the number of the run: whatever else the machine does meanwhile, the
+    /// subjects share it.
+    fn trials(&self, scenario: &Scenario) -> Vec<(u8, Trial)> {
+        let own: Vec<Interval> = scenario.only.into_iter().collect();
+        let mut trials = Vec::new();
+        for run in 0..self.runs {
+            for interval in if own.is_empty() { &self.intervals } else { &own } {
+                let phase = f64::from(run) / f64::from(self.runs);
+                trials.extend(self.subjects().map(|subject| (run, Trial { subject, interval: *interval, phase })));
+            }
+        }
+        trials
+    }
+
     fn subjects(&self) -> impl Iterator<Item = Subject> {
         let all = [Subject::Syncd, Subject::Keepalived];
         let wanted = |subject: &Subject| self.subjects.is_empty() || self.subjects.contains(subject);
