@@ -414,7 +414,7 @@ pub struct User {
 }
 
 /// Instances that are master together (`vrrp_sync_group`).
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 pub struct SyncGroup {
     /// Its name.
     pub name: String,

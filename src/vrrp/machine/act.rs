@@ -19,7 +19,7 @@ impl Machine {
         while let Some(decision) = self.instances.get_mut(&id).and_then(|running| running.router.poll_action()) {
             match decision {
                 Decision::Send(priority) => self.send(id, priority),
-                Decision::Hold => self.hold(now, id),
+                Decision::Hold => self.hold(id),
                 Decision::Release => self.release(id),
                 Decision::Announce(occasion) => {
                     let times = self.instances.get_mut(&id).map_or(0, |running| running.announce(now, occasion));
@@ -42,14 +42,13 @@ impl Machine {
         }
     }
 
-    fn hold(&mut self, now: Instant, id: Id) {
+    fn hold(&mut self, id: Id) {
         let Some(running) = self.instances.get_mut(&id) else { return };
         let former = running.holding.take_former();
         let held = running.holding.hold();
         self.take_away(id, former);
         self.put(id, held);
         self.routes(id, true);
-        self.refresh = self.refresh.or(self.lease_step().map(|step| now + step));
     }
 
     pub(super) fn put(&mut self, instance: Id, held: Vec<Held>) {

@@ -9,6 +9,8 @@
 
 mod act;
 mod reload;
+#[cfg(test)]
+mod simulation;
 mod status;
 #[cfg(test)]
 mod tests;
@@ -245,6 +247,7 @@ impl Machine {
         for (held, put, why) in puts {
             self.handle_put(now, id, held, put, why);
         }
+        self.refresh = self.refresh.or(self.lease_step().map(|step| now + step));
         self.tell_life(id);
     }
 

@@ -1,6 +1,6 @@
 //! What another configuration changes, and nothing else.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::{Action, Id, Machine};
 use crate::vrrp::group::Group;
@@ -48,7 +48,9 @@ impl Machine {
             self.put_new(now, id, held);
         }
         self.regroup(now, &setup);
-        self.refresh = self.refresh.map(|at| at.min(now + setup.lease.unwrap_or(Duration::MAX / 4) / 3));
+        if setup.lease != self.setup.lease {
+            self.refresh = Some(now);
+        }
         self.setup = setup;
         self.drop_lives(lives);
         self.judge(now);

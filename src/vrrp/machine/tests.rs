@@ -41,6 +41,7 @@ struct Node {
     /// What is on interfaces.
     there: Vec<Held>,
     announced: usize,
+    refreshed: usize,
     told: Vec<FromVrrp>,
 }
 
@@ -61,7 +62,7 @@ impl Node {
         }
         let clock = Clock { at: now, monotonic: 1_000_000_000_000, unix_ms: 1_700_000_000_000 };
         let machine = Machine::new(clock, setup, before, interfaces);
-        let mut node = Self { machine, now, sent: Vec::new(), there, announced: 0, told: Vec::new() };
+        let mut node = Self { machine, now, sent: Vec::new(), there, announced: 0, refreshed: 0, told: Vec::new() };
         node.machine.handle_timeout(now);
         node.act();
         node
@@ -80,7 +81,7 @@ impl Node {
                         self.machine.handle_puts(self.now, instance, vec![(&held, put, None)]);
                     }
                 }
-                Action::Refresh { .. } => {}
+                Action::Refresh { .. } => self.refreshed += 1,
                 Action::Take { held, .. } => self.there.retain(|there| !held.contains(there)),
                 Action::Announce(_) => self.announced += 1,
                 Action::Tell(told) => self.told.push(told),
@@ -378,15 +379,40 @@ fn what_is_configured_no_longer_is_taken_away_at_the_start() {
 fn leases_are_refreshed_three_times_as_often_as_they_run_out() {
     let mut node = Node::new(setup(vec![instance("VI_1", 50, 150)]));
     node.after_time(3500 * MS);
-    let mut refreshed = 0;
-    for _ in 0..40 {
-        node.now += 250 * MS;
-        node.machine.handle_timeout(node.now);
-        while let Some(action) = node.machine.poll_action() {
-            refreshed += usize::from(matches!(action, Action::Refresh { .. }));
-        }
+    node.refreshed = 0;
+    node.after_time(10_000 * MS);
+    assert!((9..=11).contains(&node.refreshed), "{}", node.refreshed);
+}
+
+#[test]
+fn leases_of_addresses_that_were_all_away_for_a_while_are_refreshed_again() {
+    let mut node = Node::new(setup(vec![instance("VI_1", 50, 150)]));
+    node.after_time(3500 * MS);
+    let held = node.there[0].clone();
+    // Often enough for it to be put back only a while later, and nothing is there when leases are due.
+    while !node.there.is_empty() {
+        node.there.clear();
+        node.with(|machine, now| machine.handle_address_gone(now, 1, held.address.ip));
     }
-    assert!((9..=11).contains(&refreshed), "{refreshed}");
+    node.with(Machine::refresh_leases);
+    node.after_time(5000 * MS);
+    assert_eq!(node.there, [held]);
+    node.refreshed = 0;
+    node.after_time(10_000 * MS);
+    assert!((9..=11).contains(&node.refreshed), "{}", node.refreshed);
+}
+
+#[test]
+fn a_lease_that_a_reload_brings_is_kept_and_one_that_it_ends_is_none_any_more() {
+    let all = setup(vec![instance("VI_1", 50, 150)]);
+    let mut node = Node::new(Setup { lease: None, ..all.clone() });
+    node.after_time(3500 * MS);
+    for (lease, times) in [(all.lease, 9..=11), (None, 1..=1)] {
+        node.with(|machine, now| machine.handle_reload(now, Setup { lease, ..all.clone() }));
+        node.refreshed = 0;
+        node.after_time(10_000 * MS);
+        assert!(times.contains(&node.refreshed), "{lease:?}: {}", node.refreshed);
+    }
 }
 
 #[test]
