@@ -2,6 +2,7 @@
 
 mod bed;
 mod bytes;
+mod faults_of_keepalived;
 mod groups;
 mod held;
 mod notices;

@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::Read as _;
+use std::net::Ipv4Addr;
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 
 use rustix::fs::{CWD, FileType, Mode, OFlags, mknodat};
@@ -93,7 +94,7 @@ fn one_instance(kind: Kind) -> Vec<String> {
     told.lab.routers[0].start(kind, &config);
     told.wait("\"VI_1\" MASTER 150", 1);
     // Another thinks that it is master.
-    let (from, own) = ([10, 97, 1, 99].into(), [10, 97, 1, 100].into());
+    let (from, own) = (Ipv4Addr::new(10, 97, 1, 99), [10, 97, 1, 100].into());
     let (addresses, auth) = (vec![VIP.parse().expect("an address")], Auth::None);
     let lesser = Advert { version: Version::V3, vrid: 51, priority: 7, centiseconds: 10, auth, addresses };
     Injector::new(&told.lab.client, own).send(&Packet::new(from, lesser.encode(Path::V4(from, GROUP))));

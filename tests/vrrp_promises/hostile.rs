@@ -54,7 +54,10 @@ fn malformed() -> Vec<(&'static str, Packet)> {
         change(&mut bytes);
         Packet::new(STRANGER, bytes)
     };
-    let to = |to| Packet { to, ..Packet::new(STRANGER, advert(Version::V3).encode(Path::V4(STRANGER, to))) };
+    let to = |to: Ipv4Addr| {
+        let payload = advert(Version::V3).encode(Path::V4(STRANGER, to));
+        Packet { to: to.into(), ..Packet::new(STRANGER, payload) }
+    };
     const LENGTH: &str = "its length is not that of its addresses";
     const VERSION: &str = "its version is unknown";
     vec![
@@ -220,8 +223,8 @@ fn what_was_said_before_and_what_seems_to_come_from_here_moves_nothing() {
     assert!(wait_until(PATIENCE, || heard() > so_far + 10), "{}", lab.logs());
     assert_eq!(standing(&mut lab), before, "{}", lab.logs());
     // Said in the name of whoever hears it: its kernel takes no packet from an address of its own.
-    injector.send(&Packet { to: master, ..said(master, 254) });
-    injector.send(&Packet { to: backup, ..said(backup, 254) });
+    injector.send(&Packet { to: master.into(), ..said(master, 254) });
+    injector.send(&Packet { to: backup.into(), ..said(backup, 254) });
     let so_far = heard();
     assert!(wait_until(PATIENCE, || heard() > so_far + 10), "{}", lab.logs());
     assert_eq!(standing(&mut lab), before, "{}", lab.logs());
@@ -249,7 +252,7 @@ fn ten_thousand_packets_of_garbage_a_second_do_not_hold_up_the_master() {
             // Short ones: those in pieces make the kernel work, and not syncd.
             for (n, packet) in packets.iter().filter(|packet| packet.payload.len() < 100).cycle().enumerate() {
                 let last = u8::try_from(100 + n % 150).expect("a byte");
-                injector.send(&Packet { from: Ipv4Addr::new(10, 97, 1, last), ..packet.clone() });
+                injector.send(&Packet { from: [10, 97, 1, last].into(), ..packet.clone() });
                 next += Duration::from_micros(100);
                 if n % 10 == 0 {
                     std::thread::sleep(next.saturating_duration_since(Instant::now()));
