@@ -9,4 +9,5 @@ mod notices;
 mod states;
 #[path = "../support/mod.rs"]
 mod support;
+mod trackers;
 mod transports;

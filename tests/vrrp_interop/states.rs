@@ -1,82 +1,12 @@
-//! What moves a virtual address besides silence: trackers, priorities, delays, groups, and a reload.
+//! What moves a virtual address besides silence: priorities, delays, groups, and a reload.
 
 use crate::bed::{FAST, VIP, in_both_places, instance, pair, plain};
 use crate::support::frames;
-use crate::support::namespace::Lan;
 use crate::support::node::wait_until;
 use crate::support::vrrp::{Ear, Kind, Lab, PATIENCE, with_keepalived};
 
 /// Slow enough that nobody takes over falsely on a busy machine, where that is looked for.
 const STEADY: &str = "version 3\n advert_int 0.3";
-
-/// A script that is well as long as the file `broken` is not there.
-fn script(lab: &Lab, place: usize, weight: i32) -> String {
-    let broken = broken(lab, place);
-    format!(
-        "global_defs {{\n script_user root\n enable_script_security\n}}\n\
-         vrrp_script check {{\n script \"/usr/bin/test ! -e {broken}\"\n interval 1\n weight {weight}\n}}\n"
-    )
-}
-
-fn broken(lab: &Lab, place: usize) -> String {
-    lab.routers[place].dir().join("broken").display().to_string()
-}
-
-/// A pair whose first router has a script of this weight that begins to fail, and is well again.
-fn scripted(kinds: [Kind; 2], weight: i32) {
-    let mut lab = Lab::new(2);
-    let more = format!("{FAST}\n track_script {{\n check\n }}");
-    for (place, priority) in [(0, 150), (1, 100)] {
-        let config = format!("{}{}", script(&lab, place, weight), plain(priority, &more));
-        lab.routers[place].start(kinds[place], &config);
-    }
-    lab.wait_holder(VIP, 0);
-    let ear = Ear::new(&lab, 0);
-    std::fs::write(broken(&lab, 0), "").expect("written");
-    lab.wait_holder(VIP, 1);
-    let left = || ear.adverts(lab.routers[0].address).iter().any(|(_, bytes)| bytes[2] == 0);
-    if weight == 0 {
-        assert!(wait_until(PATIENCE, left), "a fault is said by priority 0\n{}", lab.logs());
-    } else {
-        assert!(!left(), "a lesser priority is said by itself\n{}", lab.logs());
-    }
-    std::fs::remove_file(broken(&lab, 0)).expect("removed");
-    lab.wait_holder(VIP, 0);
-}
-
-#[test]
-fn a_script_that_fails_is_a_fault_where_it_has_no_weight() {
-    if with_keepalived("a_script_that_fails_is_a_fault_where_it_has_no_weight") {
-        in_both_places(|kinds| scripted(kinds, 0));
-    }
-}
-
-#[test]
-fn a_script_that_fails_takes_its_weight_away() {
-    if with_keepalived("a_script_that_fails_takes_its_weight_away") {
-        in_both_places(|kinds| scripted(kinds, -60));
-    }
-}
-
-#[test]
-fn a_tracked_interface_that_is_down_is_a_fault() {
-    if !with_keepalived("a_tracked_interface_that_is_down_is_a_fault") {
-        return;
-    }
-    in_both_places(|kinds| {
-        let mut lab = Lab::new(2);
-        let other = Lan::new("other");
-        let ports: Vec<String> = lab.routers.iter().map(|router| other.attach(&router.host, "eth1", &[])).collect();
-        let more = format!("{FAST}\n track_interface {{\n eth1\n }}");
-        lab.routers[0].start(kinds[0], &plain(150, &more));
-        lab.routers[1].start(kinds[1], &plain(100, &more));
-        lab.wait_holder(VIP, 0);
-        other.set_port(&ports[0], false);
-        lab.wait_holder(VIP, 1);
-        other.set_port(&ports[0], true);
-        lab.wait_holder(VIP, 0);
-    });
-}
 
 #[test]
 fn a_better_one_that_must_not_preempt_stays_backup() {
