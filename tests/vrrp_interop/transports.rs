@@ -1,7 +1,7 @@
 //! The ways to speak: unicast, IPv6, very fast, by a hardware address of its own, and with many addresses.
 
 use crate::bed::{FAST, VIP, in_both_places, instance, live, pair, plain};
-use crate::support::frames::{self, Kind as Said};
+use crate::support::frames;
 use crate::support::node::wait_until;
 use crate::support::vrrp::{Ear, Kind, PATIENCE, Probe, with_keepalived};
 
@@ -93,41 +93,51 @@ fn ipv6_and_its_addresses_are_usable_at_once() {
     });
 }
 
+/// The life of a pair whose `vip` is at the hardware address `mac`, wherever it is, and a client that goes on.
+fn by_its_own_address(kinds: [Kind; 2], vip: &str, mac: [u8; 6], config: &dyn Fn(usize, u8) -> String) {
+    live(kinds, vip, config);
+    let mut lab = pair(kinds, vip, config);
+    let shown = mac.map(|byte| format!("{byte:02x}")).join(":");
+    let probe = Probe::new(&lab, vip);
+    probe.wait(10);
+    for (n, priority) in [(0, 150), (1, 100)] {
+        lab.wait_holder(vip, n);
+        assert!(lab.routers[n].host.ip("-d link show").contains(&shown), "{}", lab.logs());
+        let ear = Ear::new(&lab, n);
+        let heard = || {
+            let frames = ear.frames();
+            let said: Vec<_> = frames.iter().filter_map(|frame| frames::read(&frame.bytes)).collect();
+            let own = said.iter().filter(|said| said.priority() == Some(priority));
+            let macs: Vec<_> = own.map(|said| said.mac).collect();
+            assert!(macs.iter().all(|from| *from == mac), "{macs:?}");
+            macs.len() >= 3
+        };
+        assert!(wait_until(PATIENCE, heard), "{:?} sends nothing by its own address\n{}", kinds[n], lab.logs());
+        // The client learned where the address is, and asks nobody else.
+        probe.wait(20);
+        let neighbours = lab.client.ip(&format!("neigh show {vip}"));
+        assert!(neighbours.contains(&shown), "{neighbours}");
+        lab.routers[n].stop();
+        let left = lab.routers[n].host.ip("-o link show");
+        assert!(!left.contains("macvlan") && !left.contains("vrrp"), "it left its interface behind: {left}");
+    }
+}
+
 #[test]
 fn a_hardware_address_of_its_own() {
-    if !with_keepalived("a_hardware_address_of_its_own") {
-        return;
+    if with_keepalived("a_hardware_address_of_its_own") {
+        let config = |_: usize, priority| plain(priority, &format!("{FAST}\n use_vmac"));
+        in_both_places(|kinds| by_its_own_address(kinds, VIP, [0, 0, 0x5e, 0, 1, 51], &config));
     }
-    let config = |_, priority| plain(priority, &format!("{FAST}\n use_vmac"));
-    let mac = [0, 0, 0x5e, 0, 1, 51];
-    in_both_places(|kinds| {
-        live(kinds, VIP, &config);
-        let mut lab = pair(kinds, VIP, &config);
-        let probe = Probe::new(&lab, VIP);
-        probe.wait(10);
-        for n in [0, 1] {
-            lab.wait_holder(VIP, n);
-            assert!(lab.routers[n].host.ip("-d link show").contains("00:00:5e:00:01:33"), "{}", lab.logs());
-            let ear = Ear::new(&lab, n);
-            let from = lab.routers[n].address;
-            let heard = || {
-                let frames = ear.frames();
-                let said: Vec<_> = frames.iter().filter_map(|frame| frames::read(&frame.bytes)).collect();
-                let own = said.iter().filter(|said| said.kind == Said::Advert && said.from == from);
-                let macs: Vec<_> = own.map(|said| said.mac).collect();
-                assert!(macs.iter().all(|from| *from == mac), "{macs:?}");
-                macs.len() >= 3
-            };
-            assert!(wait_until(PATIENCE, heard), "{:?} sends nothing by its own address\n{}", kinds[n], lab.logs());
-            // The client learned where the address is, and asks nobody else.
-            probe.wait(20);
-            let neighbours = lab.client.ip(&format!("neigh show {VIP}"));
-            assert!(neighbours.contains("00:00:5e:00:01:33"), "{neighbours}");
-            lab.routers[n].stop();
-            let left = lab.routers[n].host.ip("-o link show");
-            assert!(!left.contains("macvlan") && !left.contains("vrrp"), "it left its interface behind: {left}");
-        }
-    });
+}
+
+#[test]
+fn a_hardware_address_of_its_own_over_ipv6() {
+    if with_keepalived("a_hardware_address_of_its_own_over_ipv6") {
+        let vips = "fe80::97\n fd97::50/64";
+        let config = |_: usize, priority| instance("VI_6", "eth0", 56, priority, "advert_int 0.1\n use_vmac", vips);
+        in_both_places(|kinds| by_its_own_address(kinds, "fd97::50", [0, 0, 0x5e, 0, 2, 56], &config));
+    }
 }
 
 #[test]
