@@ -194,6 +194,8 @@ impl Desk {
         calls: &mut mpsc::Receiver<Call>,
     ) -> Result<(), Failure> {
         loop {
+            // Whoever asks is answered when there is nothing more to hear: what is on disk is no older than the answer.
+            self.vrrp.settle(events.is_empty());
             tokio::select! {
                 // What a process says comes first: a transition is not held up by who asks for it.
                 biased;
@@ -386,6 +388,7 @@ impl Desk {
     async fn wait_for_processes(&mut self, events: &mut mpsc::Receiver<Event>) {
         let patience = Instant::now() + LEAVING;
         while !self.vrrp.has_left() || self.engine.as_ref().is_some_and(|engine| engine.process.runs()) {
+            self.vrrp.settle(events.is_empty());
             let event = tokio::select! {
                 Some(event) = events.recv() => event,
                 () = sleep_until(patience), if !self.vrrp.has_left() && !self.killed => {

@@ -103,6 +103,7 @@ impl Desk {
         state.vrrp =
             released.as_ref().zip(pid).map(|(released, pid)| Running { pid, rest: released.rest.clone(), hand_over });
         state.unheard = self.unheard(events);
+        self.vrrp.settle(true);
         let (error, released) = takeover::exec(program, &state, self.plan.instance.lock(), released);
         self.go_on_after_all(released.zip(pid), state);
         error

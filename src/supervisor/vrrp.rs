@@ -168,6 +168,11 @@ impl Vrrp {
         self.refused.clone()
     }
 
+    /// Brings what is on disk up to date; `idle` where there is nothing more to hear.
+    pub(super) fn settle(&mut self, idle: bool) {
+        self.lives.settle(idle);
+    }
+
     /// Whether `run` is its last start.
     pub(super) fn is_current(&self, run: u64) -> bool {
         self.process.is_current(run)
