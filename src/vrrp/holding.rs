@@ -59,6 +59,8 @@ pub struct Holding {
     kept: Vec<Kept>,
     /// What an earlier life put there and is configured no longer.
     former: Vec<Held>,
+    /// [`Self::ours`] is another than when that was asked last.
+    changed: bool,
 }
 
 /// An address that is no longer on its interface and has to be.
@@ -77,7 +79,7 @@ impl Holding {
     #[must_use]
     pub fn new(all: Vec<Held>, ours: &[Held]) -> Self {
         let kept = all.into_iter().map(Kept::absent).collect();
-        let mut holding = Self { wanted: false, kept, former: Vec::new() };
+        let mut holding = Self { wanted: false, kept, former: Vec::new(), changed: false };
         for old in ours {
             let known = holding.kept.iter_mut().find(|kept| kept.held.is_same(old));
             match known {
@@ -96,6 +98,7 @@ impl Holding {
 
     /// Those that an earlier life put there and are configured no longer: to be taken away whatever comes.
     pub fn take_former(&mut self) -> Vec<Held> {
+        self.changed |= !self.former.is_empty();
         std::mem::take(&mut self.former)
     }
 
@@ -103,6 +106,7 @@ impl Holding {
     pub fn release(&mut self) -> Vec<Held> {
         self.wanted = false;
         let ours = self.ours();
+        self.changed |= !ours.is_empty();
         self.former.clear();
         for kept in &mut self.kept {
             (kept.standing, kept.retry, kept.removals) = (Standing::Absent, None, 0);
@@ -131,6 +135,7 @@ impl Holding {
                 take.push(kept.held);
             }
         }
+        self.changed |= !take.is_empty();
         if !self.wanted {
             put.clear();
         }
@@ -156,6 +161,7 @@ impl Holding {
             (Put::There, _) => Standing::Found,
             (Put::Failed, _) => Standing::Absent,
         };
+        self.changed |= before != kept.standing;
         kept.missed |= put == Put::Failed;
         put == Put::New && std::mem::take(&mut kept.missed)
     }
@@ -181,6 +187,7 @@ impl Holding {
         };
         (kept.removals, kept.removed, kept.missed) = (kept.removals.saturating_add(1), Some(now), true);
         // Whoever put it there: it is this node's to keep now.
+        self.changed |= kept.standing != Standing::Ours;
         kept.standing = Standing::Ours;
         let at = now + wait;
         kept.retry = Some(at);
@@ -210,6 +217,18 @@ impl Holding {
         ours.chain(&self.former).cloned().collect()
     }
 
+    /// Whether the instance put `held` there itself.
+    #[must_use]
+    pub fn is_ours(&self, held: &Held) -> bool {
+        let kept = self.kept.iter().find(|kept| kept.held.is_same(held));
+        kept.is_some_and(|kept| kept.standing == Standing::Ours) || self.former.iter().any(|old| old.is_same(held))
+    }
+
+    /// Whether [`Self::ours`] has become another since this was asked last.
+    pub fn take_changed(&mut self) -> bool {
+        std::mem::take(&mut self.changed)
+    }
+
     /// Those of them that are there, as far as is known: not those that somebody took away and that wait.
     #[must_use]
     pub fn leased(&self) -> Vec<Held> {
@@ -226,12 +245,6 @@ impl Holding {
     pub fn all(&self) -> impl Iterator<Item = &Held> {
         self.kept.iter().map(|kept| &kept.held)
     }
-
-    /// Whether `ip` is one of them.
-    #[must_use]
-    pub fn has(&self, ip: IpAddr) -> bool {
-        self.kept.iter().any(|kept| kept.held.address.ip == ip)
-    }
 }
 
 impl Kept {
@@ -244,14 +257,14 @@ impl Kept {
 impl Held {
     /// Whether it is this address on this interface, whatever its prefix.
     fn is_at(&self, interface: &str, ip: IpAddr) -> bool {
-        self.interface == interface && self.address.ip == ip
+        self.address.ip == ip && self.interface == interface
     }
 
     /// Whether both are the same address on the same interface, whatever else is said of it.
     #[must_use]
     pub fn is_same(&self, other: &Self) -> bool {
         let key = |held: &Self| (held.address.ip, held.address.prefix);
-        self.interface == other.interface && key(self) == key(other)
+        key(self) == key(other) && self.interface == other.interface
     }
 }
 

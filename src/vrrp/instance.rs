@@ -71,12 +71,6 @@ impl Running {
         base(&self.setup)
     }
 
-    /// Whether `ip` is one of its addresses.
-    #[must_use]
-    pub fn is_virtual(&self, ip: IpAddr) -> bool {
-        self.holding.has(ip)
-    }
-
     /// Finds what it sends from. Returns whether that is another address than before.
     pub fn find_source(&mut self, interfaces: &Interfaces, virtual_ones: &dyn Fn(IpAddr) -> bool) -> bool {
         let found = self.setup.source.or_else(|| {

@@ -1,6 +1,6 @@
 //! The interfaces of the host as far as VRRP knows them: up or not, hardware address, addresses.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 
 use super::setup::Family;
@@ -22,8 +22,39 @@ pub struct Link {
 #[derive(Clone, Debug, Default)]
 pub struct Interfaces {
     links: BTreeMap<u32, Link>,
+    addresses: BTreeMap<u32, Addresses>,
+}
+
+/// The addresses of an interface: there may be thousands, all of which are told of whenever leases are refreshed.
+#[derive(Clone, Debug, Default)]
+struct Addresses {
     /// In the order in which they came: the first of a family is what an interface sends from.
-    addresses: BTreeMap<u32, Vec<IpAddr>>,
+    in_order: BTreeMap<u64, IpAddr>,
+    places: HashMap<IpAddr, u64>,
+    next: u64,
+}
+
+impl Addresses {
+    /// Returns whether it is new.
+    fn add(&mut self, ip: IpAddr) -> bool {
+        let place = self.next;
+        let new = *self.places.entry(ip).or_insert(place) == place;
+        if new {
+            self.in_order.insert(place, ip);
+            self.next += 1;
+        }
+        new
+    }
+
+    fn remove(&mut self, ip: IpAddr) {
+        if let Some(place) = self.places.remove(&ip) {
+            self.in_order.remove(&place);
+        }
+    }
+
+    fn contains(&self, ip: IpAddr) -> bool {
+        self.places.contains_key(&ip)
+    }
 }
 
 impl Interfaces {
@@ -40,18 +71,13 @@ impl Interfaces {
 
     /// An address is on an interface. Returns whether that is news: a lease that is refreshed is none.
     pub fn add_address(&mut self, index: u32, ip: IpAddr) -> bool {
-        let known = self.addresses.entry(index).or_default();
-        let new = !known.contains(&ip);
-        if new {
-            known.push(ip);
-        }
-        new
+        self.addresses.entry(index).or_default().add(ip)
     }
 
     /// An address is on it no longer.
     pub fn remove_address(&mut self, index: u32, ip: IpAddr) {
         if let Some(known) = self.addresses.get_mut(&index) {
-            known.retain(|have| *have != ip);
+            known.remove(ip);
         }
     }
 
@@ -76,14 +102,14 @@ impl Interfaces {
     /// Whether `ip` is on any interface.
     #[must_use]
     pub fn has(&self, ip: IpAddr) -> bool {
-        self.addresses.values().any(|known| known.contains(&ip))
+        self.addresses.values().any(|known| known.contains(ip))
     }
 
     /// Whether `ip` is on the interface of this name.
     #[must_use]
     pub fn is_on(&self, name: &str, ip: IpAddr) -> bool {
         let known = self.by_name(name).and_then(|link| self.addresses.get(&link.index));
-        known.is_some_and(|known| known.contains(&ip))
+        known.is_some_and(|known| known.contains(ip))
     }
 
     /// What the interface of this name sends from: its first address of that family that is none of `virtual_ones`;
@@ -95,7 +121,7 @@ impl Interfaces {
             IpAddr::V4(_) => family == Family::V4,
             IpAddr::V6(v6) => family == Family::V6 && v6.is_unicast_link_local(),
         };
-        self.addresses.get(&link.index)?.iter().filter(fits).find(|ip| !virtual_ones(**ip)).copied()
+        self.addresses.get(&link.index)?.in_order.values().filter(fits).find(|ip| !virtual_ones(**ip)).copied()
     }
 }
 
@@ -114,7 +140,12 @@ mod tests {
         let virtual_ones = |address| address == ip("10.0.0.50");
         assert_eq!(interfaces.source("eth0", Family::V4, &virtual_ones), Some(ip("10.0.0.1")));
         assert_eq!(interfaces.source("eth0", Family::V6, &virtual_ones), Some(ip("fe80::1")));
+        interfaces.add_address(2, ip("10.0.0.2"));
         interfaces.remove_address(2, ip("10.0.0.1"));
+        assert!(interfaces.add_address(2, ip("10.0.0.1")) && !interfaces.add_address(2, ip("10.0.0.1")));
+        assert_eq!(interfaces.source("eth0", Family::V4, &virtual_ones), Some(ip("10.0.0.2")), "it came first");
+        interfaces.remove_address(2, ip("10.0.0.1"));
+        interfaces.remove_address(2, ip("10.0.0.2"));
         assert_eq!(interfaces.source("eth0", Family::V4, &virtual_ones), None);
         assert_eq!(interfaces.source("eth1", Family::V4, &virtual_ones), None);
     }

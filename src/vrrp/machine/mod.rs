@@ -16,7 +16,7 @@ mod status;
 mod tests;
 mod verdicts;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
@@ -113,6 +113,8 @@ pub struct Machine {
     announcer: Announcer,
     instances: BTreeMap<Id, Running>,
     groups: Vec<Group>,
+    /// Whose each virtual address is: thousands of them come and go at a time.
+    owners: HashMap<IpAddr, Vec<Id>>,
     next: u32,
     /// When instances may begin.
     begin: Instant,
@@ -152,6 +154,7 @@ impl Machine {
             announcer: Announcer::default(),
             instances: BTreeMap::new(),
             groups: Vec::new(),
+            owners: HashMap::new(),
             next: 0,
             begin: now + delay,
             refresh: None,
@@ -244,11 +247,22 @@ impl Machine {
 
     /// What became of each address of an [`Action::Put`], and why where it failed.
     pub fn handle_puts(&mut self, now: Instant, id: Id, puts: Vec<(&Held, Put, Option<String>)>) {
+        let mut again = Vec::new();
         for (held, put, why) in puts {
             self.handle_put(now, id, held, put, why);
+            if put == Put::There && self.instances.get(&id).is_some_and(|running| running.holding.is_ours(held)) {
+                // An earlier life put it there, and its lease may be about to end.
+                again.push(held.clone());
+            }
+        }
+        if !again.is_empty() {
+            self.actions.push_back(Action::Refresh { instance: id, held: again });
+        }
+        // Of thousands that somebody took away each comes back by itself, and its life is as it was.
+        if self.instances.get_mut(&id).is_some_and(|running| running.holding.take_changed()) {
+            self.tell_life(id);
         }
         self.refresh = self.refresh.or(self.lease_step().map(|step| now + step));
-        self.tell_life(id);
     }
 
     fn handle_put(&mut self, now: Instant, id: Id, held: &Held, put: Put, why: Option<String>) {
@@ -261,10 +275,6 @@ impl Machine {
                 &[(held.interface.clone(), held.address.ip)],
                 running.setup.garp.repeat.max(1),
             );
-        }
-        if put == Put::There && running.holding.ours().iter().any(|ours| ours.is_same(held)) {
-            // An earlier life put it there, and its lease may be about to end.
-            self.actions.push_back(Action::Refresh { instance: id, held: vec![held.clone()] });
         }
         if let Some(why) = why.filter(|_| self.instances.get_mut(&id).is_some_and(|i| i.counters.tells_failure(now))) {
             self.warn(id, why);
@@ -306,8 +316,7 @@ impl Machine {
 
     /// An address is on an interface.
     pub fn handle_address(&mut self, now: Instant, index: u32, ip: IpAddr) {
-        let own = self.instances.values().any(|running| running.is_virtual(ip));
-        if self.interfaces.add_address(index, ip) && !own {
+        if self.interfaces.add_address(index, ip) && !self.owners.contains_key(&ip) {
             self.judge_sources(now);
         }
     }
@@ -316,20 +325,27 @@ impl Machine {
     pub fn handle_address_gone(&mut self, now: Instant, index: u32, ip: IpAddr) {
         self.interfaces.remove_address(index, ip);
         let Some(name) = self.interfaces.name(index).map(str::to_owned) else { return };
-        for id in self.ids() {
+        let owners = self.owners.get(&ip).cloned().unwrap_or_default();
+        for id in &owners {
+            let id = *id;
             let Some(running) = self.instances.get_mut(&id) else { continue };
             let Some(Gone { held, at, by_others }) = running.holding.handle_gone(now, &name, ip) else { continue };
             if by_others {
                 self.warn(id, format!("{ip} was taken away from {name} by somebody else: it is put back"));
             }
             if at <= now {
-                if let Some(running) = self.instances.get_mut(&id) {
-                    running.holding.poll_retries(now);
+                // Others may be due by now as well.
+                let mut due = self.instances.get_mut(&id).map_or_else(Vec::new, |i| i.holding.poll_retries(now));
+                if !due.contains(&held) {
+                    due.push(held);
                 }
-                self.put(id, vec![held]);
+                self.put(id, due);
             }
         }
-        self.judge_sources(now);
+        // Nobody sends from a virtual address, unless it has only just become one.
+        if owners.is_empty() || self.instances.values().any(|running| running.source == Some(ip)) {
+            self.judge_sources(now);
+        }
     }
 
     /// Everything about interfaces is known anew: what was told meanwhile is lost.

@@ -46,7 +46,11 @@ impl Machine {
         }
         for (id, held) in puts {
             self.put_new(now, id, held);
+            if self.instances.get_mut(&id).is_some_and(|running| running.holding.take_changed()) {
+                self.tell_life(id);
+            }
         }
+        self.find_owners();
         self.regroup(now, &setup);
         if setup.lease != self.setup.lease {
             self.refresh = Some(now);
@@ -54,6 +58,18 @@ impl Machine {
         self.setup = setup;
         self.drop_lives(lives);
         self.judge(now);
+    }
+
+    fn find_owners(&mut self) {
+        self.owners.clear();
+        for (id, running) in &self.instances {
+            for held in running.holding.all() {
+                let owners = self.owners.entry(held.address.ip).or_default();
+                if owners.last() != Some(id) {
+                    owners.push(*id);
+                }
+            }
+        }
     }
 
     fn create(&mut self, now: Instant, setup: Instance, life: Option<Life>) {

@@ -191,6 +191,46 @@ fn an_address_that_somebody_took_away_is_back_at_once_and_announced() {
 }
 
 #[test]
+fn an_address_that_comes_back_changes_no_life_and_one_that_goes_for_good_does() {
+    let two = |last: u8| {
+        let addresses = (50..=last).map(|n| Address::new(ip(n), 24)).collect();
+        Instance { priority: 150, auth: PASS, version: Version::V2, ..Instance::new("VI_1", "eth0", 50, addresses) }
+    };
+    let lives = |node: &mut Node| {
+        let told = std::mem::take(&mut node.told);
+        let lives = told.into_iter().filter_map(|told| if let FromVrrp::Life(life) = told { Some(life) } else { None });
+        lives.map(|life| life.held.len()).collect::<Vec<_>>()
+    };
+    let mut node = Node::new(setup(vec![two(51)]));
+    node.after_time(4000 * MS);
+    assert_eq!(lives(&mut node).last(), Some(&2));
+    node.there.clear();
+    node.with(|machine, now| machine.handle_address_gone(now, 1, ip(50)));
+    node.with(|machine, now| machine.handle_address_gone(now, 1, ip(51)));
+    assert_eq!((node.there.len(), lives(&mut node)), (2, vec![]));
+    node.with(|machine, now| machine.handle_reload(now, setup(vec![two(50)])));
+    assert_eq!((node.there.len(), lives(&mut node)), (1, vec![1]));
+}
+
+#[test]
+fn what_is_due_anyway_is_put_back_with_what_somebody_took_away() {
+    let addresses = [50, 51].map(|n| Address::new(ip(n), 24)).to_vec();
+    let mut node = Node::new(setup(vec![Instance { priority: 150, ..Instance::new("VI_1", "eth0", 50, addresses) }]));
+    node.after_time(4000 * MS);
+    let [one, two] = [0, 1].map(|n| node.there[n].clone());
+    node.machine.handle_puts(node.now, Id(0), vec![(&two, Put::Failed, None)]);
+    node.act();
+    // The kernel is looked at before the timers.
+    node.now += 1100 * MS;
+    node.machine.handle_address_gone(node.now, 1, one.address.ip);
+    let put = std::iter::from_fn(|| node.machine.poll_action()).find_map(|action| match action {
+        Action::Put { held, .. } => Some(held),
+        _ => None,
+    });
+    assert_eq!(put, Some(vec![one, two]));
+}
+
+#[test]
 fn what_had_been_there_before_stays_when_the_master_goes() {
     let held = Held { interface: "eth0".to_owned(), address: Address::new(ip(50), 24) };
     let mut node = Node::after(setup(vec![instance("VI_1", 50, 150)]), Before::default(), vec![held.clone()]);

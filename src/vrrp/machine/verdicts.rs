@@ -28,12 +28,11 @@ impl Machine {
     }
 
     fn find_sources(&mut self, now: Instant) -> bool {
-        let own: Vec<_> = self.instances.values().flat_map(|i| i.holding.all().map(|held| held.address.ip)).collect();
         let mut changed = false;
         for id in self.ids() {
             let grouped = self.is_grouped(id);
             let Some(running) = self.instances.get_mut(&id) else { continue };
-            if running.find_source(&self.interfaces, &|ip| own.contains(&ip)) {
+            if running.find_source(&self.interfaces, &|ip| self.owners.contains_key(&ip)) {
                 changed = true;
                 let settings = running.settings(grouped);
                 running.router.handle_settings(now, settings);
@@ -114,8 +113,7 @@ impl Machine {
         let Some(running) = self.instances.get(&id).filter(|running| running.router.state() != State::Master) else {
             return;
         };
-        let ours = running.holding.ours();
-        let found = running.holding.all().filter(|held| !ours.contains(held));
+        let found = running.holding.all().filter(|held| !running.holding.is_ours(held));
         let found = found.filter(|held| self.interfaces.is_on(&held.interface, held.address.ip));
         let found: Vec<String> = found.map(|held| format!("{} on {}", held.address.ip, held.interface)).collect();
         if !found.is_empty() {
