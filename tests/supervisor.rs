@@ -4,7 +4,7 @@
 mod support;
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::Duration;
@@ -387,12 +387,18 @@ fn the_program_is_replaced_and_address_state_and_process_number_stay() {
         return;
     }
     let mut host = Host::new("exec", true, "", "");
+    let fifo = host.path("fifo");
+    host.rewrite(&config(150, &format!("global_defs {{\n vrrp_notify_fifo {}\n}}\n", fifo.display()), ""));
     let own = host.path("syncd");
     fs::copy(binary(), &own).expect("copy");
     let exec = format!("shift; exec {} \"$@\"", own.display());
     host.node.run_under(["ip", "netns", "exec", host.host.name(), "sh", "-c", &exec, "sh"]);
     host.start_as_master();
     let before = host.node.status();
+    let pipe = fs::metadata(&fifo).expect("the pipe").ino();
+    let heard = fs::File::create(host.path("heard")).expect("file");
+    let mut reader = Command::new("cat").arg(&fifo).stdout(heard).spawn().expect("cat");
+    assert!(wait_until(PATIENCE, || !host.told("heard").is_empty()), "{}", host.node.log());
     // Another file takes its place, as a package does it.
     fs::copy(binary(), host.path("new")).expect("copy");
     fs::rename(host.path("new"), &own).expect("rename");
@@ -419,8 +425,11 @@ fn the_program_is_replaced_and_address_state_and_process_number_stay() {
     assert!(text(&refused).contains("it is no syncd that runs here"), "{}", text(&refused));
     assert_eq!(host.node.status()["upgrades"], 2);
     host.wait_master();
+    assert_eq!(fs::metadata(&fifo).expect("the pipe").ino(), pipe);
     assert!(host.node.stop().success(), "{}", host.node.log());
-    assert!(!host.holds());
+    assert!(!host.holds() && !fifo.exists());
+    assert!(reader.wait().expect("it ends with the pipe").success());
+    assert_eq!(host.told("heard").last().map(String::as_str), Some("INSTANCE \"VI_1\" STOP 150"));
 }
 
 #[test]

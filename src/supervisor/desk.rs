@@ -134,6 +134,9 @@ impl Desk {
 
     fn start(&mut self) -> Result<(), Failure> {
         let failed = |e| Failure::host(format!("cannot start a process: {e}"));
+        if let Some(taken) = &mut self.taken {
+            self.notifier.take(std::mem::take(&mut taken.pipes));
+        }
         self.notifier.configure(self.vrrp.setup());
         self.filter.configure(self.vrrp.setup());
         match self.taken.take() {

@@ -10,7 +10,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{timeout, timeout_at};
 
-use super::fifo::Fifos;
+use super::fifo::{Fifos, Pipe};
 use super::told;
 use crate::process::{self, Program};
 use crate::vrrp::message::{Notice, Subject};
@@ -59,6 +59,8 @@ impl Notifier {
     /// Opens the pipes of `setup`, and closes those that are no longer in it.
     pub(super) fn configure(&mut self, setup: &Setup) {
         self.fifos.configure(&setup.fifos);
+        // Those whose instance is gone have ended.
+        while self.runners.try_join_next().is_some() {}
         self.queues.retain(|subject, queue| !queue.is_idle() || of(setup, subject).is_some());
     }
 
@@ -91,6 +93,22 @@ impl Notifier {
     /// Waits until everybody was told, or until `deadline`: what runs then is killed, and what still waits has a
     /// second each, so that the end is told however long something else takes.
     pub(super) async fn finish(mut self, deadline: tokio::time::Instant) {
+        self.end_programs(deadline).await;
+        self.fifos.finish(deadline).await;
+    }
+
+    /// The same, for another notifier that goes on with the pipes.
+    pub(super) async fn hand_over(mut self, deadline: tokio::time::Instant) -> Vec<Pipe> {
+        self.end_programs(deadline).await;
+        self.fifos.hand_over(deadline).await
+    }
+
+    /// Goes on with the pipes of another one.
+    pub(super) fn take(&mut self, pipes: Vec<Pipe>) {
+        self.fifos.take(pipes);
+    }
+
+    async fn end_programs(&mut self, deadline: tokio::time::Instant) {
         self.queues.clear();
         if timeout_at(deadline, all(&mut self.runners)).await.is_err() {
             let _ = self.hurry.send(true);
@@ -98,7 +116,6 @@ impl Notifier {
                 tracing::warn!("notify programs took too long to end: some were not run");
             }
         }
-        self.fifos.finish(deadline).await;
     }
 }
 
@@ -202,6 +219,19 @@ mod tests {
         notifier.tell(&notice("VI_1", Happening::Stop), &notify);
         notifier.finish(tokio::time::Instant::now() + LIMIT).await;
         assert_eq!(std::fs::read_to_string(log).expect("log"), "INSTANCE VI_1 STOP 100\n");
+    }
+
+    #[tokio::test]
+    async fn nothing_stays_of_instances_that_reloads_took_away() {
+        let mut notifier = Notifier::default();
+        let notify = Notify { any: shell("true"), ..Notify::default() };
+        for n in 0..20 {
+            notifier.tell(&notice(&format!("VI_{n}"), Happening::Deleted), &notify);
+        }
+        while !(notifier.queues.is_empty() && notifier.runners.is_empty()) {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            notifier.configure(&Setup::default());
+        }
     }
 
     #[tokio::test]

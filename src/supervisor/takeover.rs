@@ -19,6 +19,7 @@ use rustix::net::{
 };
 use serde::{Deserialize, Serialize};
 
+use super::fifo::Pipe;
 use super::worker::Released;
 use crate::vrrp::message::{FromVrrp, Life, Observed};
 use crate::vrrp::setup::Setup;
@@ -31,8 +32,11 @@ pub(super) const MARK: &str = "SYNCD_TAKEOVER";
 const EXE: &str = "/proc/self/exe";
 const REPLACED: &str = " (deleted)";
 
-/// Most descriptors that travel: the state, the lock, the VRRP process.
-const DESCRIPTORS: usize = 3;
+/// Most pipes that travel; readers of others see an end.
+const PIPES: usize = 16;
+
+/// Most descriptors that travel: the state, the lock, the VRRP process, pipes.
+const DESCRIPTORS: usize = 3 + PIPES;
 
 /// What is known of a supervisor. It is JSON: the program that reads it may be a later one.
 #[derive(Debug, Default, Deserialize, Serialize)]
@@ -48,6 +52,16 @@ pub(super) struct State {
     pub(super) upgrades: u64,
     /// The VRRP process that runs.
     pub(super) vrrp: Option<Running>,
+    /// The named pipes; the descriptors of those that are open follow in this order.
+    pub(super) pipes: Vec<Written>,
+}
+
+/// A named pipe that transitions are written to.
+#[derive(Debug, Deserialize, Serialize)]
+pub(super) struct Written {
+    pub(super) path: PathBuf,
+    pub(super) made: bool,
+    pub(super) open: bool,
 }
 
 /// A VRRP process that the other program started, and that is to hand over.
@@ -68,6 +82,8 @@ pub struct Taken {
     pub(super) lock: OwnedFd,
     /// The conversation with the VRRP process.
     pub(super) vrrp: Option<UnixStream>,
+    /// The named pipes.
+    pub(super) pipes: Vec<Pipe>,
 }
 
 impl Taken {
@@ -105,24 +121,29 @@ impl Taken {
     }
 }
 
-/// Replaces this program by the one at `path`, which is told `state` and given `lock` and `vrrp`. It comes back only
-/// where that fails, with `vrrp`.
+/// Replaces this program by the one at `path`, which is told `state` and given `lock`, `vrrp` and `pipes`. It comes back
+/// only where that fails.
 pub(super) fn exec(
     path: &Path,
-    state: &State,
+    state: &mut State,
     lock: impl AsFd,
-    vrrp: Option<Released>,
-) -> (io::Error, Option<Released>) {
-    let stream = vrrp.as_ref().map(|vrrp| &vrrp.stream);
-    let error = match replace(path, state, lock, stream) {
+    vrrp: Option<&Released>,
+    pipes: &[Pipe],
+) -> io::Error {
+    match replace(path, state, lock, vrrp.map(|vrrp| &vrrp.stream), pipes) {
         Ok(never) => match never {},
         Err(e) => e,
-    };
-    (error, vrrp)
+    }
 }
 
-fn replace(path: &Path, state: &State, lock: impl AsFd, vrrp: Option<&UnixStream>) -> io::Result<Infallible> {
-    let stdin = send(state, lock, vrrp)?;
+fn replace(
+    path: &Path,
+    state: &mut State,
+    lock: impl AsFd,
+    vrrp: Option<&UnixStream>,
+    pipes: &[Pipe],
+) -> io::Result<Infallible> {
+    let stdin = send(state, lock, vrrp, pipes)?;
     let mut argv = std::env::args_os();
     let mut command = Command::new(path);
     command.arg0(argv.next().unwrap_or_else(|| "syncd".into())).args(argv);
@@ -138,12 +159,20 @@ pub(super) fn program() -> io::Result<PathBuf> {
 }
 
 /// An end of a conversation in which all has been said.
-fn send(state: &State, lock: impl AsFd, vrrp: Option<&UnixStream>) -> io::Result<OwnedFd> {
+fn send(state: &mut State, lock: impl AsFd, vrrp: Option<&UnixStream>, pipes: &[Pipe]) -> io::Result<OwnedFd> {
+    let open = |(n, pipe): (usize, &Pipe)| Written {
+        path: pipe.path.clone(),
+        made: pipe.made,
+        open: pipe.open.is_some() && n < PIPES,
+    };
+    state.pipes = pipes.iter().enumerate().map(open).collect();
+    let pipes = pipes.iter().zip(&state.pipes).filter(|(_, written)| written.open);
+    let pipes = pipes.filter_map(|(pipe, _)| pipe.open.as_ref()).map(AsFd::as_fd);
     let mut file = File::from(memfd_create("syncd-takeover", MemfdFlags::CLOEXEC)?);
     serde_json::to_writer(&mut file, state)?;
     file.flush()?;
     let (ours, theirs) = UnixStream::pair()?;
-    let carried: Vec<_> = [file.as_fd(), lock.as_fd()].into_iter().chain(vrrp.map(AsFd::as_fd)).collect();
+    let carried: Vec<_> = [file.as_fd(), lock.as_fd()].into_iter().chain(vrrp.map(AsFd::as_fd)).chain(pipes).collect();
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(DESCRIPTORS))];
     let mut message = SendAncillaryBuffer::new(&mut space);
     message.push(SendAncillaryMessage::ScmRights(&carried));
@@ -163,11 +192,15 @@ fn receive(stream: &OwnedFd) -> io::Result<Taken> {
     let missing = || io::Error::other("the program before this one left nothing");
     let mut file = File::from(carried.next().ok_or_else(missing)?);
     let lock = carried.next().ok_or_else(missing)?;
-    let vrrp = carried.next().map(UnixStream::from);
     let mut text = Vec::new();
     file.rewind()?;
     file.read_to_end(&mut text)?;
-    Ok(Taken { state: serde_json::from_slice(&text)?, lock, vrrp })
+    let mut state: State = serde_json::from_slice(&text)?;
+    let vrrp = if state.vrrp.is_some() { carried.next().map(UnixStream::from) } else { None };
+    let written = std::mem::take(&mut state.pipes);
+    let pipe = |Written { path, made, open }| Pipe { path, made, open: if open { carried.next() } else { None } };
+    let pipes = written.into_iter().map(pipe).collect();
+    Ok(Taken { state, lock, vrrp, pipes })
 }
 
 #[cfg(test)]
@@ -190,7 +223,7 @@ mod tests {
         };
         let running = Running { pid: 7, rest: vec![1, 2], hand_over: vec![3] };
         let observed = Observed::File { name: "f".to_owned(), value: -1 };
-        let state = State {
+        let mut state = State {
             lives: vec![life.clone()],
             observed: vec![observed.clone()],
             unheard: vec![FromVrrp::Ready],
@@ -198,14 +231,22 @@ mod tests {
             vrrp: Some(running),
             ..State::default()
         };
-        let taken = receive(&send(&state, &lock, Some(&theirs)).expect("sent")).expect("received");
+        let pipe = |name: &str, open| Pipe {
+            path: name.into(),
+            made: open,
+            open: open.then(|| lock.try_clone().expect("fd").into()),
+        };
+        let pipes = [pipe("a", false), pipe("b", true)];
+        let taken = receive(&send(&mut state, &lock, Some(&theirs), &pipes).expect("sent")).expect("received");
+        let came = taken.pipes.iter().map(|pipe| (pipe.path.to_str(), pipe.made, pipe.open.is_some()));
+        assert_eq!(came.collect::<Vec<_>>(), [(Some("a"), false, false), (Some("b"), true, true)]);
         assert_eq!((taken.state.lives, taken.state.observed), (vec![life], vec![observed]));
         assert_eq!((taken.state.unheard, taken.state.upgrades), (vec![FromVrrp::Ready], 1));
         assert_eq!(taken.state.vrrp.map(|vrrp| (vrrp.pid, vrrp.rest)), Some((7, vec![1, 2])));
         (&ours).write_all(b"x").expect("write");
         let mut byte = [0];
         taken.vrrp.expect("it came").read_exact(&mut byte).expect("the same conversation");
-        let alone = receive(&send(&State::default(), &lock, None).expect("sent")).expect("received");
+        let alone = receive(&send(&mut State::default(), &lock, None, &[]).expect("sent")).expect("received");
         assert!(alone.vrrp.is_none());
     }
 

@@ -96,7 +96,7 @@ impl Desk {
         };
         tracing::info!("{} goes on in this process", program.display());
         self.scripts.stop();
-        std::mem::take(&mut self.notifier).finish(Instant::now() + PATIENCE).await;
+        let pipes = std::mem::take(&mut self.notifier).hand_over(Instant::now() + PATIENCE).await;
         let (pid, released) = self.vrrp.release().await;
         let mut state = self.vrrp.state();
         state.upgrades = self.upgrades + 1;
@@ -104,7 +104,8 @@ impl Desk {
             released.as_ref().zip(pid).map(|(released, pid)| Running { pid, rest: released.rest.clone(), hand_over });
         state.unheard = self.unheard(events);
         self.vrrp.settle(true);
-        let (error, released) = takeover::exec(program, &state, self.plan.instance.lock(), released);
+        let error = takeover::exec(program, &mut state, self.plan.instance.lock(), released.as_ref(), &pipes);
+        self.notifier.take(pipes);
         self.go_on_after_all(released.zip(pid), state);
         error
     }

@@ -495,6 +495,9 @@ pub struct TrackFile {
 pub struct Fifo {
     /// The pipe; made where it is not.
     pub path: PathBuf,
+    /// Whose it is where it has to be made; of nobody in particular it is the program's.
+    #[serde(default)]
+    pub owner: Option<User>,
     /// A program that reads it, with the pipe's path as its last argument.
     pub script: Option<Command>,
 }

@@ -38,8 +38,8 @@ impl Builder {
             "vrrp_garp_interval" => globals.garp_interval.set(self.seconds(keyword, statement)),
             "vrrp_gna_interval" => globals.gna_interval.set(self.seconds(keyword, statement)),
             "vrrp_min_garp" => globals.min_garp.set(self.flag(statement)),
-            "notify_fifo" => globals.notify_fifo.path = Self::word(statement),
-            "vrrp_notify_fifo" => globals.vrrp_notify_fifo.path = Self::word(statement),
+            "notify_fifo" => fifo(&mut globals.notify_fifo, statement),
+            "vrrp_notify_fifo" => fifo(&mut globals.vrrp_notify_fifo, statement),
             "notify_fifo_script" => fifo_script(&mut globals.notify_fifo, Self::command(statement)),
             "vrrp_notify_fifo_script" => fifo_script(&mut globals.vrrp_notify_fifo, Self::command(statement)),
             "fifo_write_vrrp_states_on_reload" => globals.fifo_states_on_reload.set(self.flag(statement)),
@@ -75,6 +75,11 @@ impl Builder {
         self.warn("keepalived-multicast-group", ip.at, message, help);
         None
     }
+}
+
+fn fifo(fifo: &mut Fifo, statement: &Statement) {
+    fifo.path = Builder::word(statement);
+    fifo.user = user(statement.arguments().get(1..).unwrap_or_default());
 }
 
 fn fifo_script(fifo: &mut Fifo, script: Option<Command>) {

@@ -130,6 +130,8 @@ pub struct User {
 pub struct Fifo {
     /// The pipe.
     pub path: Option<Located<String>>,
+    /// Whom it is given to where it has to be made.
+    pub user: Option<User>,
     /// The program.
     pub script: Option<Command>,
 }

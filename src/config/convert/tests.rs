@@ -101,6 +101,9 @@ fn every_keepalived_conf_that_can_be_used_means_the_same_once_it_is_converted() 
         }
     }
     assert!(converted >= 15, "{converted}");
+    let pipe = "global_defs {\nvrrp_notify_fifo /run/p root root\n}\nvrrp_instance V {\ninterface eth0\nvirtual_router_id 7\n\
+        virtual_ipaddress {\n10.0.0.1\n}\n}\n";
+    assert!(round_of_addresses(&source("k.conf", pipe)));
 }
 
 #[test]

@@ -8,6 +8,9 @@ use crate::vrrp::setup::{Command, User};
 /// The user that scripts run as where there is one and nothing else is said.
 const SCRIPT_USER: &str = "keepalived_script";
 
+/// What is lost where a command's user is unknown.
+const RUNS: &str = "what it would run is not run";
+
 /// How a command that cannot be run is dealt with.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Use {
@@ -32,7 +35,7 @@ impl Commands {
     pub(super) fn new(cx: &mut Context<'_>) -> Self {
         let globals = &cx.conf.globals;
         let default = match &globals.script_user {
-            Some(said) => user(cx, said).map(Some),
+            Some(said) => user(cx, said, RUNS).map(Some),
             None => Ok(named(cx, SCRIPT_USER)),
         };
         Self { default, secure: globals.script_security.value, said: globals.script_user.is_some() }
@@ -41,7 +44,7 @@ impl Commands {
     /// The command as it is run; none where it is not, which has been said.
     pub(super) fn get(&mut self, cx: &mut Context<'_>, said: &keepalived::Command, how: Use) -> Option<Command> {
         let user = match &said.user {
-            Some(own) => user(cx, own).map(Some),
+            Some(own) => user(cx, own, RUNS).map(Some),
             None => {
                 self.say_default(cx, said.at);
                 self.default
@@ -78,6 +81,15 @@ impl Commands {
         Some(Command { argv: said.argv.clone(), user })
     }
 
+    /// Whom a pipe is given to: as said, else whoever runs scripts; an error where nobody of that name is known, which has
+    /// been said.
+    pub(super) fn owner(&self, cx: &mut Context<'_>, said: Option<&keepalived::User>) -> Result<Option<User>, ()> {
+        match said {
+            Some(said) => user(cx, said, "nothing is written to the pipe").map(Some),
+            None => Ok(self.default.unwrap_or_default()),
+        }
+    }
+
     /// Whom scripts run as where nothing says it, once.
     fn say_default(&mut self, cx: &mut Context<'_>, at: At) {
         if self.said {
@@ -99,10 +111,10 @@ fn named(cx: &Context<'_>, name: &str) -> Option<User> {
     cx.host.user(name).map(|user| User { uid: user.owner.id, gid: user.primary_group })
 }
 
-/// The numbers of a user and perhaps a group.
-fn user(cx: &mut Context<'_>, said: &keepalived::User) -> Result<User, ()> {
+/// The numbers of a user and perhaps a group; without them `lost`.
+fn user(cx: &mut Context<'_>, said: &keepalived::User, lost: &str) -> Result<User, ()> {
     let unknown = |cx: &mut Context<'_>, what: &str, name: &keepalived::Located<String>| {
-        let message = format!("there is no {what} `{}` on this machine: what it would run is not run", name.value);
+        let message = format!("there is no {what} `{}` on this machine: {lost}", name.value);
         cx.error("keepalived-user", name.at, message, "create it, or name another");
     };
     let Some(mut user) = named(cx, &said.name.value) else {

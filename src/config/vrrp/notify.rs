@@ -48,7 +48,10 @@ pub(super) fn fifos(cx: &mut Context<'_>, commands: &mut Commands) -> Vec<Fifo> 
             continue;
         }
         let script = said.script.as_ref().and_then(|script| commands.get(cx, script, Use::Notify));
-        fifos.push(Fifo { path: file, script });
+        let Ok(owner) = commands.owner(cx, said.user.as_ref()) else { continue };
+        // Its reader has to be able to read it where nothing else is said.
+        let owner = owner.filter(|_| said.user.is_some() || script.is_none());
+        fifos.push(Fifo { path: file, owner, script });
     }
     fifos
 }

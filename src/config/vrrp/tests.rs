@@ -204,6 +204,24 @@ fn programs_run_as_whom_the_file_says() {
 }
 
 #[test]
+fn a_pipe_is_given_to_whom_its_line_says_or_to_whoever_runs_scripts() {
+    let fifo = |globals: &str| {
+        let (setup, said) = of(&format!("global_defs {{\n{globals}\n}}\n{}", instance("")));
+        (setup.fifos.first().map(|fifo| fifo.owner), said)
+    };
+    let owner = |uid, gid| (Some(Some(User { uid, gid })), vec![]);
+    assert_eq!(fifo("vrrp_notify_fifo /run/p www"), owner(33, 33));
+    assert_eq!(fifo("script_user nobody\nnotify_fifo /run/p www nogroup"), owner(33, 65534));
+    assert_eq!(fifo("script_user nobody\nvrrp_notify_fifo /run/p"), owner(65534, 65534));
+    assert_eq!(fifo("vrrp_notify_fifo /run/p"), (Some(None), vec![]));
+    // keepalived writes nothing there either.
+    assert_eq!(fifo("vrrp_notify_fifo /run/p none"), (None, vec!["2:25 error keepalived-user".to_owned()]));
+    assert_eq!(fifo("vrrp_notify_fifo /run/p www none"), (None, vec!["2:29 error keepalived-user".to_owned()]));
+    let read = "script_user root\nvrrp_notify_fifo /run/p\nvrrp_notify_fifo_script \"/bin/r\" www";
+    assert_eq!(fifo(read), (Some(None), vec![]), "it is its reader's");
+}
+
+#[test]
 fn a_script_that_is_not_there_is_not_tracked_and_one_that_others_may_write_is_not_run() {
     let dir = tempfile::tempdir().expect("directory");
     let script = dir.path().join("chk");

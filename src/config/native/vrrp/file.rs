@@ -275,6 +275,8 @@ pub(in crate::config::native) struct FileTable {
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(in crate::config::native) struct FifoTable {
     pub(super) path: Text,
+    /// `user` or `user:group`, whose it is where it has to be made.
+    pub(super) owner: Option<Text>,
     /// A program that reads it.
     pub(super) script: Option<Spanned<Vec<String>>>,
     pub(super) user: Option<Text>,

@@ -120,7 +120,12 @@ fn fifo(cx: &mut Context<'_>, table: &file::FifoTable) -> Option<Fifo> {
         Some(script) => Some(track::command(cx, script, table.user.as_ref())?),
         None => None,
     };
-    Some(Fifo { path: path(cx, &table.path), script })
+    let machine = cx.machine;
+    let owner = match &table.owner {
+        Some(owner) => Some(value(cx, owner, |text| words::user(machine, text))?),
+        None => None,
+    };
+    Some(Fifo { path: path(cx, &table.path), owner, script })
 }
 
 /// Names, VRIDs and addresses that may stand only once.

@@ -5,7 +5,7 @@ use syncd_compat::SourceText;
 use crate::config::load;
 use crate::config::machine::Machine;
 use crate::vrrp::packet::Version;
-use crate::vrrp::setup::{Setup, Transport};
+use crate::vrrp::setup::{Setup, Transport, User};
 
 fn of(text: &str) -> Result<Setup, Vec<String>> {
     let machine = Machine::made_of(0, "root:x:0:0::/:/\nwww:x:33:33::/:/\n", "root:x:0:\nwww:x:33:\n");
@@ -36,6 +36,19 @@ fn the_outline_of_the_manual_is_an_instance() {
     assert_eq!(one.notify.master.as_ref().and_then(|command| command.user).map(|user| user.uid), Some(33));
     assert_eq!(one.transport, Transport::Multicast { group: "224.0.0.18".parse().expect("ip") });
     assert_eq!(setup.lease, Some(std::time::Duration::from_secs(3)));
+}
+
+#[test]
+fn a_pipe_has_an_owner_and_a_reader_with_a_user_of_its_own() {
+    let fifo = |more: &str| {
+        let text = instance(&format!("[[vrrp-fifo]]\npath = \"/run/p\"\n{more}"));
+        of(&text).map(|setup| (setup.fifos[0].owner, setup.fifos[0].script.as_ref().and_then(|script| script.user)))
+    };
+    let (www, root) = (Some(User { uid: 33, gid: 33 }), Some(User { uid: 0, gid: 33 }));
+    assert_eq!(fifo("owner = \"www\""), Ok((www, None)));
+    assert_eq!(fifo("owner = \"root:www\"\nscript = [\"/bin/r\"]\nuser = \"www\""), Ok((root, www)));
+    assert_eq!(fifo(""), Ok((None, None)));
+    assert!(fifo("owner = \"none\"").expect_err("nobody")[0].starts_with("syncd.toml:8:9: error: "));
 }
 
 #[test]

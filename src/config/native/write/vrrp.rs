@@ -68,9 +68,12 @@ impl Writer<'_> {
         }
         groups.iter().for_each(|group| self.group(group));
         for fifo in fifos {
-            let Fifo { path, script } = fifo;
+            let Fifo { path, owner, script } = fifo;
             self.table("[[vrrp-fifo]]");
             self.path("path", path)?;
+            if let Some(owner) = owner {
+                self.key("owner", text(&words::of_user(*owner)));
+            }
             if let Some(script) = script {
                 self.command("script", script);
             }
