@@ -89,7 +89,7 @@ impl Fifos {
             }
         }
         let still: HashSet<&Path> = self.open.keys().map(|fifo| fifo.path.as_path()).collect();
-        self.former.drain(..).filter(|pipe| !still.contains(pipe.path.as_path())).for_each(|pipe| pipe.end());
+        self.former.drain(..).filter(|pipe| !still.contains(pipe.path.as_path())).for_each(Pipe::end);
     }
 
     /// Takes over what another writer had: the next [`Self::configure`] goes on with it, or removes it.
