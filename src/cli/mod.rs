@@ -28,6 +28,7 @@ use std::ffi::OsString;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{CommandFactory, FromArgMatches};
 
@@ -49,6 +50,9 @@ pub struct Wiring {
     pub check_vrrp: fn(&Path) -> Report,
 }
 
+/// How long whoever reads standard error may take for what was said last.
+const UNREAD: Duration = Duration::from_secs(1);
+
 /// Does what the command line `argv` asks for, with `argv[0]`.
 pub fn main(argv: impl IntoIterator<Item = OsString>, wiring: &Wiring) -> ExitCode {
     let argv: Vec<OsString> = argv.into_iter().collect();
@@ -68,10 +72,12 @@ pub fn main(argv: impl IntoIterator<Item = OsString>, wiring: &Wiring) -> ExitCo
     if !matches!(args.command, Some(Command::Demo)) || std::env::var_os("SYNCD_LOG").is_some() {
         init_log(&console);
     }
-    match dispatch(args, &argv, wiring, &console, &mut std::io::stdout()) {
+    let code = match dispatch(args, &argv, wiring, &console, &mut std::io::stdout()) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(fault) => fault.report(console),
-    }
+        Err(fault) => fault.report(console.clone()),
+    };
+    console.finish(UNREAD);
+    code
 }
 
 /// Parses `argv`, `argv[0]` included.

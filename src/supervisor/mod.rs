@@ -109,14 +109,12 @@ impl fmt::Debug for Plan {
 /// # Errors
 /// [`Failure`]: it could not be started, and nothing is left behind.
 pub fn run(plan: Plan) -> Result<(), Failure> {
-    let console = plan.console.clone();
-    console.never_wait().map_err(Failure::host)?;
+    plan.console.never_wait().map_err(Failure::host)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::host)?;
     let ended = runtime.block_on(async {
         let signals = signals::listen().map_err(Failure::host)?;
         desk::run(plan, signals).await
     });
     runtime.shutdown_timeout(Duration::from_secs(1));
-    console.finish(Duration::from_secs(1));
     ended
 }
