@@ -1,5 +1,6 @@
 //! Sockets that advertisements leave and come by.
 
+use std::collections::BTreeSet;
 use std::io::{self, IoSlice, IoSliceMut};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddrV4, SocketAddrV6};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
@@ -58,7 +59,7 @@ pub struct AdvertSocket {
     socket: Socket,
     family: Family,
     interface: u32,
-    groups: Vec<IpAddr>,
+    groups: BTreeSet<IpAddr>,
     identification: u16,
 }
 
@@ -105,7 +106,7 @@ impl AdvertSocket {
         }
         // Last: the type of service sets it too.
         socket.set_priority(FIRST)?;
-        Ok(Self { socket, family, interface: index, groups: Vec::new(), identification: 0 })
+        Ok(Self { socket, family, interface: index, groups: BTreeSet::new(), identification: 0 })
     }
 
     /// Hears what is sent to `group` from now on. A group that it hears already is no error.
@@ -114,7 +115,7 @@ impl AdvertSocket {
     /// It is no group of its family, or the interface is gone.
     pub fn join(&mut self, group: IpAddr) -> Result<(), NetError> {
         self.join_on(group, self.interface)?;
-        self.groups.push(group);
+        self.groups.insert(group);
         Ok(())
     }
 

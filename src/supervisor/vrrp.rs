@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, oneshot};
 
@@ -18,6 +18,9 @@ use crate::control::ProcessStatus;
 use crate::observe::Console;
 use crate::vrrp::message::{FromVrrp, InstanceStatus, Observed, ToVrrp};
 use crate::vrrp::setup::Setup;
+
+/// When a question is put once more that nobody answered: the answer may have been lost.
+const ASKED_AGAIN: Duration = Duration::from_secs(30);
 
 /// What it is about.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -66,6 +69,8 @@ pub(super) struct Vrrp {
     /// What was seen last of each thing that is tracked: a process that is started again has to know.
     observed: HashMap<(u8, String), Observed>,
     asked: Vec<oneshot::Sender<Vec<InstanceStatus>>>,
+    /// When it was asked for the answer that all of them wait for.
+    asked_at: Option<Instant>,
     /// It crashed again within a minute: the next one gives up what it held.
     give_up: bool,
     /// What it said when it could not be started again.
@@ -83,6 +88,7 @@ impl Vrrp {
             lives,
             observed: HashMap::new(),
             asked: Vec::new(),
+            asked_at: None,
             give_up: false,
             refused: None,
         }
@@ -129,7 +135,10 @@ impl Vrrp {
         if self.phase != Phase::Waits {
             self.process.tell(ToVrrp::Observed(observed.clone()));
         }
-        self.observed.insert(key(&observed), observed);
+        // What a reload took away may still be heard of.
+        if is_tracked(&self.setup, &observed) {
+            self.observed.insert(key(&observed), observed);
+        }
     }
 
     /// Has `setup` put in force; the answer comes.
@@ -152,7 +161,12 @@ impl Vrrp {
     pub(super) fn ask(&mut self) -> oneshot::Receiver<Vec<InstanceStatus>> {
         let (reply, answer) = oneshot::channel();
         if self.phase == Phase::Works {
-            self.process.tell(ToVrrp::Status);
+            // Whoever is stuck is not asked again and again, and whoever has gone waits no longer.
+            self.asked.retain(|asked| !asked.is_closed());
+            if self.asked_at.is_none_or(|at| at.elapsed() >= ASKED_AGAIN) {
+                self.asked_at = Some(Instant::now());
+                self.process.tell(ToVrrp::Status);
+            }
             self.asked.push(reply);
         }
         answer
@@ -194,7 +208,10 @@ impl Vrrp {
                 notifier.tell(&notice, &notify.unwrap_or_default());
             }
             FromVrrp::Report(report) => reports::log(&report),
-            FromVrrp::Status(status) => self.asked.drain(..).for_each(|asked| drop(asked.send(status.clone()))),
+            FromVrrp::Status(status) => {
+                self.asked_at = None;
+                self.asked.drain(..).for_each(|asked| drop(asked.send(status.clone())));
+            }
             FromVrrp::Ended if self.phase == Phase::Leaves => self.phase = Phase::Left,
             FromVrrp::Ended => {}
         }
@@ -204,6 +221,7 @@ impl Vrrp {
     fn ready(&mut self) -> Next {
         if let Some(reload) = self.reload.take() {
             self.setup = reload.setup;
+            self.observed.retain(|_, observed| is_tracked(&self.setup, observed));
             self.lives.retain(|name| self.setup.instances.iter().any(|instance| instance.name == name));
             // Whoever asked may be gone.
             let _ = reload.reply.send(Ok(()));
@@ -238,6 +256,7 @@ impl Vrrp {
     /// It never was ready and ended by itself: it said why, and would say so again.
     pub(super) fn gone(&mut self, ending: Ending) -> Result<Option<Duration>, Failure> {
         self.asked.clear();
+        self.asked_at = None;
         if let Some(reload) = self.reload.take() {
             let _ =
                 reload.reply.send(Err("the VRRP process ended over it; what was in force before goes on".to_owned()));
@@ -339,11 +358,67 @@ impl Vrrp {
     }
 }
 
+/// Whether `setup` tracks what was seen.
+fn is_tracked(setup: &Setup, observed: &Observed) -> bool {
+    match observed {
+        Observed::Script { name, .. } => setup.scripts.iter().any(|script| script.name == *name),
+        Observed::Process { name, .. } => setup.processes.iter().any(|process| process.name == *name),
+        Observed::File { name, .. } => setup.files.iter().any(|file| file.name == *name),
+    }
+}
+
 /// What it is that was seen.
 fn key(observed: &Observed) -> (u8, String) {
     match observed {
         Observed::Script { name, .. } => (0, name.clone()),
         Observed::Process { name, .. } => (1, name.clone()),
         Observed::File { name, .. } => (2, name.clone()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::vrrp::setup::TrackFile;
+
+    fn file(name: &str) -> TrackFile {
+        TrackFile { name: name.to_owned(), file: name.into(), init: None }
+    }
+
+    fn tracking(names: &[&str]) -> Setup {
+        Setup { files: names.iter().copied().map(file).collect(), ..Setup::default() }
+    }
+
+    fn working(dir: &std::path::Path, setup: Setup) -> Vrrp {
+        let program = Program { path: "/nonexistent".into(), short: "vrrp", words: Vec::new() };
+        Vrrp { phase: Phase::Works, ..Vrrp::new(program, setup, Lives::load(dir)) }
+    }
+
+    #[tokio::test]
+    async fn what_a_reload_tracks_no_longer_is_forgotten() {
+        let dir = tempfile::tempdir().expect("tempdir");
+        let mut vrrp = working(dir.path(), tracking(&["a", "b"]));
+        let seen = |name: &str| Observed::File { name: name.to_owned(), value: 1 };
+        ["a", "b", "never"].iter().for_each(|name| vrrp.observed(seen(name)));
+        assert_eq!(vrrp.observed.len(), 2);
+        let mut answer = vrrp.reload(tracking(&["b"]));
+        vrrp.said(FromVrrp::Ready, &mut Notifier::default());
+        assert_eq!(answer.try_recv(), Ok(Ok(())));
+        vrrp.observed(seen("a"));
+        assert_eq!(vrrp.observed.into_values().collect::<Vec<_>>(), [seen("b")]);
+    }
+
+    #[tokio::test]
+    async fn who_no_longer_waits_for_an_answer_is_forgotten_and_who_waits_has_it() {
+        let dir = tempfile::tempdir().expect("tempdir");
+        let mut vrrp = working(dir.path(), Setup::default());
+        for _ in 0..100 {
+            drop(vrrp.ask());
+        }
+        let (mut one, mut two) = (vrrp.ask(), vrrp.ask());
+        assert_eq!(vrrp.asked.len(), 2);
+        vrrp.said(FromVrrp::Status(Vec::new()), &mut Notifier::default());
+        assert_eq!((one.try_recv(), two.try_recv()), (Ok(Vec::new()), Ok(Vec::new())));
+        assert!(vrrp.asked.is_empty() && vrrp.asked_at.is_none());
     }
 }
