@@ -331,7 +331,11 @@ impl Machine {
             let Some(running) = self.instances.get_mut(&id) else { continue };
             let Some(Gone { held, at, by_others }) = running.holding.handle_gone(now, &name, ip) else { continue };
             if by_others {
-                self.warn(id, format!("{ip} was taken away from {name} by somebody else: it is put back"));
+                let message = format!(
+                    "{ip} was taken away from {name} by somebody else, or its lease ran out while this host or its VRRP \
+                     process stood still: it is put back"
+                );
+                self.warn(id, message);
             }
             if at <= now {
                 // Others may be due by now as well.
