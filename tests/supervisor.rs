@@ -494,3 +494,75 @@ fn a_daemon_logs_what_all_of_its_processes_say() {
     assert!(wait_until(PATIENCE, || is_gone(supervisor)), "{}", fs::read_to_string(&log).unwrap_or_default());
     assert!(!host.holds());
 }
+
+#[test]
+fn told_to_end_twice_it_does_not_wait_for_programs_and_the_address_is_gone() {
+    if !namespace::allowed("told_to_end_twice_it_does_not_wait_for_programs_and_the_address_is_gone") {
+        return;
+    }
+    let mut host = Host::new("twice", false, "", "");
+    let dir = host.dir.path().display().to_string();
+    script(&host.path("stop"), &format!("echo $$ >> {dir}/begun; exec sleep 1000"));
+    host.rewrite(&config(150, "", &format!(" notify_stop {dir}/stop\n")));
+    host.start_as_master();
+    host.node.signal(Signal::TERM);
+    assert!(wait_until(PATIENCE, || !host.told("begun").is_empty()), "{}", host.node.log());
+    host.node.signal(Signal::TERM);
+    let ended = host.node.wait_exit(PATIENCE);
+    assert!(ended.success() && host.node.log().contains("told twice: ending at once"), "{}", host.node.log());
+    let program = host.told("begun")[0].parse().ok().and_then(Pid::from_raw).expect("its number");
+    assert!(wait_until(PATIENCE, || is_gone(program)), "what is not waited for is killed");
+    assert!(!host.holds());
+}
+
+#[test]
+fn a_program_that_cannot_take_over_leaves_everything_as_it_was() {
+    if !namespace::allowed("a_program_that_cannot_take_over_leaves_everything_as_it_was") {
+        return;
+    }
+    let mut host = Host::new("execve", true, "", "");
+    let own = host.path("syncd");
+    fs::copy(binary(), &own).expect("copy");
+    let exec = format!("shift; exec {} \"$@\"", own.display());
+    host.node.run_under(["ip", "netns", "exec", host.host.name(), "sh", "-c", &exec, "sh"]);
+    host.start_as_master();
+    let before = host.node.status();
+    let as_it_was = |host: &Host| {
+        host.node.wait_status(PATIENCE, "served again", |status| status["sets"][0]["name"] == "m");
+        let after = host.node.status();
+        for (what, before, after) in [
+            ("program", &before["pid"], &after["pid"]),
+            ("upgrades", &before["upgrades"], &after["upgrades"]),
+            ("transitions", &before["vrrp"][0]["transitions"], &after["vrrp"][0]["transitions"]),
+            ("VRRP process", &process(&before, "vrrp")["pid"], &process(&after, "vrrp")["pid"]),
+            ("restarts", &process(&before, "vrrp")["restarts"], &process(&after, "vrrp")["restarts"]),
+        ] {
+            assert_eq!(before, after, "{what}\n{}", host.node.log());
+        }
+        host.wait_master();
+    };
+    fs::remove_file(&own).expect("remove");
+    let said = text(&host.node.ask(&["reload", "--exec"]));
+    assert!(said.contains("No such file") && said.contains("the program is not replaced"), "{said}");
+    as_it_was(&host);
+    fs::copy(binary(), host.path("new")).expect("copy");
+    fs::set_permissions(host.path("new"), fs::Permissions::from_mode(0o644)).expect("chmod");
+    fs::rename(host.path("new"), &own).expect("rename");
+    let said = text(&host.node.ask(&["reload", "--exec"]));
+    assert!(said.contains("Permission denied") && said.contains("the program is not replaced"), "{said}");
+    as_it_was(&host);
+    // It says who it is, and can be run no more: only the execve(2) itself fails.
+    script(&host.path("new"), "chmod a-x $0; echo syncd 99");
+    fs::rename(host.path("new"), &own).expect("rename");
+    let failed = host.node.ask(&["reload", "--exec"]);
+    let said = "Permission denied (os error 13): the program is not replaced";
+    assert!(!failed.status.success() && text(&failed).contains(said), "{}", text(&failed));
+    assert!(host.node.log().contains(said));
+    assert_eq!(host.node.status()["upgrade_fault"], said);
+    as_it_was(&host);
+    let reloaded = host.node.ask(&["reload"]);
+    assert!(reloaded.status.success(), "it serves as before: {}", text(&reloaded));
+
+    assert!(host.node.stop().success(), "{}", host.node.log());
+    assert!(!host.holds());
+}

@@ -26,6 +26,7 @@ pub(super) fn run(dir: Option<&Path>, out: &mut impl Write) -> Result<(), Fault>
             Ok(now) if now.upgrades > before.upgrades => {
                 return Ok(writeln!(out, "syncd {} goes on as pid {}", now.version, now.pid)?);
             }
+            Ok(Status { upgrade_fault: Some(fault), .. }) => return Err(Fault::Local(fault)),
             // It is about to, or does it just now.
             Ok(_) | Err(_) if Instant::now() < end => thread::sleep(AGAIN),
             Ok(_) => return Err(Fault::Local("the running program goes on as it is; its log says why".to_owned())),

@@ -132,6 +132,9 @@ pub struct Status {
     /// How often the program was replaced while it ran.
     #[serde(default)]
     pub upgrades: u64,
+    /// Why the program was not replaced when that was asked for last.
+    #[serde(default)]
+    pub upgrade_fault: Option<String>,
 }
 
 /// How a process of a node stands.

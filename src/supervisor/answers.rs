@@ -51,6 +51,7 @@ fn own_status(desk: &Desk) -> Status {
         log: desk.plan.log.as_ref().map(|log| log.display().to_string()),
         vrrp_fault: desk.vrrp.refused(),
         upgrades: desk.upgrades,
+        upgrade_fault: desk.upgrade_fault.clone(),
         processes: std::iter::once(desk.vrrp.status()).chain(engine).collect(),
         ..Status::default()
     }
@@ -72,6 +73,7 @@ fn merged(own: Status, engine: Option<Response>, vrrp: Option<Vec<InstanceStatus
             log: own.log,
             processes: own.processes,
             upgrades: own.upgrades,
+            upgrade_fault: own.upgrade_fault,
             vrrp,
             vrrp_fault,
             ..*engine

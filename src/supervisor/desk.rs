@@ -57,6 +57,8 @@ pub(super) struct Desk {
     pub(super) since: Instant,
     /// How often the program was replaced.
     pub(super) upgrades: u64,
+    /// Why it was not when that was asked for last.
+    pub(super) upgrade_fault: Option<String>,
     /// All were ready once.
     announced: bool,
     /// The VRRP process of the program before this one, while it hands over.
@@ -125,6 +127,7 @@ impl Desk {
             filter: Filter::default(),
             since: Instant::now(),
             upgrades: taken.as_ref().map_or(0, |taken| taken.state.upgrades),
+            upgrade_fault: None,
             announced: false,
             earlier: None,
             taken,

@@ -45,6 +45,7 @@ impl Desk {
         if let Err(message) = self.may_upgrade() {
             return reply.finish(Response::Failed { message });
         }
+        self.upgrade_fault = None;
         let events = self.events.clone();
         tokio::spawn(async move {
             match look_for_program().await {
@@ -137,6 +138,7 @@ impl Desk {
 
     fn give_up_upgrade(&mut self, upgrade: Upgrade, message: String) {
         tracing::error!("{message}");
+        self.upgrade_fault = Some(message.clone());
         let _ = sd_notify::notify(&[NotifyState::Ready]);
         if let Some(engine) = &mut self.engine
             && std::mem::take(&mut engine.leaves)

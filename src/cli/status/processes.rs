@@ -11,6 +11,9 @@ pub(super) fn all(status: &Status, text: &mut String) -> fmt::Result {
         let times = render::counted(status.upgrades, "time", "times");
         writeln!(text, "the program was replaced {times} while it ran")?;
     }
+    if let Some(fault) = &status.upgrade_fault {
+        writeln!(text, "{}", render::plain(fault))?;
+    }
     status.processes.iter().try_for_each(|process| writeln!(text, "{}", line(process)))
 }
 

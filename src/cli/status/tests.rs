@@ -166,6 +166,7 @@ fn supervised() -> Status {
         vrrp: vec![master(), faulty()],
         processes: vec![running, killed],
         upgrades: 1,
+        upgrade_fault: Some("Permission denied (os error 13): the program is not replaced".to_owned()),
         ..Default::default()
     }
 }
