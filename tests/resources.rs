@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use support::cgroup::Cgroup;
 use support::node::{Node, wait_until};
 use support::pair::{EQUAL_WITHIN, TestPair};
 use support::skip;
@@ -16,42 +17,6 @@ const MIB: u64 = 1 << 20;
 const GIB: u64 = 1 << 30;
 /// A file of 4 GiB is hashed by both sides, unoptimised, on a busy machine.
 const LARGE_WITHIN: Duration = Duration::from_secs(300);
-
-/// A memory cgroup of its own (version 1).
-struct MemoryLimit(PathBuf);
-
-impl MemoryLimit {
-    /// None where this machine or user cannot have one.
-    fn new(name: &str, bytes: u64) -> Option<Self> {
-        let dir = Path::new("/sys/fs/cgroup/memory").join(format!("syncd-test-{}-{name}", std::process::id()));
-        fs::create_dir(&dir).ok()?;
-        let limit = Self(dir);
-        fs::write(limit.0.join("memory.limit_in_bytes"), bytes.to_string()).ok()?;
-        Some(limit)
-    }
-
-    fn procs(&self) -> PathBuf {
-        self.0.join("cgroup.procs")
-    }
-
-    fn hold(&self, node: &mut Node) {
-        let enter = format!("echo $$ > {} && exec \"$@\"", self.procs().display());
-        node.run_under(["sh", "-c", &enter, "sh"]);
-    }
-
-    /// Whether the process is in it.
-    fn holds(&self, pid: u32) -> bool {
-        let pids = fs::read_to_string(self.procs()).unwrap();
-        pids.lines().any(|line| line == pid.to_string())
-    }
-}
-
-impl Drop for MemoryLimit {
-    fn drop(&mut self) {
-        // Fails while a process is in it: the nodes are gone by then, though perhaps not quite.
-        wait_until(Duration::from_secs(10), || fs::remove_dir(&self.0).is_ok());
-    }
-}
 
 /// Data between the holes.
 fn islands(file: &File) -> Vec<Vec<u8>> {
@@ -66,9 +31,9 @@ fn islands(file: &File) -> Vec<Vec<u8>> {
 #[test]
 fn a_sparse_file_of_4_gib_travels_in_256_mib_and_stays_sparse() {
     let test = "a_sparse_file_of_4_gib_travels_in_256_mib_and_stays_sparse";
-    let limits = (MemoryLimit::new("source", 256 * MIB), MemoryLimit::new("peer", 256 * MIB));
+    let limits = (Cgroup::limited("source", 256 * MIB), Cgroup::limited("peer", 256 * MIB));
     let (Some(of_source), Some(of_peer)) = limits else {
-        return skip::skipped(test, "a memory cgroup of version 1 that it may make");
+        return skip::skipped(test, "a memory cgroup that it may make");
     };
     let mut pair = TestPair::builder().build();
     of_source.hold(&mut pair.source);

@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "it is test code outside of #[test] functions")]
 
 pub mod background;
+pub mod cgroup;
 pub mod client;
 pub mod ear;
 pub mod frames;

@@ -67,6 +67,12 @@ impl Node {
         self
     }
 
+    /// The same with a command around the one that there is.
+    pub fn run_within(&mut self, outer: impl IntoIterator<Item = impl Into<OsString>>) -> &mut Self {
+        self.prefix.splice(0..0, outer.into_iter().map(Into::into));
+        self
+    }
+
     pub fn state_dir(&self) -> &Path {
         &self.state
     }

@@ -2,6 +2,7 @@
 //! left behind or taken from somebody else.
 
 mod addresses;
+mod cgroups;
 mod faults;
 mod hostile;
 #[path = "../support/mod.rs"]
