@@ -270,14 +270,14 @@ fn told_after_healing(kinds: [Kind; 2]) -> bool {
     let mut lab = Lab::new(2);
     let config =
         |priority, interval: &str| plain(priority, &format!("version 3\n advert_int {interval}\n garp_master_delay 1"));
-    lab.routers[0].start(kinds[0], &config(150, "0.3"));
+    lab.routers[0].start(kinds[0], &config(150, "0.5"));
     lab.wait_holder(VIP, 0);
     let [mac, lesser] = [0, 1].map(|n| lab.routers[n].mac());
     let ear = Ear::new(&lab, 0);
     lab.routers[1].start(kinds[1], &config(100, "10"));
     wait_backup(&lab.routers[1]);
     // Long enough for its second announcement to be over, and for the other one to know it.
-    wait_adverts(&lab, &ear, 0, 8);
+    wait_adverts(&lab, &ear, 0, 5);
     lab.partition(0);
     assert!(wait_until(PATIENCE, || lab.holders(VIP) == [0, 1]), "{}", lab.logs());
     let heard = || ear.frames().iter().filter(|frame| announces(frame, lesser, VIP)).count();
@@ -285,7 +285,7 @@ fn told_after_healing(kinds: [Kind; 2]) -> bool {
     let ear = Ear::new(&lab, 0);
     lab.heal();
     lab.wait_holder(VIP, 0);
-    wait_adverts(&lab, &ear, 0, 8);
+    wait_adverts(&lab, &ear, 0, 4);
     ear.frames().iter().any(|frame| announces(frame, mac, VIP))
 }
 
@@ -295,9 +295,13 @@ fn a_lesser_master_that_is_keepalived_leaves_without_a_word_and_a_syncd_says_so(
     if !with_keepalived("a_lesser_master_that_is_keepalived_leaves_without_a_word_and_a_syncd_says_so") {
         return;
     }
-    let [ours, theirs] = with_each(|kind| told_after_healing([kind, kind]));
-    assert!(ours, "the one that stays did not tell where the address is");
-    assert!(!theirs, "keepalived is better than it was");
+    let silent = || {
+        let [ours, theirs] = with_each(|kind| told_after_healing([kind, kind]));
+        assert!(ours, "the one that stays did not tell where the address is");
+        !theirs
+    };
+    // Where a machine is so busy that one takes over falsely, keepalived tells for that reason.
+    assert!((0..4).any(|_| silent()), "keepalived is better than it was");
     // The one that leaves makes it so, also beside a keepalived.
     assert!(told_after_healing([Kind::Keepalived, Kind::Syncd]), "keepalived was not made to tell");
 }
