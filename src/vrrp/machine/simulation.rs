@@ -47,6 +47,7 @@ struct Node {
 }
 
 struct World {
+    seed: u64,
     random: Random,
     begun: Instant,
     now: Instant,
@@ -92,6 +93,7 @@ impl World {
             Node { setup, machine, lives, up: [true; 2], addresses, paused_until: now }
         };
         Self {
+            seed,
             random,
             begun: now,
             now,
@@ -134,7 +136,17 @@ impl World {
         if let Some(machine) = &mut self.nodes[n].machine {
             happen(machine, self.now);
             self.act(n);
+            self.check_group(n);
         }
+    }
+
+    /// A group is master as a whole or not at all, whatever happens.
+    fn check_group(&self, n: usize) {
+        let Some(machine) = self.nodes[n].machine.as_ref().filter(|_| !self.nodes[n].setup.groups.is_empty()) else {
+            return;
+        };
+        let masters = machine.instances.values().filter(|running| running.router.state() == State::Master).count();
+        assert!([0, 2].contains(&masters), "seed {}: node {n} is master of one of two", self.seed);
     }
 
     fn act(&mut self, n: usize) {
