@@ -22,7 +22,14 @@ impl Cgroup {
         let one = "memory.limit_in_bytes";
         let unified = UNIFIED.iter().filter_map(|root| Self::below(root, name, "memory.max"));
         let all = unified.chain(Self::below("/sys/fs/cgroup/memory", name, one));
-        all.into_iter().find(|group| group.set_limit(bytes))
+        let found = all.into_iter().find(|group| group.set_limit(bytes))?;
+        // What is swapped out is beyond the limit: the one file is version 2's, the other one version 1's.
+        for file in ["memory.swap.max", "memory.swappiness"].map(|name| found.dir.join(name)) {
+            if file.exists() {
+                fs::write(file, "0").ok()?;
+            }
+        }
+        Some(found)
     }
 
     /// One whose processes can be killed at once (version 2); none where this machine or user cannot have one.
