@@ -463,6 +463,16 @@ fn what_cannot_be_started_is_one_line_with_its_exit_code() {
     assert!(!host.holds());
 }
 
+/// One that is no child of the test, and does not outlive it.
+struct Daemon(Pid);
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        // The processes of a supervisor that is killed end by themselves. Whoever has ended need not be killed.
+        let _ = kill_process(self.0, Signal::KILL);
+    }
+}
+
 #[test]
 fn a_daemon_logs_what_all_of_its_processes_say() {
     if !namespace::allowed("a_daemon_logs_what_all_of_its_processes_say") {
@@ -476,6 +486,7 @@ fn a_daemon_logs_what_all_of_its_processes_say() {
     let started = command.output().expect("it runs");
     let said = text(&started);
     assert!(started.status.success() && said.contains("ready: pid"), "{said}");
+    let _daemon = Daemon(pid(&host.node.status()["pid"]));
     host.wait_master();
     let upgraded = host.node.ask(&["reload", "--exec"]);
     assert!(upgraded.status.success(), "{}", text(&upgraded));
