@@ -577,3 +577,35 @@ fn a_program_that_cannot_take_over_leaves_everything_as_it_was() {
     assert!(host.node.stop().success(), "{}", host.node.log());
     assert!(!host.holds());
 }
+
+#[test]
+fn a_script_that_others_may_write_since_the_start_is_run_no_more_until_they_may_not() {
+    if !namespace::allowed("a_script_that_others_may_write_since_the_start_is_run_no_more_until_they_may_not") {
+        return;
+    }
+    // Everything on the way there is root's.
+    let safe = tempfile::Builder::new().prefix("syncd-sv").tempdir_in("/run").expect("directory");
+    let (check, ran) = (safe.path().join("check"), safe.path().join("ran"));
+    script(&check, &format!("echo ran >> {}", ran.display()));
+    let mut host = Host::new("guard", false, "", "");
+    let before = format!(
+        "global_defs {{\n enable_script_security\n}}\nvrrp_script check {{\n script \"/usr/bin/env sh -e {}\"\n interval 1\n \
+         weight -20\n}}\n",
+        check.display()
+    );
+    host.rewrite(&config(150, &before, " track_script {\n  check\n }\n"));
+    host.start_as_master();
+    let priority = |wanted: u64| {
+        host.node.wait_status(PATIENCE, "the priority", |status| status["vrrp"][0]["priority"] == wanted);
+    };
+    priority(150);
+    fs::set_permissions(&check, fs::Permissions::from_mode(0o757)).expect("chmod");
+    priority(130);
+    let runs = fs::read_to_string(&ran).expect("it ran").lines().count();
+    let said = format!("`{}` can be written by everybody (mode 757), and root would run it", check.display());
+    host.node.wait_log(0, &said, PATIENCE);
+    fs::set_permissions(&check, fs::Permissions::from_mode(0o755)).expect("chmod");
+    priority(150);
+    assert!(fs::read_to_string(&ran).expect("it ran").lines().count() > runs);
+    assert_eq!(host.node.log().matches(&said).count(), 1, "{}", host.node.log());
+}

@@ -2,9 +2,11 @@
 //! what it said.
 
 mod group;
+pub mod guard;
 mod memory;
 
 use std::ffi::OsString;
+use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -39,16 +41,23 @@ pub struct Program {
     pub grace: Duration,
     /// The user and group that it runs as, without any further group; none keeps this process's own.
     pub user: Option<(u32, u32)>,
+    /// Where root runs it, it is looked at before each start, and not run when others may write it or anything on the
+    /// way to it.
+    pub guarded: bool,
 }
 
 impl Program {
     /// It, ready to be started from `/` as the leader of a process group, with nothing to read.
     ///
     /// # Errors
-    /// It has no name.
+    /// It has no name, or others than root could change what root would run.
     pub fn command(&self) -> std::io::Result<Command> {
         let mut words = self.argv.iter();
-        let mut command = Command::new(words.next().ok_or_else(|| std::io::Error::other("it has no name"))?);
+        let named = words.next().ok_or_else(|| std::io::Error::other("it has no name"))?;
+        let own = rustix::process::geteuid().as_raw();
+        let as_root = self.user.map_or(own, |(uid, _)| uid) == 0;
+        let judged = if self.guarded && as_root { Some(self.judged()?) } else { None };
+        let mut command = Command::new(judged.as_deref().map_or(named.as_os_str(), Path::as_os_str));
         command.args(words).envs(self.env.iter().map(|(name, value)| (name, value)));
         // Whoever it is told of systemd would be this service's own word.
         command.env_remove("NOTIFY_SOCKET");
@@ -57,6 +66,16 @@ impl Program {
             command.uid(uid).gid(gid);
         }
         Ok(command)
+    }
+
+    /// The program, once nobody but root can change what it runs.
+    fn judged(&self) -> std::io::Result<PathBuf> {
+        let argv: Vec<String> = self.argv.iter().map(|word| word.to_string_lossy().into_owned()).collect();
+        let files = guard::involved(&argv).ok_or(std::io::ErrorKind::NotFound)?;
+        if let Some(why) = files.iter().find_map(|file| guard::insecure(&file.path)) {
+            return Err(std::io::Error::other(format!("{why}, and root would run it")));
+        }
+        files.into_iter().next().map(|file| file.path).ok_or_else(|| std::io::ErrorKind::NotFound.into())
     }
 }
 

@@ -188,6 +188,7 @@ impl Desk {
 
     pub(super) fn look_at_what_is_tracked(&mut self) {
         let setup = self.vrrp.setup();
+        self.scripts.guard(setup.script_security);
         self.scripts.configure(&setup.scripts, &self.events);
         self.files.configure(&setup.files, &self.events);
         self.processes.configure(&setup.processes, &self.events);

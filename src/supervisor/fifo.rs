@@ -34,6 +34,8 @@ pub(super) struct Fifos {
     open: HashMap<Fifo, Open>,
     /// Those that another writer had, until it is known which of them are wanted.
     former: Vec<Pipe>,
+    /// What root runs is looked at before.
+    guarded: bool,
     tasks: JoinSet<()>,
 }
 
@@ -92,6 +94,11 @@ impl Fifos {
         self.former.drain(..).filter(|pipe| !still.contains(pipe.path.as_path())).for_each(Pipe::end);
     }
 
+    /// Whether readers that root runs are looked at before each start.
+    pub(super) fn guard(&mut self, guarded: bool) {
+        self.guarded = guarded;
+    }
+
     /// Takes over what another writer had: the next [`Self::configure`] goes on with it, or removes it.
     pub(super) fn take(&mut self, pipes: Vec<Pipe>) {
         self.former.extend(pipes);
@@ -105,7 +112,7 @@ impl Fifos {
         let writer = self.tasks.spawn(write(fifo.path.clone(), pipe, waiting));
         let reader = fifo.script.clone().map(|script| {
             let (keep, stop) = oneshot::channel();
-            self.tasks.spawn(keep_reading(script, fifo.path.clone(), stop));
+            self.tasks.spawn(keep_reading(script, self.guarded, fifo.path.clone(), stop));
             keep
         });
         self.open.insert(fifo.clone(), Open { lines, told: false, _reader: reader, made, keep, writer });
@@ -184,18 +191,26 @@ async fn write(path: PathBuf, mut pipe: Sender, mut lines: mpsc::Receiver<String
 }
 
 /// Runs the program that reads the pipe at `path`, again whenever it ends, until `stop`.
-async fn keep_reading(script: Command, path: PathBuf, mut stop: oneshot::Receiver<()>) {
+async fn keep_reading(script: Command, guarded: bool, path: PathBuf, mut stop: oneshot::Receiver<()>) {
     let said = script.argv.join(" ");
     let mut command = script;
     command.argv.push(path.display().to_string());
-    let program = program(command, Duration::ZERO, Duration::ZERO);
+    let program = program(command, guarded, Duration::ZERO, Duration::ZERO);
+    let mut told = None;
     loop {
         match program.command().and_then(|mut command| command.spawn()) {
             Ok(child) => match read_until(Group(child), &mut stop).await {
                 Some(ended) => tracing::warn!("notify_fifo_script {said}: {ended}; it is started again"),
                 None => return,
             },
-            Err(e) => tracing::error!("notify_fifo_script {said}: it cannot be started: {e}"),
+            Err(e) => {
+                // It is tried again each second.
+                let why = e.to_string();
+                if told.as_ref() != Some(&why) {
+                    tracing::error!("notify_fifo_script {said}: it cannot be started: {why}");
+                    told = Some(why);
+                }
+            }
         }
         if timeout(AGAIN, &mut stop).await.is_ok() {
             return;

@@ -34,7 +34,7 @@ const WAITING: usize = 256;
 /// What one instance or group is still to be told.
 #[derive(Debug)]
 struct Queue {
-    commands: mpsc::Sender<Command>,
+    commands: mpsc::Sender<(Command, bool)>,
     /// Programs that wait or run.
     pending: Arc<AtomicUsize>,
 }
@@ -51,6 +51,8 @@ pub(super) struct Notifier {
     queues: HashMap<Subject, Queue>,
     runners: JoinSet<()>,
     fifos: Fifos,
+    /// What root runs is looked at before.
+    guarded: bool,
     /// Whether there is no more time.
     hurry: watch::Sender<bool>,
 }
@@ -58,6 +60,8 @@ pub(super) struct Notifier {
 impl Notifier {
     /// Opens the pipes of `setup`, and closes those that are no longer in it.
     pub(super) fn configure(&mut self, setup: &Setup) {
+        self.guarded = setup.script_security;
+        self.fifos.guard(self.guarded);
         self.fifos.configure(&setup.fifos);
         // Those whose instance is gone have ended.
         while self.runners.try_join_next().is_some() {}
@@ -76,9 +80,9 @@ impl Notifier {
                 Queue { commands, pending }
             });
             queue.pending.fetch_add(1, Ordering::Relaxed);
-            if let Err(e) = queue.commands.try_send(command) {
+            if let Err(e) = queue.commands.try_send((command, self.guarded)) {
                 queue.pending.fetch_sub(1, Ordering::Relaxed);
-                let argv = e.into_inner().argv.join(" ");
+                let argv = e.into_inner().0.argv.join(" ");
                 tracing::error!("{}: {WAITING} notify programs wait already: {argv} is not run", name_of(subject));
             }
         }
@@ -141,14 +145,15 @@ pub(super) fn of<'a>(setup: &'a Setup, subject: &Subject) -> Option<&'a Notify> 
 /// Runs what is told of one instance.
 async fn run(
     name: String,
-    mut waiting: mpsc::Receiver<Command>,
+    mut waiting: mpsc::Receiver<(Command, bool)>,
     pending: Arc<AtomicUsize>,
     mut hurry: watch::Receiver<bool>,
 ) {
-    while let Some(command) = waiting.recv().await {
+    while let Some((command, guarded)) = waiting.recv().await {
         let argv = command.argv.join(" ");
         let hurried = *hurry.borrow();
-        let program = if hurried { program(command, LAST, Duration::ZERO) } else { program(command, LIMIT, GRACE) };
+        let (limit, grace) = if hurried { (LAST, Duration::ZERO) } else { (LIMIT, GRACE) };
+        let program = program(command, guarded, limit, grace);
         let failed = tokio::select! {
             ended = process::run(&program) => ended.err().map(|e| e.to_string()),
             Ok(_) = hurry.wait_for(|hurry| *hurry), if !hurried => Some("there is no more time: it was killed".to_owned()),
@@ -161,11 +166,18 @@ async fn run(
 }
 
 /// A command of the operator's, ready to be run.
-pub(super) fn program(command: Command, limit: Duration, grace: Duration) -> Program {
+pub(super) fn program(command: Command, guarded: bool, limit: Duration, grace: Duration) -> Program {
     // Whoever runs as that user already need not be allowed to become it.
     let own = rustix::process::geteuid().as_raw();
     let user = command.user.map(|user| (user.uid, user.gid)).filter(|(uid, _)| own == 0 || *uid != own);
-    Program { argv: command.argv.into_iter().map(Into::into).collect(), limit, grace, user, ..Program::default() }
+    Program {
+        argv: command.argv.into_iter().map(Into::into).collect(),
+        limit,
+        grace,
+        user,
+        guarded,
+        ..Program::default()
+    }
 }
 
 #[cfg(test)]

@@ -19,7 +19,11 @@ const GRACE: Duration = Duration::from_secs(2);
 
 /// The scripts that are run.
 #[derive(Debug, Default)]
-pub(super) struct Scripts(HashMap<Script, Running>);
+pub(super) struct Scripts {
+    running: HashMap<Script, Running>,
+    /// What root runs is looked at before each run.
+    guarded: bool,
+}
 
 /// Dropped, the script is run no more; one that runs is killed.
 #[derive(Debug)]
@@ -34,21 +38,29 @@ impl Drop for Running {
 impl Scripts {
     /// Runs those of `wanted`, and no others. One that stays as it was goes on in its rhythm.
     pub(super) fn configure(&mut self, wanted: &[Script], events: &mpsc::Sender<Event>) {
-        self.0.retain(|script, _| wanted.contains(script));
+        self.running.retain(|script, _| wanted.contains(script));
         for script in wanted {
-            let begin = || Running(tokio::spawn(run(script.clone(), events.clone())));
-            self.0.entry(script.clone()).or_insert_with(begin);
+            let begin = || Running(tokio::spawn(run(script.clone(), self.guarded, events.clone())));
+            self.running.entry(script.clone()).or_insert_with(begin);
+        }
+    }
+
+    /// Whether what root runs is looked at before each run.
+    pub(super) fn guard(&mut self, guarded: bool) {
+        if self.guarded != guarded {
+            self.guarded = guarded;
+            self.stop();
         }
     }
 
     /// Runs none any more.
     pub(super) fn stop(&mut self) {
-        self.0.clear();
+        self.running.clear();
     }
 }
 
-async fn run(script: Script, events: mpsc::Sender<Event>) {
-    let program = program(script.command, script.timeout, GRACE);
+async fn run(script: Script, guarded: bool, events: mpsc::Sender<Event>) {
+    let program = program(script.command, guarded, script.timeout, GRACE);
     let mut due = Instant::now();
     let mut was_well = None;
     loop {
@@ -129,7 +141,7 @@ mod tests {
             }
         }
         scripts.configure(&wanted[..1], &events);
-        assert_eq!(scripts.0.len(), 1);
+        assert_eq!(scripts.running.len(), 1);
     }
 
     #[tokio::test]

@@ -29,6 +29,9 @@ pub struct Setup {
     pub fifos: Vec<Fifo>,
     /// Pipes are told of every state after a reload (`fifo_write_vrrp_states_on_reload`).
     pub fifo_states_on_reload: bool,
+    /// What root runs is looked at before each start (`enable_script_security`): others than root may write nothing of it.
+    #[serde(default)]
+    pub script_security: bool,
     /// Between two gratuitous ARPs on one interface (`vrrp_garp_interval`); 0 is at once.
     pub garp_interval: Duration,
     /// The same for unsolicited neighbour advertisements (`vrrp_gna_interval`).

@@ -84,6 +84,8 @@ fn round_of_addresses(legacy: &SourceText) -> bool {
     let text = of(std::slice::from_ref(legacy), &machine().into_any()).expect("convertible").text;
     let secrets = setup.instances.iter().filter(|instance| instance.auth != Auth::None).count();
     setup.instances.iter_mut().for_each(|instance| instance.auth = Auth::None);
+    // Of a native file it is always in force, once it is looked at on the machine.
+    setup.script_security = false;
     let native = source("syncd.toml", &text);
     let after = load::virtual_addresses(&native, &machine()).unwrap_or_else(|e| panic!("{e}\n{text}"));
     let Vrrp { setup: read_back, passwords } = after.config.vrrp.expect("virtual addresses");

@@ -133,6 +133,7 @@ pub(super) fn translate(conf: &KeepalivedConf, host: &Host) -> (Setup, Vec<Findi
         files,
         fifos: notify::fifos(&mut cx, &mut commands),
         fifo_states_on_reload: globals.fifo_states_on_reload.value,
+        script_security: globals.script_security.value,
         garp_interval: globals.garp_interval.value,
         gna_interval: globals.gna_interval.value,
         startup_delay: globals.startup_delay.value,

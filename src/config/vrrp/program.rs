@@ -1,17 +1,10 @@
 //! Whether a program can be run, and whether others could put another one in its place.
 
-use std::fs::{self, Metadata};
+use std::fs;
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-/// Where a program is looked for that is named without a directory.
-const SEARCHED: [&str; 6] = ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];
-
-/// Programs of which the first argument is the one that counts.
-const INTERPRETERS: [&str; 9] = ["sh", "bash", "dash", "ash", "python", "python3", "perl", "ruby", "php"];
-
-/// How many links may stand for each other.
-const MOST_LINKS: usize = 40;
+use crate::process::guard;
 
 /// What was found out about a command's program; nothing speaks against one that is not looked for.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -22,36 +15,19 @@ pub(super) struct Judgement {
     pub(super) insecure: Option<String>,
 }
 
-/// Looks at the program of `argv`, and at the script that an interpreter is to run.
+/// Looks at the program of `argv`, and at what that is to run.
 pub(super) fn judge(argv: &[String]) -> Judgement {
     let Some(named) = argv.first() else { return Judgement::default() };
-    let program = match named.contains('/') {
-        true => Some(PathBuf::from(named)),
-        false => SEARCHED.iter().map(|dir| Path::new(dir).join(named)).find(|path| path.is_file()),
-    };
-    let Some(program) = program else {
-        let unusable = Some(format!("there is no program `{named}` in {}", SEARCHED.join(":")));
+    let Some(files) = guard::involved(argv) else {
+        let unusable = Some(format!("there is no program `{named}` in {}", guard::SEARCHED.join(":")));
         return Judgement { unusable, insecure: None };
     };
-    let unusable = unusable(&program, true);
-    if unusable.is_some() {
-        return Judgement { unusable, insecure: None };
-    }
-    let mut judgement = Judgement { unusable: None, insecure: insecure(&program) };
-    if let Some(script) = interpreted(&program, argv) {
-        judgement.unusable = self::unusable(script, false);
-        if judgement.unusable.is_none() {
-            judgement.insecure = judgement.insecure.or_else(|| insecure(script));
-        }
-    }
-    judgement
-}
-
-/// The script of `interpreter SCRIPT …`.
-fn interpreted<'a>(program: &Path, argv: &'a [String]) -> Option<&'a Path> {
-    let name = program.file_name()?.to_str()?;
-    let first = argv.get(1).filter(|first| first.starts_with('/'))?;
-    INTERPRETERS.contains(&name).then_some(Path::new(first))
+    let unusable = files.iter().find_map(|file| unusable(&file.path, file.runs_itself));
+    let insecure = match unusable {
+        Some(_) => None,
+        None => files.iter().find_map(|file| guard::insecure(&file.path)),
+    };
+    Judgement { unusable, insecure }
 }
 
 fn unusable(program: &Path, runs_itself: bool) -> Option<String> {
@@ -66,47 +42,10 @@ fn unusable(program: &Path, runs_itself: bool) -> Option<String> {
     }
 }
 
-/// What of the way to `path` others than root may write: each directory, each link, what they lead to, and the file.
-fn insecure(path: &Path) -> Option<String> {
-    let mut pending: Vec<PathBuf> = vec![path.to_owned()];
-    let mut links = 0;
-    while let Some(path) = pending.pop() {
-        for part in path.ancestors().filter(|part| !part.as_os_str().is_empty()) {
-            let meta = fs::symlink_metadata(part).ok()?;
-            if let Some(why) = writable(&meta) {
-                return Some(format!("`{}` {why}", part.display()));
-            }
-            if meta.is_symlink() {
-                links += 1;
-                if links > MOST_LINKS {
-                    return Some(format!("`{}` leads through too many links", part.display()));
-                }
-                let target = fs::read_link(part).ok()?;
-                // What stands behind the link stands behind its target.
-                let rest = path.strip_prefix(part).ok()?;
-                let whole = part.parent().unwrap_or(Path::new("/")).join(target);
-                pending.push(if rest.as_os_str().is_empty() { whole } else { whole.join(rest) });
-            }
-        }
-    }
-    None
-}
-
-fn writable(meta: &Metadata) -> Option<String> {
-    if meta.uid() != 0 {
-        return Some(format!("belongs to user {}", meta.uid()));
-    }
-    // The bits of a link say nothing.
-    let mode = if meta.is_symlink() { 0 } else { meta.mode() };
-    if mode & 0o002 != 0 {
-        return Some(format!("can be written by everybody (mode {:o})", mode & 0o7777));
-    }
-    (mode & 0o020 != 0 && meta.gid() != 0).then(|| format!("can be written by group {}", meta.gid()))
-}
-
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::{PermissionsExt, symlink};
+    use std::path::PathBuf;
 
     use super::*;
 
@@ -144,8 +83,8 @@ mod tests {
         let open = script(dir.path(), "open", 0o757);
         let said = judge(&argv(&["/bin/sh", open.to_str().expect("text")])).insecure.expect("insecure");
         assert!(said.contains(open.to_str().expect("text")) || said.contains("belongs to user"), "{said}");
-        symlink("/bin/sh", dir.path().join("link")).expect("link");
-        assert!(insecure(&dir.path().join("link")).is_some());
+        let behind = judge(&argv(&["env", "/bin/sh", "-e", open.to_str().expect("text")])).insecure;
+        assert_eq!(behind, Some(said));
         symlink(dir.path().join("b"), dir.path().join("a")).expect("link");
         symlink(dir.path().join("a"), dir.path().join("b")).expect("link");
         assert!(unusable(&dir.path().join("a"), true).is_some());

@@ -37,7 +37,7 @@ pub(super) const GLOBALS: &[Keyword] = &[
         Flag,
         "no",
         Honoured(
-            "what root would run and others may write is not run; the script behind an interpreter is looked at too",
+            "what root would run and others may write is not run; the script behind an interpreter is looked at too, and all of it again before each start",
         ),
     ),
     row("vrrp_version", Number(2, 3), "2; 3 with IPv6", Honoured("2 or 3; IPv6 is always 3")),

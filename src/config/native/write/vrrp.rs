@@ -33,6 +33,8 @@ impl Writer<'_> {
             files,
             fifos,
             fifo_states_on_reload,
+            // Always so of a native file.
+            script_security: _,
             garp_interval,
             gna_interval,
             startup_delay,
