@@ -317,7 +317,7 @@ impl Machine {
     /// An address is on an interface.
     pub fn handle_address(&mut self, now: Instant, index: u32, ip: IpAddr) {
         if self.interfaces.add_address(index, ip) && !self.owners.contains_key(&ip) {
-            self.judge_sources(now);
+            self.judge_sources(now, ip);
         }
     }
 
@@ -348,7 +348,7 @@ impl Machine {
         }
         // Nobody sends from a virtual address, unless it has only just become one.
         if owners.is_empty() || self.instances.values().any(|running| running.source == Some(ip)) {
-            self.judge_sources(now);
+            self.judge_sources(now, ip);
         }
     }
 

@@ -231,6 +231,17 @@ fn what_is_due_anyway_is_put_back_with_what_somebody_took_away() {
 }
 
 #[test]
+fn a_source_that_is_tracked_is_a_fault_as_soon_as_it_is_gone() {
+    let source = Some(ip(200));
+    let mut node = Node::new(setup(vec![Instance { source, track_source: true, ..instance("VI_1", 50, 150) }]));
+    node.after_time(4000 * MS);
+    node.with(|machine, now| machine.handle_address_gone(now, 1, ip(200)));
+    assert_eq!(node.states(), ["fault"]);
+    node.with(|machine, now| machine.handle_address(now, 1, ip(200)));
+    assert_eq!(node.states(), ["backup"]);
+}
+
+#[test]
 fn what_had_been_there_before_stays_when_the_master_goes() {
     let held = Held { interface: "eth0".to_owned(), address: Address::new(ip(50), 24) };
     let mut node = Node::after(setup(vec![instance("VI_1", 50, 150)]), Before::default(), vec![held.clone()]);

@@ -1,8 +1,10 @@
 //! What trackers, links and addresses come to for each instance, and when an instance begins.
 
+use std::net::IpAddr;
 use std::time::Instant;
 
 use super::{Action, Id, Machine};
+use crate::vrrp::instance::Running;
 use crate::vrrp::message::{FromVrrp, Happening, Report};
 use crate::vrrp::router::State;
 use crate::vrrp::setup::SyncGroup;
@@ -20,9 +22,11 @@ impl Machine {
         self.settle_groups(now);
     }
 
-    /// Looks at what instances send from; the rest follows only where that changed.
-    pub(super) fn judge_sources(&mut self, now: Instant) {
-        if self.find_sources(now) {
+    /// Looks at what instances send from, since `ip` came or went; the rest follows only where that changed, or where an
+    /// instance depends on that address.
+    pub(super) fn judge_sources(&mut self, now: Instant, ip: IpAddr) {
+        let depends = |running: &Running| running.setup.track_source && running.source == Some(ip);
+        if self.find_sources(now) || self.instances.values().any(depends) {
             self.judge(now);
         }
     }
