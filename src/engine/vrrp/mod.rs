@@ -1,6 +1,6 @@
 //! The VRRP process: drives `vrrp::machine` with sockets, netlink and the clock.
 //!
-//! One thread and one ppoll(2), so that an advertisement is late only if the kernel is: no runtime, no
+//! One thread, one poll(2) and one timer, so that an advertisement is late only if the kernel is: no runtime, no
 //! log, no file. What it has to say goes to the supervisor, and never waits for it. A second thread keeps leases.
 //!
 //! | question | file |
