@@ -304,6 +304,21 @@ fn a_script_that_could_be_a_fault_is_waited_for() {
 }
 
 #[test]
+fn who_follows_a_killed_master_does_not_wait_for_a_script() {
+    let (script, track) = script("web", 0);
+    let one = setup(vec![Instance { track, ..instance("VI_1", 50, 150) }]);
+    let one = Setup { scripts: vec![script], ..one };
+    let mut node = Node::new(one.clone());
+    node.with(|machine, now| machine.handle_observed(now, &result("web", true)));
+    node.after_time(4000 * MS);
+    let before = Before { lives: node.machine.lives(), ..Before::default() };
+    let mut next = Node::after(one, before, node.there.clone());
+    assert_eq!(next.states(), ["master"]);
+    next.with(|machine, now| machine.handle_observed(now, &result("web", false)));
+    assert_eq!((next.states(), next.there.len()), (vec!["fault".to_owned()], 0));
+}
+
+#[test]
 fn a_weight_moves_the_priority_and_says_why() {
     let (script, track) = script("web", -60);
     let one = Instance { track, notify_priority: true, ..instance("VI_1", 50, 150) };

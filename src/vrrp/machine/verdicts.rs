@@ -80,16 +80,19 @@ impl Machine {
         let Some(running) = self.instances.get(&id) else { return Verdict::default() };
         let group = self.groups.iter().find(|group| group.members.contains(&id));
         let mut verdict = self.own_verdict(id, group.map(|group| &group.setup));
-        let Some(group) = group else { return verdict };
-        let joint = self.trackers.verdict(&group.setup.track, &self.interfaces, true);
-        verdict.join(joint);
-        for other in group.members.iter().filter(|other| **other != id) {
-            let theirs = self.own_verdict(*other, Some(&group.setup));
-            let name = self.instances.get(other).map_or("", |other| &other.setup.name);
-            verdict.faults.extend(theirs.faults.iter().map(|fault| format!("{name} of the same sync group: {fault}")));
-            verdict.unknown |= theirs.unknown;
+        if let Some(group) = group {
+            let joint = self.trackers.verdict(&group.setup.track, &self.interfaces, true);
+            verdict.join(joint);
+            for other in group.members.iter().filter(|other| **other != id) {
+                let theirs = self.own_verdict(*other, Some(&group.setup));
+                let name = self.instances.get(other).map_or("", |other| &other.setup.name);
+                verdict
+                    .faults
+                    .extend(theirs.faults.iter().map(|fault| format!("{name} of the same sync group: {fault}")));
+                verdict.unknown |= theirs.unknown;
+            }
+            verdict.faults.dedup();
         }
-        verdict.faults.dedup();
         // Whoever went on after a crash takes what it does not know yet for well.
         verdict.unknown &= running.life.as_ref().is_none_or(|life| life.state != State::Master);
         verdict
