@@ -87,6 +87,13 @@ impl Interfaces {
         self.links.values().find(|link| link.name == name)
     }
 
+    /// The numbers of those that are not there any more in `later`, or have another name.
+    #[must_use]
+    pub fn gone(&self, later: &Self) -> Vec<u32> {
+        let stays = |link: &&Link| later.name(link.index) == Some(link.name.as_str());
+        self.links.values().filter(|link| !stays(link)).map(|link| link.index).collect()
+    }
+
     /// The name of an interface.
     #[must_use]
     pub fn name(&self, index: u32) -> Option<&str> {
@@ -128,6 +135,19 @@ impl Interfaces {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_that_is_made_anew_or_renamed_is_another() {
+        let all = |links: &[(u32, &str)]| {
+            let mut interfaces = Interfaces::default();
+            for (index, name) in links {
+                interfaces.set_link(Link { index: *index, name: (*name).to_owned(), ..Link::default() });
+            }
+            interfaces
+        };
+        let before = all(&[(1, "lo"), (2, "eth0"), (3, "eth1"), (4, "eth2")]);
+        assert_eq!(before.gone(&all(&[(1, "lo"), (3, "eth9"), (4, "eth2"), (5, "eth0")])), [2, 3]);
+    }
 
     #[test]
     fn a_virtual_address_is_no_source() {

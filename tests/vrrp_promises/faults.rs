@@ -1,5 +1,7 @@
 //! What a node cannot do is a fault of that instance alone, for as long as it cannot.
 
+use rustix::process::{Signal, kill_process};
+
 use crate::support::namespace::allowed;
 use crate::support::node::wait_until;
 use crate::support::vrrp::{Kind, Lab, PATIENCE};
@@ -46,4 +48,30 @@ fn an_instance_that_can_neither_send_nor_hear_is_no_master() {
     assert!(!lab.routers[0].has(VIP), "{}", lab.logs());
     lab.routers[0].host.ip("link del vrrp.51");
     lab.wait_holder(VIP, 0);
+}
+
+#[test]
+fn an_interface_that_was_made_anew_unheard_is_another() {
+    if !allowed("an_interface_that_was_made_anew_unheard_is_another") {
+        return;
+    }
+    let mut lab = Lab::new(1);
+    lab.routers[0].start(Kind::Syncd, &instance("VI_1", 51, VIP, ""));
+    lab.wait_holder(VIP, 0);
+    let vrrp = lab.routers[0].processes()[1];
+    kill_process(vrrp, Signal::STOP).expect("it runs");
+    // More than the kernel keeps for whoever listens.
+    lab.routers[0].host.ip("link add noise type veth peer name noise1");
+    let noise: String = (0..4000).map(|n| format!("link set noise mtu {}\n", 1400 + n % 2)).collect();
+    let file = lab.routers[0].dir().join("noise");
+    std::fs::write(&file, noise).expect("write");
+    lab.routers[0].host.ip(&format!("-batch {}", file.display()));
+    for change in ["link del eth0", "link add eth0 type veth peer name there", "addr add 10.97.1.11/24 dev eth0"] {
+        lab.routers[0].host.ip(change);
+    }
+    ["eth0", "there"].iter().for_each(|name| drop(lab.routers[0].host.ip(&format!("link set {name} up"))));
+    kill_process(vrrp, Signal::CONT).expect("it runs");
+    lab.wait_holder(VIP, 0);
+    let again = |lab: &mut Lab| lab.routers[0].log().matches("BACKUP -> MASTER").count() == 2;
+    assert!(wait_until(PATIENCE, || again(&mut lab)), "its sockets are those of one that is gone: {}", lab.logs());
 }

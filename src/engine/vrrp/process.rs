@@ -275,7 +275,14 @@ impl Process {
     fn look_again(&mut self, now: Instant) {
         if self.again.take_if(|at| *at <= now).is_some() {
             match surroundings::read(&mut self.hands.netlink) {
-                Ok(interfaces) => self.machine.handle_interfaces(now, interfaces),
+                Ok(interfaces) => {
+                    // That may have been lost as well: sockets on what is gone would stay deaf.
+                    for index in self.machine.interfaces().gone(&interfaces) {
+                        self.link_gone(now, index);
+                    }
+                    self.machine.handle_interfaces(now, interfaces);
+                    self.open_waiting();
+                }
                 // They change faster than they can be read: what is known is better than nothing.
                 Err(_) => self.again = Some(now + AGAIN),
             }
