@@ -30,15 +30,20 @@ pub struct Interfaces {
 struct Addresses {
     /// In the order in which they came: the first of a family is what an interface sends from.
     in_order: BTreeMap<u64, IpAddr>,
-    places: HashMap<IpAddr, u64>,
+    /// The place of each, and its prefixes: one may be there with several.
+    places: HashMap<IpAddr, (u64, Vec<u8>)>,
     next: u64,
 }
 
 impl Addresses {
     /// Returns whether it is new.
-    fn add(&mut self, ip: IpAddr) -> bool {
+    fn add(&mut self, ip: IpAddr, prefix: u8) -> bool {
         let place = self.next;
-        let new = *self.places.entry(ip).or_insert(place) == place;
+        let (at, prefixes) = self.places.entry(ip).or_insert((place, Vec::new()));
+        let new = *at == place;
+        if !prefixes.contains(&prefix) {
+            prefixes.push(prefix);
+        }
         if new {
             self.in_order.insert(place, ip);
             self.next += 1;
@@ -46,9 +51,12 @@ impl Addresses {
         new
     }
 
-    fn remove(&mut self, ip: IpAddr) {
-        if let Some(place) = self.places.remove(&ip) {
-            self.in_order.remove(&place);
+    fn remove(&mut self, ip: IpAddr, prefix: u8) {
+        let Some((place, prefixes)) = self.places.get_mut(&ip) else { return };
+        prefixes.retain(|known| *known != prefix);
+        if prefixes.is_empty() {
+            self.in_order.remove(place);
+            self.places.remove(&ip);
         }
     }
 
@@ -70,14 +78,14 @@ impl Interfaces {
     }
 
     /// An address is on an interface. Returns whether that is news: a lease that is refreshed is none.
-    pub fn add_address(&mut self, index: u32, ip: IpAddr) -> bool {
-        self.addresses.entry(index).or_default().add(ip)
+    pub fn add_address(&mut self, index: u32, ip: IpAddr, prefix: u8) -> bool {
+        self.addresses.entry(index).or_default().add(ip, prefix)
     }
 
-    /// An address is on it no longer.
-    pub fn remove_address(&mut self, index: u32, ip: IpAddr) {
+    /// An address is on it no longer with this prefix.
+    pub fn remove_address(&mut self, index: u32, ip: IpAddr, prefix: u8) {
         if let Some(known) = self.addresses.get_mut(&index) {
-            known.remove(ip);
+            known.remove(ip, prefix);
         }
     }
 
@@ -155,18 +163,28 @@ mod tests {
         interfaces.set_link(Link { index: 2, name: "eth0".to_owned(), running: true, mac: [0; 6] });
         let ip = |text: &str| text.parse::<IpAddr>().expect("an address");
         for address in ["10.0.0.50", "10.0.0.1", "2001:db8::1", "fe80::1"] {
-            interfaces.add_address(2, ip(address));
+            interfaces.add_address(2, ip(address), 24);
         }
         let virtual_ones = |address| address == ip("10.0.0.50");
         assert_eq!(interfaces.source("eth0", Family::V4, &virtual_ones), Some(ip("10.0.0.1")));
         assert_eq!(interfaces.source("eth0", Family::V6, &virtual_ones), Some(ip("fe80::1")));
-        interfaces.add_address(2, ip("10.0.0.2"));
-        interfaces.remove_address(2, ip("10.0.0.1"));
-        assert!(interfaces.add_address(2, ip("10.0.0.1")) && !interfaces.add_address(2, ip("10.0.0.1")));
+        interfaces.add_address(2, ip("10.0.0.2"), 24);
+        interfaces.remove_address(2, ip("10.0.0.1"), 24);
+        assert!(interfaces.add_address(2, ip("10.0.0.1"), 24) && !interfaces.add_address(2, ip("10.0.0.1"), 24));
         assert_eq!(interfaces.source("eth0", Family::V4, &virtual_ones), Some(ip("10.0.0.2")), "it came first");
-        interfaces.remove_address(2, ip("10.0.0.1"));
-        interfaces.remove_address(2, ip("10.0.0.2"));
+        interfaces.remove_address(2, ip("10.0.0.1"), 24);
+        interfaces.remove_address(2, ip("10.0.0.2"), 24);
         assert_eq!(interfaces.source("eth0", Family::V4, &virtual_ones), None);
         assert_eq!(interfaces.source("eth1", Family::V4, &virtual_ones), None);
+    }
+    #[test]
+    fn an_address_whose_prefix_changes_is_there_all_the_time() {
+        let mut interfaces = Interfaces::default();
+        let ip = IpAddr::from([10, 0, 0, 1]);
+        assert!(interfaces.add_address(2, ip, 24) && !interfaces.add_address(2, ip, 16));
+        interfaces.remove_address(2, ip, 24);
+        assert!(interfaces.has(ip));
+        interfaces.remove_address(2, ip, 16);
+        assert!(!interfaces.has(ip));
     }
 }

@@ -249,8 +249,12 @@ impl Process {
                 }
                 Event::LinkGone { index, .. } => self.link_gone(now, index),
                 Event::AddressCame(address) if address.tentative => {}
-                Event::AddressCame(address) => self.machine.handle_address(now, address.interface, address.ip),
-                Event::AddressGone(address) => self.machine.handle_address_gone(now, address.interface, address.ip),
+                Event::AddressCame(address) => {
+                    self.machine.handle_address(now, address.interface, address.ip, address.prefix);
+                }
+                Event::AddressGone(address) => {
+                    self.machine.handle_address_gone(now, address.interface, address.ip, address.prefix);
+                }
                 Event::Lost => self.again = Some(now),
             }
             self.hands.act(&mut self.machine);

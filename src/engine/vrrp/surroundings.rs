@@ -14,7 +14,7 @@ pub(super) fn read(netlink: &mut Netlink) -> Result<Interfaces, NetError> {
     for address in netlink.addresses()? {
         // What is looked for elsewhere still cannot be sent from yet.
         if !address.tentative {
-            interfaces.add_address(address.interface, address.ip);
+            interfaces.add_address(address.interface, address.ip, address.prefix);
         }
     }
     Ok(interfaces)

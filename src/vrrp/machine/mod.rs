@@ -315,15 +315,15 @@ impl Machine {
     }
 
     /// An address is on an interface.
-    pub fn handle_address(&mut self, now: Instant, index: u32, ip: IpAddr) {
-        if self.interfaces.add_address(index, ip) && !self.owners.contains_key(&ip) {
+    pub fn handle_address(&mut self, now: Instant, index: u32, ip: IpAddr, prefix: u8) {
+        if self.interfaces.add_address(index, ip, prefix) && !self.owners.contains_key(&ip) {
             self.judge_sources(now, ip);
         }
     }
 
     /// An address is on it no longer.
-    pub fn handle_address_gone(&mut self, now: Instant, index: u32, ip: IpAddr) {
-        self.interfaces.remove_address(index, ip);
+    pub fn handle_address_gone(&mut self, now: Instant, index: u32, ip: IpAddr, prefix: u8) {
+        self.interfaces.remove_address(index, ip, prefix);
         let Some(name) = self.interfaces.name(index).map(str::to_owned) else { return };
         let owners = self.owners.get(&ip).cloned().unwrap_or_default();
         for id in &owners {

@@ -120,10 +120,10 @@ impl World {
         let mut interfaces = Interfaces::default();
         for (link, index) in [(0, 1), (1, 2)] {
             interfaces.set_link(known(link, n, node.up[link]));
-            interfaces.add_address(index, own_address(link, n));
+            interfaces.add_address(index, own_address(link, n), 24);
             let there = node.addresses.iter().filter(|(held, _)| held.interface == LINKS[link].0);
             there.for_each(|(held, _)| {
-                interfaces.add_address(index, held.address.ip);
+                interfaces.add_address(index, held.address.ip, held.address.prefix);
             });
         }
         let before = Before { lives, ..Before::default() };
@@ -311,10 +311,10 @@ impl World {
                 self.with(to, |machine, now| machine.handle_packet(now, &packet));
             }
             Event::AddressCame { link, ip } => {
-                self.with(to, |machine, now| machine.handle_address(now, index(link), ip));
+                self.with(to, |machine, now| machine.handle_address(now, index(link), ip, 24));
             }
             Event::AddressGone { link, ip } => {
-                self.with(to, |machine, now| machine.handle_address_gone(now, index(link), ip));
+                self.with(to, |machine, now| machine.handle_address_gone(now, index(link), ip, 24));
             }
         }
     }

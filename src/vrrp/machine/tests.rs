@@ -55,10 +55,10 @@ impl Node {
         let mut interfaces = Interfaces::default();
         for index in 1..=2 {
             interfaces.set_link(link(index, true));
-            interfaces.add_address(index, IpAddr::from([10, 0, u8::try_from(index).expect("small") - 1, 200]));
+            interfaces.add_address(index, IpAddr::from([10, 0, u8::try_from(index).expect("small") - 1, 200]), 24);
         }
         for held in &there {
-            interfaces.add_address(1, held.address.ip);
+            interfaces.add_address(1, held.address.ip, 24);
         }
         let clock = Clock { at: now, monotonic: 1_000_000_000_000, unix_ms: 1_700_000_000_000 };
         let machine = Machine::new(clock, setup, before, interfaces);
@@ -182,11 +182,11 @@ fn an_address_that_somebody_took_away_is_back_at_once_and_announced() {
     node.after_time(10_000 * MS);
     let announced = node.announced;
     node.there.clear();
-    node.with(|machine, now| machine.handle_address_gone(now, 1, ip(50)));
+    node.with(|machine, now| machine.handle_address_gone(now, 1, ip(50), 24));
     assert_eq!((node.there.len(), node.states()[0].as_str()), (1, "master"));
     assert!(node.announced > announced || node.machine.poll_timeout() <= Some(node.now));
     // What was a mistake costs nothing.
-    node.with(|machine, now| machine.handle_address_gone(now, 1, ip(99)));
+    node.with(|machine, now| machine.handle_address_gone(now, 1, ip(99), 24));
     assert_eq!(node.there.len(), 1);
 }
 
@@ -205,8 +205,8 @@ fn an_address_that_comes_back_changes_no_life_and_one_that_goes_for_good_does() 
     node.after_time(4000 * MS);
     assert_eq!(lives(&mut node).last(), Some(&2));
     node.there.clear();
-    node.with(|machine, now| machine.handle_address_gone(now, 1, ip(50)));
-    node.with(|machine, now| machine.handle_address_gone(now, 1, ip(51)));
+    node.with(|machine, now| machine.handle_address_gone(now, 1, ip(50), 24));
+    node.with(|machine, now| machine.handle_address_gone(now, 1, ip(51), 24));
     assert_eq!((node.there.len(), lives(&mut node)), (2, vec![]));
     node.with(|machine, now| machine.handle_reload(now, setup(vec![two(50)])));
     assert_eq!((node.there.len(), lives(&mut node)), (1, vec![1]));
@@ -222,7 +222,7 @@ fn what_is_due_anyway_is_put_back_with_what_somebody_took_away() {
     node.act();
     // The kernel is looked at before the timers.
     node.now += 1100 * MS;
-    node.machine.handle_address_gone(node.now, 1, one.address.ip);
+    node.machine.handle_address_gone(node.now, 1, one.address.ip, 24);
     let put = std::iter::from_fn(|| node.machine.poll_action()).find_map(|action| match action {
         Action::Put { held, .. } => Some(held),
         _ => None,
@@ -235,9 +235,9 @@ fn a_source_that_is_tracked_is_a_fault_as_soon_as_it_is_gone() {
     let source = Some(ip(200));
     let mut node = Node::new(setup(vec![Instance { source, track_source: true, ..instance("VI_1", 50, 150) }]));
     node.after_time(4000 * MS);
-    node.with(|machine, now| machine.handle_address_gone(now, 1, ip(200)));
+    node.with(|machine, now| machine.handle_address_gone(now, 1, ip(200), 24));
     assert_eq!(node.states(), ["fault"]);
-    node.with(|machine, now| machine.handle_address(now, 1, ip(200)));
+    node.with(|machine, now| machine.handle_address(now, 1, ip(200), 24));
     assert_eq!(node.states(), ["backup"]);
 }
 
@@ -458,7 +458,7 @@ fn leases_of_addresses_that_were_all_away_for_a_while_are_refreshed_again() {
     // Often enough for it to be put back only a while later, and nothing is there when leases are due.
     while !node.there.is_empty() {
         node.there.clear();
-        node.with(|machine, now| machine.handle_address_gone(now, 1, held.address.ip));
+        node.with(|machine, now| machine.handle_address_gone(now, 1, held.address.ip, 24));
     }
     node.with(Machine::refresh_leases);
     node.after_time(5000 * MS);
