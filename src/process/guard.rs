@@ -65,7 +65,8 @@ pub fn involved(argv: &[String]) -> Option<Vec<Involved>> {
         if !WRAPPERS.contains(&name) {
             break;
         }
-        let Some((at, path)) = words.iter().enumerate().skip(1).find_map(|(at, word)| Some((at, wrapped(word)?)))
+        let own = own_words(name, words);
+        let Some((at, path)) = words.iter().enumerate().skip(own).find_map(|(at, word)| Some((at, wrapped(word)?)))
         else {
             break;
         };
@@ -93,6 +94,22 @@ pub fn locate(named: &str) -> Option<PathBuf> {
 /// Programs run in `/`.
 fn from_root(named: &str) -> PathBuf {
     Path::new("/").join(named)
+}
+
+/// How many words at the beginning are the wrapper's own: its name, and a file or directory that it takes and does not
+/// run.
+fn own_words(name: &str, words: &[String]) -> usize {
+    let is_value = |word: &String| word.starts_with('-') || word.parse::<f64>().is_ok();
+    let file = match name {
+        "flock" => words.iter().skip(1).position(|word| !is_value(word)).map(|at| at + 1),
+        "env" => {
+            let chdir = words.iter().position(|word| word == "-C" || word == "--chdir");
+            let before = |at: &usize| words.iter().take(*at).skip(1).all(|word| wrapped(word).is_none());
+            chdir.filter(before).map(|at| at + 1)
+        }
+        _ => None,
+    };
+    1 + file.unwrap_or(0)
 }
 
 /// The program that a word behind a wrapper is: no option, no value of one, no variable.
@@ -192,6 +209,8 @@ mod tests {
             "env /bin/sh /s",
             "/usr/bin/env -i A=/b/c sh -x /s",
             "nice -n 5 timeout -k 3 10 sh /s /c",
+            "/usr/bin/flock -n -w 5 /run/lock/check /bin/sh /s",
+            "env -C /srv sh /s",
             "/opt/python3.11 -u -W error /s",
             "/usr/bin/perl -w -Mstrict /s",
         ] {
@@ -201,6 +220,8 @@ mod tests {
             assert!(last(line).is_some_and(|path| !path.starts_with("script")), "{line}");
         }
         assert_eq!(last("env -u HOME /opt/check -x /etc/check.conf").as_deref(), Some("/opt/check"));
+        assert_eq!(last("flock --nonblock /run/lock/check /opt/check").as_deref(), Some("/opt/check"));
+        assert_eq!(last("env /opt/check -C /etc/check.conf").as_deref(), Some("/opt/check"));
         assert_eq!(last("/opt/check /etc/check.conf").as_deref(), Some("/opt/check"));
         assert_eq!(last("no-such-program-anywhere"), None);
     }
