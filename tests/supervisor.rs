@@ -4,11 +4,13 @@
 mod support;
 
 use std::fs;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::io::Write as _;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::Duration;
 
+use rustix::fs::{CWD, FileType, Mode, OFlags, mknodat};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use support::namespace::{self, Namespace};
@@ -430,6 +432,38 @@ fn the_program_is_replaced_and_address_state_and_process_number_stay() {
     assert!(!host.holds() && !fifo.exists());
     assert!(reader.wait().expect("it ends with the pipe").success());
     assert_eq!(host.told("heard").last().map(String::as_str), Some("INSTANCE \"VI_1\" STOP 150"));
+}
+
+#[test]
+fn an_upgrade_does_not_wait_for_who_reads_no_pipe_and_hears_that_it_is_to_end() {
+    if !namespace::allowed("an_upgrade_does_not_wait_for_who_reads_no_pipe_and_hears_that_it_is_to_end") {
+        return;
+    }
+    let mut host = Host::new("full", false, "", "");
+    let fifo = host.path("fifo");
+    mknodat(CWD, &fifo, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).expect("a pipe");
+    let nonblocking = OFlags::NONBLOCK.bits().cast_signed();
+    let mut pipe = fs::File::options().read(true).write(true).custom_flags(nonblocking).open(&fifo).expect("opened");
+    while pipe.write(b"a line that nobody reads\n").is_ok() {}
+    host.rewrite(&config(150, &format!("global_defs {{\n vrrp_notify_fifo {}\n}}\n", fifo.display()), ""));
+    host.start_as_master();
+    // keepalived would write a file.
+    host.node.signal(Signal::USR1);
+    host.node.wait_log(0, "SIGUSR1 does nothing here", PATIENCE);
+    let done = host.node.ask(&["reload", "--exec"]);
+    assert!(done.status.success(), "{}\n{}", text(&done), host.node.log());
+    host.node.wait_status(PATIENCE, "replaced", |status| status["upgrades"] == 1);
+    assert!(host.holds(), "{}", host.node.log());
+    // Another line that waits for a reader.
+    host.host.ip("link set eth0 down");
+    host.node.wait_log(0, "VI_1: MASTER -> FAULT", PATIENCE);
+    host.host.ip("link set eth0 up");
+    host.wait_master();
+    let so_far = host.node.log().len();
+    let done = host.node.ask(&["reload", "--exec"]);
+    host.node.wait_log(so_far, "goes on in this process", PATIENCE);
+    assert!(host.node.stop().success(), "{}\n{}", text(&done), host.node.log());
+    assert!(!host.holds(), "{}", host.node.log());
 }
 
 #[test]

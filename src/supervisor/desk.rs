@@ -207,7 +207,7 @@ impl Desk {
                 // What a process says comes first: a transition is not held up by who asks for it.
                 biased;
                 Some(event) = events.recv() => match event {
-                    Event::Upgrade(upgrade) => self.go_on_upgrading(upgrade, events).await,
+                    Event::Upgrade(upgrade) => self.go_on_upgrading(upgrade, signals, events).await,
                     event => self.happened(event)?,
                 },
                 Some(told) = signals.recv() => match told {

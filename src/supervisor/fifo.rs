@@ -175,7 +175,9 @@ fn open(path: &Path, owner: Option<User>) -> io::Result<(Sender, bool)> {
     };
     let pipe = pipe::OpenOptions::new().read_write(true).open_sender(path)?;
     if let Some(owner) = owner.filter(|_| made) {
-        fchown(&pipe, Some(Uid::from_raw(owner.uid)), Some(Gid::from_raw(owner.gid)))?;
+        let given = fchown(&pipe, Some(Uid::from_raw(owner.uid)), Some(Gid::from_raw(owner.gid)));
+        // Left there, it would be somebody else's at the next start.
+        given.inspect_err(|_| drop(fs::remove_file(path)))?;
     }
     Ok((pipe, made))
 }

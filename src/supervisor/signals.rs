@@ -1,4 +1,4 @@
-//! The signals that a supervisor obeys.
+//! The signals that a supervisor obeys, and those of keepalived that are no reason to end.
 
 use std::io;
 
@@ -25,6 +25,15 @@ pub(super) fn listen() -> io::Result<mpsc::Receiver<Told>> {
         (SignalKind::interrupt(), Told::End),
         (SignalKind::hangup(), Told::Reload),
     ];
+    for (kind, name) in [(SignalKind::user_defined1(), "SIGUSR1"), (SignalKind::user_defined2(), "SIGUSR2")] {
+        let mut signal = signal(kind)?;
+        tokio::spawn(async move {
+            // keepalived writes what it knows into a file; unheard, it would be the end.
+            while signal.recv().await.is_some() {
+                tracing::info!("{name} does nothing here: `syncd status --json` says what is known");
+            }
+        });
+    }
     for (kind, what) in kinds {
         let (mut signal, told) = (signal(kind)?, told.clone());
         tokio::spawn(async move {

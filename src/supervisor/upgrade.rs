@@ -7,23 +7,31 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use sd_notify::NotifyState;
+use tokio::pin;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::desk::Desk;
 use super::engine::ToEngine;
 use super::event::Event;
+use super::signals::Told;
 use super::takeover::{self, Running, State};
 use super::worker::{Released, Said};
 use crate::control::{Responder, Response};
 use crate::vrrp::frames::encode;
-use crate::vrrp::message::ToVrrp;
+use crate::vrrp::message::{FromVrrp, ToVrrp};
 
 /// How long the other program may take to say which it is.
 const HELLO: Duration = Duration::from_secs(10);
 
 /// How long the engine and programs that are told of transitions may take to end.
 const PATIENCE: Duration = Duration::from_secs(40);
+
+/// How long those who read pipes may take for the last lines: meanwhile nobody looks after the processes.
+const LAST_LINES: Duration = Duration::from_secs(3);
+
+/// How long a signal may be under way to whoever obeys it.
+const HEARD: Duration = Duration::from_millis(1);
 
 /// How often it is looked whether they have.
 const AGAIN: Duration = Duration::from_millis(20);
@@ -66,13 +74,19 @@ impl Desk {
     }
 
     /// One step further: everything has ended that is to, or it is looked again.
-    pub(super) async fn go_on_upgrading(&mut self, mut upgrade: Upgrade, events: &mut mpsc::Receiver<Event>) {
+    pub(super) async fn go_on_upgrading(
+        &mut self,
+        mut upgrade: Upgrade,
+        signals: &mpsc::Receiver<Told>,
+        events: &mut mpsc::Receiver<Event>,
+    ) {
         let engine_runs = self.engine.as_ref().is_some_and(|engine| engine.process.runs());
         if upgrade.begun.elapsed() > PATIENCE {
-            let message = "programs that are told of transitions still run: the program is not replaced".to_owned();
-            return self.give_up_upgrade(upgrade, message);
+            let message = "programs that are told of transitions still run, or the VRRP process is not ready: the program \
+                           is not replaced";
+            return self.give_up_upgrade(upgrade, message.to_owned());
         }
-        if engine_runs || !self.notifier.is_idle() {
+        if engine_runs || !self.notifier.is_idle() || !self.vrrp.is_at_rest() {
             if let Some(engine) = &mut self.engine {
                 engine.process.tell(ToEngine::Stop);
                 engine.leaves = true;
@@ -85,43 +99,68 @@ impl Desk {
             sleep(LAST_WORD).await;
         }
         let _ = sd_notify::notify(&[NotifyState::Reloading]);
-        let error = self.exec(&upgrade.program, events).await;
+        let error = self.exec(&upgrade.program, signals, events).await;
         self.give_up_upgrade(upgrade, format!("{error}: the program is not replaced"));
     }
 
     /// Comes back only where the other program could not be started.
-    async fn exec(&mut self, program: &Path, events: &mut mpsc::Receiver<Event>) -> io::Error {
+    async fn exec(
+        &mut self,
+        program: &Path,
+        signals: &mpsc::Receiver<Told>,
+        events: &mut mpsc::Receiver<Event>,
+    ) -> io::Error {
         let hand_over = match encode(&ToVrrp::HandOver) {
             Ok(bytes) => bytes,
             Err(e) => return io::Error::other(e),
         };
         tracing::info!("{} goes on in this process", program.display());
         self.scripts.stop();
-        let pipes = std::mem::take(&mut self.notifier).hand_over(Instant::now() + PATIENCE).await;
-        let (pid, released) = self.vrrp.release().await;
+        let pipes = std::mem::take(&mut self.notifier).hand_over(Instant::now() + LAST_LINES).await;
+        let (pid, released, meanwhile) = self.release(events).await;
         let mut state = self.vrrp.state();
         state.upgrades = self.upgrades + 1;
         state.vrrp =
             released.as_ref().zip(pid).map(|(released, pid)| Running { pid, rest: released.rest.clone(), hand_over });
-        state.unheard = self.unheard(events);
+        state.unheard = meanwhile.into_iter().filter_map(|event| self.unheard(event)).collect();
         self.vrrp.settle(true);
-        let error = takeover::exec(program, &mut state, self.plan.instance.lock(), released.as_ref(), &pipes);
+        // What was signalled up to now would be lost with this program.
+        sleep(HEARD).await;
+        let error = if signals.is_empty() {
+            takeover::exec(program, &mut state, self.plan.instance.lock(), released.as_ref(), &pipes)
+        } else {
+            io::Error::other("a signal came meanwhile")
+        };
         self.notifier.take(pipes);
         self.go_on_after_all(released.zip(pid), state);
         error
     }
 
-    /// What the VRRP process has said meanwhile.
-    fn unheard(&self, events: &mut mpsc::Receiver<Event>) -> Vec<crate::vrrp::message::FromVrrp> {
-        let mut unheard = Vec::new();
-        while let Ok(event) = events.try_recv() {
-            if let Event::Vrrp(run, Said::Message(message)) = event
-                && self.vrrp.is_current(run)
-            {
-                unheard.push(message);
+    /// Lets go of the VRRP process; also what happened up to then, for whoever hears it may wait for that to be taken.
+    async fn release(&mut self, events: &mut mpsc::Receiver<Event>) -> (Option<u32>, Option<Released>, Vec<Event>) {
+        let mut meanwhile = Vec::new();
+        let (pid, released) = {
+            let released = self.vrrp.release();
+            pin!(released);
+            loop {
+                tokio::select! {
+                    released = &mut released => break released,
+                    Some(event) = events.recv() => meanwhile.push(event),
+                }
             }
+        };
+        while let Ok(event) = events.try_recv() {
+            meanwhile.push(event);
         }
-        unheard
+        (pid, released, meanwhile)
+    }
+
+    /// What the VRRP process said that nobody has looked at.
+    fn unheard(&self, event: Event) -> Option<FromVrrp> {
+        match event {
+            Event::Vrrp(run, Said::Message(message)) if self.vrrp.is_current(run) => Some(message),
+            _ => None,
+        }
     }
 
     fn go_on_after_all(&mut self, vrrp: Option<(Released, u32)>, state: State) {
