@@ -381,9 +381,6 @@ impl Machine {
             }
             // Members of a group do not follow each other here: each is told by itself.
             self.carry_out(now, id);
-            // Whoever has not begun may have what the process before it put there.
-            let left = self.instances.get_mut(&id).map(|running| running.holding.release()).unwrap_or_default();
-            self.take_away(id, left);
         }
         self.tell_groups_stopped();
     }

@@ -442,20 +442,6 @@ fn what_is_configured_no_longer_is_taken_away_at_the_start() {
 }
 
 #[test]
-fn who_is_told_to_end_before_it_began_takes_away_what_the_one_before_it_left() {
-    let mut node = Node::new(setup(vec![instance("VI_1", 50, 150)]));
-    node.after_time(3500 * MS);
-    let (lives, there, interfaces) = (node.machine.lives(), node.there.clone(), node.machine.interfaces().clone());
-    let clock = Clock { at: node.now, monotonic: 1_000_000_000_000, unix_ms: 1_700_000_000_000 };
-    let before = Before { lives, ..Before::default() };
-    node.machine = Machine::new(clock, setup(vec![instance("VI_1", 50, 150)]), before, interfaces);
-    node.act();
-    assert_eq!(node.there, there);
-    node.with(Machine::handle_stop);
-    assert_eq!(node.there, []);
-}
-
-#[test]
 fn leases_are_refreshed_three_times_as_often_as_they_run_out() {
     let mut node = Node::new(setup(vec![instance("VI_1", 50, 150)]));
     node.after_time(3500 * MS);
