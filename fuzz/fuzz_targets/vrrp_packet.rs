@@ -45,8 +45,8 @@ fn setup() -> Setup {
 fn machine(now: Instant) -> Machine {
     let mut interfaces = Interfaces::default();
     interfaces.set_link(Link { index: 2, name: "eth0".to_owned(), running: true, mac: [2; 6] });
-    interfaces.add_address(2, ip("10.0.0.1"));
-    interfaces.add_address(2, ip("fe80::1"));
+    interfaces.add_address(2, ip("10.0.0.1"), 24);
+    interfaces.add_address(2, ip("fe80::1"), 64);
     let clock = Clock { at: now, monotonic: 0, unix_ms: 0 };
     let mut machine = Machine::new(clock, setup(), Before::default(), interfaces);
     machine.handle_timeout(now);
