@@ -103,6 +103,15 @@ impl Host {
         });
     }
 
+    /// Has the node run a program of its own, which may be replaced; where that is.
+    fn use_own_program(&mut self) -> PathBuf {
+        let own = self.path("syncd");
+        fs::copy(binary(), &own).expect("copy");
+        let exec = format!("shift; exec {} \"$@\"", own.display());
+        self.node.run_under(["ip", "netns", "exec", self.host.name(), "sh", "-c", &exec, "sh"]);
+        own
+    }
+
     /// The lines of a file that the operator's programs write.
     fn told(&self, name: &str) -> Vec<String> {
         fs::read_to_string(self.path(name)).unwrap_or_default().lines().map(str::to_owned).collect()
@@ -391,10 +400,7 @@ fn the_program_is_replaced_and_address_state_and_process_number_stay() {
     let mut host = Host::new("exec", true, "", "");
     let fifo = host.path("fifo");
     host.rewrite(&config(150, &format!("global_defs {{\n vrrp_notify_fifo {}\n}}\n", fifo.display()), ""));
-    let own = host.path("syncd");
-    fs::copy(binary(), &own).expect("copy");
-    let exec = format!("shift; exec {} \"$@\"", own.display());
-    host.node.run_under(["ip", "netns", "exec", host.host.name(), "sh", "-c", &exec, "sh"]);
+    let own = host.use_own_program();
     host.start_as_master();
     let before = host.node.status();
     let pipe = fs::metadata(&fifo).expect("the pipe").ino();
@@ -566,10 +572,7 @@ fn a_program_that_cannot_take_over_leaves_everything_as_it_was() {
         return;
     }
     let mut host = Host::new("execve", true, "", "");
-    let own = host.path("syncd");
-    fs::copy(binary(), &own).expect("copy");
-    let exec = format!("shift; exec {} \"$@\"", own.display());
-    host.node.run_under(["ip", "netns", "exec", host.host.name(), "sh", "-c", &exec, "sh"]);
+    let own = host.use_own_program();
     host.start_as_master();
     let before = host.node.status();
     let as_it_was = |host: &Host| {

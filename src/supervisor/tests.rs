@@ -17,11 +17,9 @@ use crate::observe::Console;
 use crate::store::instance::Instance;
 use crate::vrrp::frames::{Decoder, encode};
 use crate::vrrp::message::{FromVrrp, Happening, Held, InstanceStatus, Life, Notice, Observed, Subject, ToVrrp};
-use crate::vrrp::packet::{Auth, Version};
+use crate::vrrp::packet::Version;
 use crate::vrrp::router::State;
-use crate::vrrp::setup::{
-    Address, Command, Family, Garp, Instance as Router, Notify, Script, Setup, Tracking, Transport,
-};
+use crate::vrrp::setup::{Address, Command, Instance as Router, Notify, Script, Setup};
 
 /// An instance of this name is refused.
 const REFUSED: &str = "REFUSED";
@@ -112,35 +110,8 @@ fn notice(instance: &str, what: Happening) -> FromVrrp {
 }
 
 fn router(name: &str, notify: Notify) -> Router {
-    Router {
-        name: name.to_owned(),
-        interface: "eth0".to_owned(),
-        vrid: 51,
-        version: Version::V2,
-        family: Family::V4,
-        priority: 150,
-        interval: Duration::from_secs(1),
-        preempt: true,
-        preempt_delay: Duration::ZERO,
-        auth: Auth::None,
-        addresses: vec![Address::new(std::net::Ipv4Addr::new(10, 0, 0, 50).into(), 24)],
-        excluded: Vec::new(),
-        routes: Vec::new(),
-        rules: Vec::new(),
-        transport: Transport::Multicast { group: std::net::Ipv4Addr::new(224, 0, 0, 18).into() },
-        source: None,
-        track_source: false,
-        down_adverts: 3,
-        lower_priority_no_advert: false,
-        checksum_without_pseudo_header: false,
-        garp: Garp::default(),
-        vmac: None,
-        accept: true,
-        track: Tracking::default(),
-        ignore_interface: false,
-        notify,
-        notify_priority: false,
-    }
+    let address = Address::new(std::net::Ipv4Addr::new(10, 0, 0, 50).into(), 24);
+    Router { version: Version::V2, priority: 150, notify, ..Router::new(name, "eth0", 51, vec![address]) }
 }
 
 /// A supervisor that runs, with a VRRP process that only speaks.

@@ -1,7 +1,9 @@
 //! Keeps leases, on a thread of its own: whoever has the kernel change an address waits for all others that change
 //! interfaces just now, and that may be a tenth of a second. No advertisement is to be late by it.
 
+use std::collections::BTreeMap;
 use std::io;
+use std::net::IpAddr;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -17,6 +19,9 @@ const STACK: usize = 256 << 10;
 
 /// An address, and the number of the interface that it is on.
 pub(super) type Kept = (u32, Held);
+
+/// What [`Held::is_same`] compares.
+type Key = (String, IpAddr, u8);
 
 /// Refreshes addresses for one who does not want to wait for that.
 #[derive(Debug)]
@@ -35,7 +40,8 @@ struct Shared {
 /// What is to be refreshed next.
 #[derive(Debug, Default)]
 struct Due {
-    addresses: Vec<Kept>,
+    /// Each once: there may be thousands.
+    addresses: BTreeMap<Key, Kept>,
     lease: Option<Duration>,
     over: bool,
 }
@@ -86,8 +92,7 @@ impl Keeper {
     pub(super) fn refresh(&self, addresses: Vec<Kept>, lease: Option<Duration>) {
         let mut due = lock(&self.shared.due);
         // Where the kernel has not answered since the last time, once is enough.
-        due.addresses.retain(|(_, held)| !addresses.iter().any(|(_, new)| new.is_same(held)));
-        due.addresses.extend(addresses);
+        due.addresses.extend(addresses.into_iter().map(|kept| (key(&kept.1), kept)));
         due.lease = lease;
         self.shared.ring.notify_one();
     }
@@ -96,7 +101,9 @@ impl Keeper {
     /// Nothing is refreshed as long as what this returns is kept.
     pub(super) fn forget(&self, addresses: &[Held]) -> MutexGuard<'_, ()> {
         let work = lock(&self.shared.work);
-        lock(&self.shared.due).addresses.retain(|(_, held)| !addresses.iter().any(|gone| gone.is_same(held)));
+        let mut due = lock(&self.shared.due);
+        addresses.iter().for_each(|gone| drop(due.addresses.remove(&key(gone))));
+        drop(due);
         work
     }
 }
@@ -119,8 +126,12 @@ impl Shared {
 
     fn take(&self) -> (Vec<Kept>, Option<Duration>) {
         let mut due = lock(&self.due);
-        (std::mem::take(&mut due.addresses), due.lease)
+        (std::mem::take(&mut due.addresses).into_values().collect(), due.lease)
     }
+}
+
+fn key(held: &Held) -> Key {
+    (held.interface.clone(), held.address.ip, held.address.prefix)
 }
 
 /// One that panicked had changed nothing by halves.
@@ -130,7 +141,6 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 #[cfg(test)]
 mod tests {
-    use std::net::IpAddr;
     use std::sync::mpsc::{Receiver, Sender, channel};
 
     use super::*;
