@@ -84,7 +84,7 @@ fn set(set: &SetStatus, text: &mut String) -> fmt::Result {
         render::plain(&set.name),
         render::plain(&set.path),
         render::counted(set.entries, "entry", "entries"),
-        set.generation
+        set.generation.as_deref().unwrap_or("unknown")
     )?;
     if let Some(fault) = &set.fault {
         writeln!(text, "  NOT SERVED: {}", render::plain(fault))?;

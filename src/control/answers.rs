@@ -105,7 +105,7 @@ fn source_status(node: &Node, set: &SourceSet) -> SetStatus {
         path: set.config.path.display().to_string(),
         role: SetRole::Primary,
         epoch: epoch.to_string(),
-        generation: format!("{}.{number}", epoch.counter),
+        generation: Some(format!("{}.{number}", epoch.counter)),
         root: root.map(|r| r.to_string()),
         entries,
         fault: watch.root_gone.clone(),
@@ -184,15 +184,16 @@ fn last_error(fault: &Fault) -> LastError {
 }
 
 fn replica_status(set: &ReplicaSet) -> SetStatus {
-    let (epoch, generation) = set.position();
+    let (epoch, live) = set.position();
+    let generation = (live.number > 0).then(|| live.to_string());
     let counts = set.counts();
     SetStatus {
         name: set.config.name.clone(),
         path: set.config.path.display().to_string(),
         role: SetRole::Replica,
         epoch: epoch.to_string(),
-        generation: generation.to_string(),
-        root: generation.root.map(|r| r.to_string()),
+        generation: generation.clone(),
+        root: live.root.map(|r| r.to_string()),
         entries: set.manifest().len() as u64,
         fault: counts.error,
         halted: (counts.deletions_held > 0).then(|| {
@@ -210,7 +211,7 @@ fn replica_status(set: &ReplicaSet) -> SetStatus {
                 key: s.key.to_string(),
                 proof: s.proof,
                 connected_seconds: s.since.elapsed().as_secs(),
-                generation: (generation.number > 0).then(|| generation.to_string()),
+                generation: generation.clone(),
                 bytes_received: s.link.stats().received_bytes,
             })
             .collect(),

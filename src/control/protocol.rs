@@ -187,8 +187,9 @@ pub struct SetStatus {
     pub role: SetRole,
     /// The epoch as `counter@node`; a replica's is the newest it has seen.
     pub epoch: String,
-    /// The generation as `epoch.number`.
-    pub generation: String,
+    /// The generation as `epoch.number`; none where a replica does not know, since nothing went live
+    /// there yet, or since a crash.
+    pub generation: Option<String>,
     /// The Merkle root in hexadecimal, where all content has been read.
     pub root: Option<String>,
     /// Entries below the root.

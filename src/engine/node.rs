@@ -283,7 +283,7 @@ impl Starting {
                 acked,
                 seed: rand::random(),
             });
-            if !resumed || acked.number == 0 || uncompared.has_excludes() {
+            if !resumed || acked.epoch == Epoch::NONE || uncompared.has_excludes() {
                 // What it holds was never known, or nobody remembers: no retry log can tell.
                 channel.request_compare();
             }
@@ -293,8 +293,8 @@ impl Starting {
             targets.push(Arc::new(target));
         }
         // Generations go on where the peers saw them end.
-        let number = targets.iter().map(|t| t.channel().acked()).filter(|acked| acked.epoch == epoch);
-        let index = Index::new(known, number.map(|acked| acked.number).max().unwrap_or_default());
+        let number = targets.iter().map(|t| t.channel().acked().number).max().unwrap_or_default();
+        let index = Index::new(known, number);
         let mut opened = SourceSet::new(
             source.clone(),
             root,

@@ -69,6 +69,13 @@ pub struct Generation {
 impl Generation {
     /// Before every generation.
     pub const NONE: Self = Self { epoch: Epoch::NONE, number: 0, root: None };
+
+    /// The same number, of no epoch: nobody knows whether a peer holds it, and no later generation
+    /// may have its number.
+    #[must_use]
+    pub fn doubted(self) -> Self {
+        Self { number: self.number, ..Self::NONE }
+    }
 }
 
 impl fmt::Display for Generation {

@@ -14,9 +14,9 @@ pub struct Options {
     pub retry_ceiling: Duration,
     /// The source's epoch for the set.
     pub epoch: Epoch,
-    /// The last generation that the peer acknowledged, as it was recorded together with the retry
-    /// log; [`Generation::NONE`] before the first. A peer that has reached another one holds what
-    /// the log does not know of: that costs a compare, whether `full_compare` is set or not.
+    /// What [`super::Channel::agreed`] said when the retry log was recorded; [`Generation::NONE`]
+    /// before the first. A peer that has reached another one holds what the log does not know of:
+    /// that costs a compare, whether `full_compare` is set or not.
     pub acked: Generation,
     /// Makes the jitter.
     pub seed: u64,

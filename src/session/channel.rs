@@ -567,9 +567,7 @@ impl Channel {
         let names = self.names.take();
         // What is live at the peer has that number: another state needs another one, also when the
         // index began to count anew.
-        if self.acked.epoch == self.epoch {
-            self.number = self.number.max(self.acked.number + 1);
-        }
+        self.number = self.number.max(self.acked.number + 1);
         let sending = Sending {
             epoch: self.epoch,
             number: self.number,

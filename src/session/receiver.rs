@@ -167,6 +167,13 @@ impl Receiver {
         self.live
     }
 
+    /// The generation that is live, when it is certain that nothing will go live any more: none while a
+    /// commit is under way.
+    #[must_use]
+    pub fn rests_at(&self) -> Option<Generation> {
+        (!self.is_committing()).then_some(self.live)
+    }
+
     /// How many sessions have the set open.
     #[must_use]
     pub fn sessions(&self) -> usize {
@@ -222,6 +229,19 @@ mod tests {
 
     fn code(result: Result<(), Nack>) -> Option<NackCode> {
         result.err().map(|nack| nack.code)
+    }
+
+    #[test]
+    fn it_rests_nowhere_while_a_commit_is_under_way() {
+        let mut receiver = Receiver::new(epoch(3, A), Generation::NONE);
+        let a = SessionId(1);
+        receiver.handle_open(a, A);
+        assert_eq!(receiver.handle_change_set(a, epoch(3, A)), Verdict::Accept { persist: None });
+        assert_eq!(receiver.rests_at(), Some(Generation::NONE), "only staged so far");
+        receiver.commit(a).expect("may commit");
+        assert_eq!(receiver.rests_at(), None);
+        receiver.handle_live(a, generation(epoch(3, A), 1));
+        assert_eq!(receiver.rests_at(), Some(generation(epoch(3, A), 1)));
     }
 
     #[test]

@@ -104,6 +104,14 @@ impl Channel {
         self.unacknowledged().map(|name| name.since).min()
     }
 
+    /// The generation that a new start may rest on: of what the peer holds, no more than what it is
+    /// owed is unlike the index. While a compare is due or under way that is not known.
+    #[must_use]
+    pub fn agreed(&self) -> Generation {
+        let compares = self.compare || matches!(self.state, State::Comparing { .. });
+        if compares { self.acked.doubted() } else { self.acked }
+    }
+
     /// The last generation that the peer acknowledged or reported.
     #[must_use]
     pub fn acked(&self) -> Generation {

@@ -343,6 +343,26 @@ fn a_peer_that_holds_another_generation_is_compared() {
     assert_eq!(rig.poll(), Some(Action::Compare));
 }
 
+/// A source that is killed before the compare told it anything starts with what was recorded.
+#[test]
+fn what_a_peer_holds_is_agreed_once_it_was_compared() {
+    let mut rig = Rig::live();
+    rig.channel.handle_link_down(rig.now, "reset");
+    rig.channel.handle_link_up();
+    assert_eq!(rig.poll(), Some(Action::Open));
+    let theirs = Generation { epoch: EPOCH, number: 9, root: None };
+    rig.channel.handle_opened(EPOCH, theirs);
+    assert_ne!(rig.channel.agreed(), theirs, "a compare is due");
+    assert_eq!(rig.poll(), Some(Action::Compare));
+    assert_eq!(rig.channel.agreed(), theirs.doubted(), "it is under way");
+    rig.channel.handle_link_down(rig.now, "reset");
+    assert_eq!(rig.channel.agreed(), theirs.doubted(), "it was cut");
+    rig.open(EPOCH);
+    assert_eq!(rig.poll(), Some(Action::Compare));
+    rig.channel.handle_compared(rig.now, Vec::new());
+    assert_eq!(rig.channel.agreed(), theirs);
+}
+
 #[test]
 fn drift_and_a_wrong_root_are_compared_and_not_too_often() {
     let mut rig = Rig::live();

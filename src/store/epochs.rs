@@ -51,6 +51,19 @@ impl Store {
         Ok(self.read(|txn| tables::get(txn, GENERATIONS, set))?.unwrap_or(Generation::NONE))
     }
 
+    /// The same, which the store does not know any more once this returns, durably: whoever takes it is
+    /// about to leave it behind, and may not live to say where that ended.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it cannot be taken.
+    pub fn take_generation(&self, set: &str) -> Result<Generation, StoreError> {
+        let generation = self.generation(set)?;
+        if generation != Generation::NONE {
+            self.write(|txn| put_generation(txn, set, &Generation::NONE))?;
+        }
+        Ok(generation)
+    }
+
     fn read_epoch(&self, table: Table, set: &str) -> Result<Epoch, StoreError> {
         Ok(self.read(|txn| tables::get(txn, table, set))?.unwrap_or(Epoch::NONE))
     }

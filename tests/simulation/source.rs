@@ -116,7 +116,7 @@ impl Source {
     pub(crate) fn persist(&mut self) {
         if self.running {
             let names = self.channel.unacknowledged().map(|name| name.path.clone()).collect();
-            let (acked, number) = (self.channel.acked(), self.number);
+            let (acked, number) = (self.channel.agreed(), self.number);
             self.store = Store { acked, index: self.index.clone(), seen: self.seen.clone(), number, names };
         }
     }

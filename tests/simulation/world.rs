@@ -88,8 +88,8 @@ struct Stage {
 struct Replica {
     machine: Receiver,
     tree: Tree,
-    /// What the store holds.
-    durable: (Epoch, Generation),
+    /// The newest epoch that the store holds.
+    durable: Epoch,
     stages: BTreeMap<u64, Stage>,
     broken: BTreeSet<RelPath>,
     drifts: u64,
@@ -140,7 +140,7 @@ impl World {
         let mut replica = Replica {
             machine: Receiver::new(Epoch::NONE, Generation::NONE),
             tree: Tree::new(),
-            durable: (Epoch::NONE, Generation::NONE),
+            durable: Epoch::NONE,
             stages: BTreeMap::new(),
             broken: BTreeSet::new(),
             drifts: 0,

@@ -120,8 +120,10 @@ impl ReplicaSet {
             .map_err(|cause| ServeError::Pool { set: set.clone(), cause })?;
         let stored = |cause| ServeError::Store { set: set.clone(), cause };
         let mut manifest = store.load_index(&set).map_err(stored)?;
-        let fence =
-            session::Receiver::new(store.seen_epoch(&set).map_err(stored)?, store.generation(&set).map_err(stored)?);
+        let fence = session::Receiver::new(
+            store.seen_epoch(&set).map_err(stored)?,
+            store.take_generation(&set).map_err(stored)?,
+        );
         let (applier, recovered) = pool.run_blocking(|| open_tree(&config, &mut manifest))?;
         let changed = recovered.finished || recovered.taken_back;
         tell_recovery(&set, &recovered);
@@ -385,7 +387,6 @@ impl ReplicaSet {
     pub fn live(&self, session: SessionId, generation: Generation) {
         lock(&self.fence).handle_live(session, generation);
         self.idle.notify_waiters();
-        self.writer.send([Write::Generation { set: self.config.name.clone(), generation }]);
     }
 
     /// Opens a stage for the change set.
@@ -503,8 +504,14 @@ impl ReplicaSet {
     }
 
     /// Saves what changes and tidies up behind it, until `stop` turns true.
+    ///
+    /// The live generation is known to the store only from then on and until the set is opened again: of
+    /// what a replica did before it was killed, some may be in its tree and not in its store. It says
+    /// that it does not know, and is compared.
     pub async fn keep(self: Arc<Self>, mut stop: watch::Receiver<bool>) {
         look_after(&self, &self.unsaved, &mut stop).await;
+        let rests_at = lock(&self.fence).rests_at();
+        self.writer.send(rests_at.map(|generation| Write::Generation { set: self.config.name.clone(), generation }));
     }
 }
 

@@ -241,9 +241,9 @@ impl Target {
         (!names.is_empty()).then(|| Write::Acknowledged { target: self.id(), names })
     }
 
-    /// The acknowledged generation, for the store, when that does not know it.
+    /// The generation that is agreed upon, for the store, when that does not know it.
     pub(crate) fn unsaved_generation(&self) -> Option<Write> {
-        let generation = self.channel().acked();
+        let generation = self.channel().agreed();
         let saved = std::mem::replace(&mut *lock(&self.saved), generation);
         (saved != generation).then(|| Write::Generation { set: self.id(), generation })
     }
@@ -251,8 +251,9 @@ impl Target {
     /// That the store knows of no acknowledged generation from now on, for the store: until the
     /// next is saved, nobody could tell after a crash what the target holds.
     pub(crate) fn unsave_generation(&self) -> Option<Write> {
-        let saved = std::mem::replace(&mut *lock(&self.saved), Generation::NONE);
-        (saved != Generation::NONE).then(|| Write::Generation { set: self.id(), generation: Generation::NONE })
+        let generation = self.channel().acked().doubted();
+        let saved = std::mem::replace(&mut *lock(&self.saved), generation);
+        (saved.epoch != Epoch::NONE).then(|| Write::Generation { set: self.id(), generation })
     }
 
     /// Takes over what the store says it is owed.

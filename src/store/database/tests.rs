@@ -76,6 +76,17 @@ fn check(store: &Store) {
 }
 
 #[test]
+fn a_generation_is_taken_once() {
+    let dir = tempfile::tempdir().expect("tempdir");
+    let store = Store::open(dir.path()).expect("open");
+    fill(&store);
+    assert_eq!(store.take_generation("nginx").expect("taken").number, 12);
+    drop(store);
+    let store = Store::open(dir.path()).expect("open");
+    assert_eq!(store.take_generation("nginx").expect("taken"), Generation::NONE);
+}
+
+#[test]
 fn everything_is_there_after_a_restart() {
     let dir = tempfile::tempdir().expect("tempdir");
     fill(&Store::open(dir.path()).expect("new"));

@@ -58,7 +58,7 @@ impl World {
     pub(super) fn admit(&mut self, epoch: Epoch, persist: Option<Epoch>) {
         assert!(epoch >= self.admitted, "{epoch} was admitted after {}", self.admitted);
         self.admitted = epoch;
-        self.replica.durable.0 = persist.unwrap_or(self.replica.durable.0);
+        self.replica.durable = persist.unwrap_or(self.replica.durable);
     }
 
     pub(super) fn staged(&mut self, id: u64) {
@@ -94,7 +94,6 @@ impl World {
                 assert!(generation.epoch >= self.admitted, "{generation} went live after {}", self.admitted);
                 self.replica.stages.remove(&id);
                 self.replica.tree = applied.tree;
-                self.replica.durable.1 = generation;
                 self.replica.machine.handle_live(SessionId(id), generation);
                 let ack = Ack { generation, failed: applied.failed, deletions_held: applied.held, root_matches: None };
                 self.reply(id, Answer::Ack(ack));
