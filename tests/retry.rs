@@ -171,30 +171,6 @@ fn the_retry_log_alone_converges() {
     pair.wait_equal(HEALED_WITHIN);
 }
 
-/// A node that is killed has not stored what it did last. Where that happens to both, neither knows of a file that came
-/// and went in between.
-#[test]
-fn a_replica_that_did_not_end_in_order_is_compared_although_its_source_remembers_no_more() {
-    let mut pair = TestPair::builder().source_set("full-compare=off").build();
-    fill(pair.src());
-    pair.start_all();
-    pair.wait_equal(EQUAL_WITHIN);
-    // Both have stored what they agree about.
-    for node in [&mut pair.source, &mut pair.peers[0].node] {
-        node.stop();
-    }
-    pair.start_all();
-    pair.source.wait_status(EQUAL_WITHIN, "idle", |status| target(status)["state"] == "idle");
-    fs::write(pair.src().join("short-lived"), "x").expect("write");
-    pair.wait_equal(EQUAL_WITHIN);
-    for node in [&mut pair.source, &mut pair.peers[0].node] {
-        node.kill9();
-    }
-    fs::remove_file(pair.src().join("short-lived")).expect("remove");
-    pair.start_all();
-    pair.wait_equal(HEALED_WITHIN);
-}
-
 #[test]
 fn a_dead_link_is_noticed_and_heals() {
     let pair = TestPair::builder().proxy(7).source_set("idle-timeout=2s").peer_set("idle-timeout=2s").start();

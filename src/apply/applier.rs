@@ -35,6 +35,8 @@ pub(super) struct Shared {
     next: AtomicU64,
     /// The number of the newest commit. Held while one is under way.
     pub(super) commits: Mutex<u64>,
+    /// `.syncd` had to be made.
+    made: bool,
 }
 
 impl Applier {
@@ -68,8 +70,15 @@ impl Applier {
             accounts: Accounts::of_this_host(),
             next: AtomicU64::new(newest.saturating_add(1)),
             commits: Mutex::new(0),
+            made,
         };
         Ok(Self { shared: Arc::new(shared) })
+    }
+
+    /// Whether `.syncd` had to be made: nothing was ever applied here.
+    #[must_use]
+    pub fn is_new(&self) -> bool {
+        self.shared.made
     }
 
     /// Begins a change set that keeps `attrs` equal, whatever the policy's own are; `users` and

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::filter::Rule;
-use crate::model::Attrs;
+use crate::model::{Attrs, Digest};
 use crate::rewrite::{Chmod, Rewrite};
 use crate::vrrp::setup::Setup;
 
@@ -93,6 +93,15 @@ pub struct SourceSet {
     pub targets: Vec<Target>,
     /// What is done after a change was mirrored.
     pub plugins: Vec<Plugin>,
+}
+
+impl SourceSet {
+    /// Tells this configuration from every other: what was agreed upon under one says little under
+    /// another.
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        Digest::of(format!("{self:?}").as_bytes())
+    }
 }
 
 /// Something that is done for each change of a set, once every target has it or has failed to take it.
@@ -438,6 +447,14 @@ pub struct ReplicaSet {
     pub incoming_chmod: Chmod,
     /// Commands around each change set.
     pub xfer_exec: XferExec,
+}
+
+impl ReplicaSet {
+    /// As [`SourceSet::digest`].
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        Digest::of(format!("{self:?}").as_bytes())
+    }
 }
 
 /// rsyncd's commands around a transfer; each is a line for a shell.

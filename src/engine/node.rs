@@ -141,6 +141,7 @@ async fn start_on(
     store: Arc<Store>,
     writer: Arc<Writer>,
 ) -> Result<Arc<Node>, StartError> {
+    store.doubt_what_is_lost()?;
     let key = NodeKey(identity.node_key());
     let mut node = Starting {
         key,
@@ -272,6 +273,8 @@ impl Starting {
         let known = self.store.load_index(&set)?;
         let resumed = !known.is_empty();
         let epoch = self.start_epoch(&set)?;
+        let ids: Vec<String> = source.targets.iter().map(target_id).collect();
+        self.store.configure(&format!("primary of {set}"), source.digest(), &ids)?;
         let mut targets = Vec::new();
         for target in &source.targets {
             let wake = wakes.entry(way(target)).or_default().clone();
@@ -294,7 +297,8 @@ impl Starting {
         }
         // Generations go on where the peers saw them end.
         let number = targets.iter().map(|t| t.channel().acked().number).max().unwrap_or_default();
-        let index = Index::new(known, number);
+        let mut index = Index::new(known, number);
+        index.link_as(source.options.attrs);
         let mut opened = SourceSet::new(
             source.clone(),
             root,
@@ -358,8 +362,10 @@ impl Node {
     /// [`StartError`]: nothing runs then.
     pub async fn restart(&self, config: Config, key_dir: &Path) -> Result<Arc<Self>, StartError> {
         self.stop().await;
-        // What still works on a tree has to end before another opens it.
+        // What still works on a tree has to end before another opens it, and what it stored last has
+        // to be in the store.
         while self.tasks.lock().await.join_next().await.is_some() {}
+        self.flush().await;
         let deadline = Instant::now() + PORT_PATIENCE;
         loop {
             let identity = Identity::load_or_create(key_dir)?;
@@ -381,6 +387,11 @@ impl Node {
         if tokio::time::timeout(STOP_PATIENCE, all).await.is_err() {
             tracing::warn!("some work did not end in time; what it was about is in the retry log");
         }
+        drop(tasks);
+        self.flush().await;
+    }
+
+    async fn flush(&self) {
         let writer = self.writer.clone();
         if let Ok(Err(e)) = tokio::task::spawn_blocking(move || writer.flush()).await {
             tracing::warn!("{e}; the next start compares in full");

@@ -148,6 +148,11 @@ impl Receiver {
         self.handle_dropped(session);
     }
 
+    /// Nobody knows any more what is live: what was agreed upon is not what is there.
+    pub fn handle_lost(&mut self) {
+        self.live = Generation::NONE;
+    }
+
     /// The change set of `session` will not go live.
     pub fn handle_dropped(&mut self, session: SessionId) {
         if self.writer.is_some_and(|writer| writer.session == session) {
@@ -229,6 +234,15 @@ mod tests {
 
     fn code(result: Result<(), Nack>) -> Option<NackCode> {
         result.err().map(|nack| nack.code)
+    }
+
+    #[test]
+    fn what_is_lost_is_not_live_whatever_epoch_it_had() {
+        let mut receiver = Receiver::new(epoch(3, A), generation(epoch(3, A), 7));
+        receiver.handle_lost();
+        let opening = receiver.handle_open(SessionId(1), A);
+        let live = Generation::NONE;
+        assert_eq!(opening, Opening::Opened { newest: epoch(3, A), live, superseded: Vec::new() });
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use redb::WriteTransaction;
 
 use super::error::Trouble;
-use super::{Incident, Pending, epochs, incidents, index, pending};
+use super::{Incident, Pending, generations, incidents, index, pending};
 use crate::model::{Generation, Manifest, Record, RelPath};
 
 /// Something for the [`super::Writer`] to write.
@@ -114,7 +114,7 @@ impl Batch {
             pending::put(txn, target, names.iter().map(|(path, pending)| (path, pending.as_ref())))?;
         }
         for (set, generation) in &self.generations {
-            epochs::put_generation(txn, set, generation)?;
+            generations::put_generation(txn, set, generation)?;
         }
         if !self.incidents.is_empty() {
             incidents::add(txn, &self.incidents)?;

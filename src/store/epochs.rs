@@ -1,11 +1,11 @@
-//! Epochs and generations: who may write a set, and how far it has come.
+//! Epochs: who may write a set.
 
-use redb::{ReadableTable, TableDefinition, WriteTransaction};
+use redb::{ReadableTable, TableDefinition};
 
 use super::Store;
-use super::error::{StoreError, Trouble};
-use super::tables::{self, EPOCHS, GENERATIONS, SEEN_EPOCHS};
-use crate::model::{Epoch, Generation};
+use super::error::StoreError;
+use super::tables::{self, EPOCHS, SEEN_EPOCHS};
+use crate::model::Epoch;
 
 impl Store {
     /// The last epoch that this node took for `set`; [`Epoch::NONE`] when it took none or the store
@@ -43,27 +43,6 @@ impl Store {
         self.raise_epoch(SEEN_EPOCHS, set, epoch)
     }
 
-    /// The newest generation of `set` that was recorded; it may lag behind the truth, never lead.
-    ///
-    /// # Errors
-    /// [`StoreError`] when the store cannot be read.
-    pub fn generation(&self, set: &str) -> Result<Generation, StoreError> {
-        Ok(self.read(|txn| tables::get(txn, GENERATIONS, set))?.unwrap_or(Generation::NONE))
-    }
-
-    /// The same, which the store does not know any more once this returns, durably: whoever takes it is
-    /// about to leave it behind, and may not live to say where that ended.
-    ///
-    /// # Errors
-    /// [`StoreError`] when it cannot be taken.
-    pub fn take_generation(&self, set: &str) -> Result<Generation, StoreError> {
-        let generation = self.generation(set)?;
-        if generation != Generation::NONE {
-            self.write(|txn| put_generation(txn, set, &Generation::NONE))?;
-        }
-        Ok(generation)
-    }
-
     fn read_epoch(&self, table: Table, set: &str) -> Result<Epoch, StoreError> {
         Ok(self.read(|txn| tables::get(txn, table, set))?.unwrap_or(Epoch::NONE))
     }
@@ -84,9 +63,3 @@ impl Store {
 }
 
 type Table = TableDefinition<'static, &'static str, &'static [u8]>;
-
-/// Records the generation of `set` as part of a batch.
-pub(super) fn put_generation(txn: &WriteTransaction, set: &str, generation: &Generation) -> Result<(), Trouble> {
-    txn.open_table(GENERATIONS)?.insert(set, &*tables::encode(generation)?)?;
-    Ok(())
-}

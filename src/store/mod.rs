@@ -14,6 +14,7 @@ mod batch;
 mod database;
 mod epochs;
 mod error;
+mod generations;
 mod incidents;
 mod index;
 pub mod instance;

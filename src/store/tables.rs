@@ -16,8 +16,10 @@ pub(super) const META: TableDefinition<'static, &str, u64> = TableDefinition::ne
 pub(super) const EPOCHS: TableDefinition<'static, &str, &[u8]> = TableDefinition::new("epochs-1");
 /// Set → the newest epoch that was seen from a source.
 pub(super) const SEEN_EPOCHS: TableDefinition<'static, &str, &[u8]> = TableDefinition::new("seen-epochs-1");
-/// Set → the newest generation.
+/// Set or target → the newest generation.
 pub(super) const GENERATIONS: TableDefinition<'static, &str, &[u8]> = TableDefinition::new("generations-1");
+/// Set → the digest of the configuration that generations were agreed upon under.
+pub(super) const CONFIGURED: TableDefinition<'static, &str, &[u8]> = TableDefinition::new("configured-1");
 /// (set, user) → node key.
 pub(super) const PINS: TableDefinition<'static, (&str, &str), [u8; 32]> = TableDefinition::new("pins-1");
 /// (target, path) → [`super::Pending`].

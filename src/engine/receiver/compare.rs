@@ -237,14 +237,18 @@ fn take_hash(manifest: &mut Manifest, path: &RelPath, read: &Record) {
     }
 }
 
-/// Brings `manifest` up to what `found` shows: what stat shows unchanged stays as it was agreed, all
-/// else is taken as it is, with its content unread. Returns the paths at which it was unlike.
-pub(crate) fn take_scan(manifest: &mut Manifest, found: Scan) -> BTreeSet<RelPath> {
+/// Brings `manifest` up to what `found` shows: what stat shows unchanged, and extended attributes
+/// where `attrs` ask for them, stays as it was agreed, all else is taken as it is, with its content
+/// unread. Returns the paths at which it was unlike.
+pub(crate) fn take_scan(manifest: &mut Manifest, found: Scan, attrs: Attrs) -> BTreeSet<RelPath> {
+    let xattrs = attrs.has(Attrs::XATTRS);
+    let is_known =
+        |known: &Record, now: &Record| known.is_current(now) && (!xattrs || known.entry.xattrs == now.entry.xattrs);
     let mut unlike = BTreeSet::new();
     let mut seen = HashSet::with_capacity(found.records.len());
     for (path, now) in found.records {
         let known = manifest.get(&path);
-        if !known.is_some_and(|known| known.is_current(&now)) {
+        if !known.is_some_and(|known| is_known(known, &now)) {
             if known.is_some_and(|known| known.entry.is_dir()) && !now.entry.is_dir() {
                 unlike.extend(manifest.remove(&path).into_iter().map(|(path, _)| path));
             }
@@ -318,7 +322,7 @@ mod tests {
             ("new", file(7, None)),
         ];
         let records = records.into_iter().map(|(at, record)| (path(at), record)).collect();
-        let unlike = take_scan(&mut manifest, Scan { records, problems: Vec::new() });
+        let unlike = take_scan(&mut manifest, Scan { records, problems: Vec::new() }, Attrs::ARCHIVE);
         assert_eq!(names(&unlike), ["d/b", "e", "new"]);
         assert!(manifest.entry(&path("d/a")).expect("there").is_hashed());
         assert!(!manifest.entry(&path("d/b")).expect("there").is_hashed());
@@ -331,7 +335,7 @@ mod tests {
         let mut manifest = agreed();
         let records = [(".", record(1, Node::Dir)), ("d", file(8, None)), ("e", file(5, None))];
         let records = records.into_iter().map(|(at, record)| (path(at), record)).collect();
-        let unlike = take_scan(&mut manifest, Scan { records, problems: Vec::new() });
+        let unlike = take_scan(&mut manifest, Scan { records, problems: Vec::new() }, Attrs::ARCHIVE);
         assert_eq!(names(&unlike), ["d", "d/a", "d/b"]);
         assert_eq!(manifest.len(), 2);
     }
@@ -342,7 +346,7 @@ mod tests {
         let records = [(".", record(1, Node::Dir)), ("d", record(2, Node::Dir)), ("e", file(5, None))];
         let records = records.into_iter().map(|(at, record)| (path(at), record)).collect();
         let problems = vec![(path("d"), std::io::Error::from(std::io::ErrorKind::PermissionDenied))];
-        assert!(take_scan(&mut manifest, Scan { records, problems }).is_empty());
+        assert!(take_scan(&mut manifest, Scan { records, problems }, Attrs::ARCHIVE).is_empty());
         assert_eq!(manifest.len(), 4);
     }
 }

@@ -13,7 +13,7 @@ use super::incoming::{IncomingError, nack};
 use super::touched::Touched;
 use super::verify::verify;
 use super::xfer::Xfer;
-use crate::apply::{Applier, Deletions, Outcome, Policy, Recovered, Staging};
+use crate::apply::{Applier, ApplyError, Deletions, Outcome, Policy, Recovered, Staging};
 use crate::config::{self, DeletePolicy};
 use crate::engine::Found;
 use crate::engine::lock;
@@ -120,11 +120,12 @@ impl ReplicaSet {
             .map_err(|cause| ServeError::Pool { set: set.clone(), cause })?;
         let stored = |cause| ServeError::Store { set: set.clone(), cause };
         let mut manifest = store.load_index(&set).map_err(stored)?;
-        let fence = session::Receiver::new(
-            store.seen_epoch(&set).map_err(stored)?,
-            store.take_generation(&set).map_err(stored)?,
-        );
+        store.configure(&format!("replica of {set}"), config.digest(), std::slice::from_ref(&set)).map_err(stored)?;
+        let rested_at = store.take_generation(&set).map_err(stored)?;
         let (applier, recovered) = pool.run_blocking(|| open_tree(&config, &mut manifest))?;
+        // A directory in which nothing was ever applied is not the one that it was: not mounted yet, say.
+        let live = if applier.is_new() { Generation::NONE } else { rested_at };
+        let fence = session::Receiver::new(store.seen_epoch(&set).map_err(stored)?, live);
         let changed = recovered.finished || recovered.taken_back;
         tell_recovery(&set, &recovered);
         let filter = Filter::new(&[], &config.filter)
@@ -188,6 +189,7 @@ impl ReplicaSet {
         );
         tell_recovery(set, &recovered);
         *lock(&self.applier) = applier;
+        lock(&self.fence).handle_lost();
         self.moved.store(true, Ordering::Relaxed);
         self.owe(Touched { all: true, ..Touched::default() });
         Ok(true)
@@ -246,7 +248,7 @@ impl ReplicaSet {
             // This is the compare that it waits for.
             set.moved.store(false, Ordering::Relaxed);
             let found = set.scan(attrs);
-            let paths = take_scan(&mut set.manifest(), found);
+            let paths = take_scan(&mut set.manifest(), found, attrs);
             set.owe(Touched { paths, ..Touched::default() });
         };
         self.pool.run(look).await
@@ -264,7 +266,7 @@ impl ReplicaSet {
             set.open_anew_if_possible();
             let found = set.scan(attrs);
             let mut manifest = set.manifest().clone();
-            take_scan(&mut manifest, found);
+            take_scan(&mut manifest, found, attrs);
             read_content(&mut manifest, &set.root());
             manifest
         };
@@ -467,7 +469,12 @@ impl ReplicaSet {
             return Err(IncomingError::Moved);
         }
         let (set, staging) = (self.clone(), staging.clone());
-        let outcome = self.pool.run(move || staging.commit(&mut set.manifest(), approved)).await??;
+        let committed = self.pool.run(move || staging.commit(&mut set.manifest(), approved)).await;
+        if matches!(committed, Err(_) | Ok(Err(ApplyError::Durability { .. }))) {
+            // It may be live, be taken back, or be finished by the recovery: its source is not told.
+            lock(&self.fence).handle_lost();
+        }
+        let outcome = committed??;
         // Not before: a save in between would take them for saved.
         self.owe(touched);
         let mut counts = lock(&self.counts);

@@ -7,6 +7,7 @@ use tokio::sync::Notify;
 
 use super::content::Unlike;
 use super::left_out::LeftOut;
+use super::refresh::is_fresh;
 use crate::model::{Attrs, Digest, Entry, Manifest, Record, RelPath, Stamp, Timestamp};
 
 /// The manifest of a source set together with what follows from it.
@@ -144,9 +145,33 @@ impl Index {
     }
 
     /// What the store does not have: paths with their records, none where there is none any more.
+    ///
+    /// What changed so lately that another change may hide behind the same stamp is without one there:
+    /// whoever reads it back has to look at it again.
     pub fn take_unsaved(&mut self) -> Vec<(RelPath, Option<Record>)> {
         let paths = std::mem::take(&mut self.unsaved);
-        paths.into_iter().map(|path| (path.clone(), self.manifest.get(&path).cloned())).collect()
+        let record = |path: &RelPath| {
+            let record = self.manifest.get(path)?.clone();
+            Some(if is_fresh(&record) { Record { stamp: None, ..record } } else { record })
+        };
+        paths.into_iter().map(|path| (path.clone(), record(&path))).collect()
+    }
+
+    /// Brings what is said of names of one file in line with whether `attrs` ask for it: a store may
+    /// hold what was looked at when they did not.
+    pub fn link_as(&mut self, attrs: Attrs) {
+        let wanted = attrs.has(Attrs::HARD_LINKS);
+        let shared = self.names.values().flatten().filter_map(|path| Some((path, self.manifest.get(path)?)));
+        let unlike: Vec<(RelPath, Record)> = shared
+            .filter_map(|(path, record)| {
+                let link = if wanted { self.leader(path, record) } else { None };
+                let entry = Entry { link, ..record.entry.clone() };
+                (entry != record.entry).then(|| (path.clone(), Record { entry, ..record.clone() }))
+            })
+            .collect();
+        for (path, record) in unlike {
+            self.insert(&path, record);
+        }
     }
 
     /// The hash of the entries in `dir`.

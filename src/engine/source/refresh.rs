@@ -214,7 +214,7 @@ impl Look<'_> {
             }
             found.insert(path.clone());
             let known = index.manifest().get(&path);
-            if known.is_some_and(|k| is_as_known(k, &now)) {
+            if known.is_some_and(|k| is_as_known(k, &now) && !is_fresh(&now)) {
                 continue;
             }
             for record in std::iter::once(&now).chain(known) {
@@ -349,14 +349,15 @@ fn is_mounted(now: &Record, root: Option<u64>) -> bool {
     root.zip(now.stamp).is_some_and(|(root, stamp)| stamp.dev != root)
 }
 
-/// Whether the file system shows what it showed, and the same is said of it.
+/// Whether the file system shows what it showed, and the same is said of it. Extended attributes may
+/// not have been asked for before.
 fn is_as_known(known: &Record, now: &Record) -> bool {
-    known.is_current(now) && known.entry.meta == now.entry.meta
+    known.is_current(now) && known.entry.meta == now.entry.meta && known.entry.xattrs == now.entry.xattrs
 }
 
 /// Whether the file changed so lately that a second change may hide behind the same timestamps:
 /// before Linux 6.13 they move in steps of up to 10 ms. It is read again then.
-fn is_fresh(now: &Record) -> bool {
+pub(super) fn is_fresh(now: &Record) -> bool {
     let Some(ctime) = now.stamp.filter(|_| now.entry.kind() == Kind::File).map(|s| s.ctime) else { return false };
     let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let ctime = Duration::new(u64::try_from(ctime.secs).unwrap_or(0), ctime.nanos);

@@ -56,7 +56,7 @@ fn fill(store: &Store) {
     store.record_pending("web2:873/nginx", &[(path("conf.d/a"), pending("no route"))]).expect("pending");
     store.record_incident(&incident(5)).expect("incident");
     let generation = Generation { epoch: epoch(3), number: 12, root: Some(Digest([2; 32])) };
-    store.write(|txn| crate::store::epochs::put_generation(txn, "nginx", &generation)).expect("generation");
+    store.write(|txn| crate::store::generations::put_generation(txn, "nginx", &generation)).expect("generation");
 }
 
 fn check(store: &Store) {
