@@ -59,11 +59,26 @@ fn run_cargo_test(args: &[String]) -> Result<Summary> {
     let log = std::env::temp_dir().join(format!("syncd-skips-{}", std::process::id()));
     let mut command = cargo::command()?;
     command.args(["test", "--workspace", "--no-fail-fast"]).args(args).env("SYNCD_SKIP_LOG", &log);
+    if let Some(seed) = seed() {
+        println!("SYNCD_SEED={seed}");
+        command.env("SYNCD_SEED", seed.to_string());
+    }
     let mut summary = stream(&mut command)?;
     summary.skips = skips::read(&log)?;
     // Left behind it would only be a stray file; the numbers have been read.
     drop(std::fs::remove_file(&log));
     Ok(summary)
+}
+
+/// What random tests begin with: another one for each commit, and the same for whoever looks at that again.
+/// None where somebody chose one, or there is no commit: then each run has one of its own.
+fn seed() -> Option<u64> {
+    if std::env::var_os("SYNCD_SEED").is_some() {
+        return None;
+    }
+    let head = Command::new("git").current_dir(cargo::root().ok()?).args(["rev-parse", "HEAD"]).output().ok()?;
+    let digits = String::from_utf8(head.stdout).ok()?;
+    u64::from_str_radix(digits.get(..15)?, 16).ok()
 }
 
 /// Shows the output as it comes, and counts.

@@ -214,7 +214,7 @@ impl Look<'_> {
             }
             found.insert(path.clone());
             let known = index.manifest().get(&path);
-            if known.is_some_and(|k| is_as_known(k, &now) && !is_fresh(&now)) {
+            if known.is_some_and(|k| is_as_known(k, &now)) {
                 continue;
             }
             for record in std::iter::once(&now).chain(known) {
