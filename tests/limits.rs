@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use support::node::{Node, wait_until};
-use support::pair::{EQUAL_WITHIN, TestPair};
+use support::pair::{Builder, EQUAL_WITHIN, TestPair};
 use support::skip;
 
 /// Polling and its repairs take some seconds each.
@@ -386,7 +386,11 @@ fn what_a_peer_cannot_apply_is_listed_with_it_and_told_once_until_it_heals() {
 
 /// A pair of ten files whose source root was taken away and made again with one new file; deletions are halted.
 fn root_made_again() -> TestPair {
-    let mut pair = TestPair::builder().build();
+    root_made_again_in(TestPair::builder())
+}
+
+fn root_made_again_in(builder: Builder) -> TestPair {
+    let mut pair = builder.build();
     fill(pair.src(), 10);
     pair.start_all();
     pair.wait_equal(EQUAL_WITHIN);
@@ -427,6 +431,69 @@ fn a_root_made_again_and_filled_goes_on_after_resume() {
     // The deletion that was held back is forgotten or done, as the operator's next step has it; new ones are done.
     fs::remove_file(pair.src().join("3.conf")).unwrap();
     assert!(wait_until(EQUAL_WITHIN, || !pair.dst().join("3.conf").exists()), "a deletion after resume is not done");
+}
+
+/// The ten removals of a root that was made again are held back, and nothing is gone.
+fn holds_all_ten(pair: &TestPair) {
+    pair.source.wait_status(SHOWN_WITHIN, "still halted", |status| {
+        let target = &set(status)["targets"][0];
+        let held = target["deletions_held"] == 10 && target["pending"] == 10;
+        held && has(&set(status)["halted"], "root directory is gone")
+    });
+    assert_eq!(fs::read_dir(pair.dst()).unwrap().count(), 12, "a restart let deletions through");
+}
+
+/// What is new arrives, and nothing is halted or owed.
+fn goes_on(pair: &TestPair, name: &str) {
+    fs::write(pair.src().join(name), "new").unwrap();
+    assert!(wait_until(EQUAL_WITHIN, || pair.dst().join(name).exists()), "what is new does not arrive");
+    pair.source.wait_status(SHOWN_WITHIN, "at rest", |status| {
+        set(status)["halted"].is_null() && set(status)["targets"][0]["pending"] == 0
+    });
+}
+
+#[test]
+fn neither_a_restart_nor_a_kill_nor_a_reload_is_an_approval() {
+    let mut pair = root_made_again();
+    pair.source.restart();
+    holds_all_ten(&pair);
+    pair.source.kill9();
+    pair.source.start();
+    holds_all_ten(&pair);
+    let from = pair.source.log().len();
+    syncd(&pair.source, &["reload"]);
+    pair.source.wait_log(from, "reload: ", SHOWN_WITHIN);
+    holds_all_ten(&pair);
+    syncd(&pair.source, &["approve", "data"]);
+    // What was approved is, whatever ends the program next.
+    pair.source.kill9();
+    pair.source.start();
+    pair.wait_equal(EQUAL_WITHIN);
+    goes_on(&pair, "newer");
+    pair.source.restart();
+    goes_on(&pair, "newest");
+    pair.wait_equal(EQUAL_WITHIN);
+}
+
+#[test]
+fn a_halt_outlives_a_kill_at_once() {
+    let mut pair = root_made_again();
+    pair.source.kill9();
+    pair.source.start();
+    holds_all_ten(&pair);
+}
+
+/// Where no compare shows them again.
+#[test]
+fn what_resume_forgets_no_restart_brings_back() {
+    let mut pair = root_made_again_in(TestPair::builder().source_set("full-compare=off"));
+    // The retry log has them from now on.
+    pair.source.restart();
+    holds_all_ten(&pair);
+    syncd(&pair.source, &["resume", "data"]);
+    pair.source.restart();
+    goes_on(&pair, "newer");
+    assert_eq!(fs::read_dir(pair.dst()).unwrap().count(), 13, "a restart let deletions through");
 }
 
 /// Nobody was there to see that the names only moved: as many come as go.

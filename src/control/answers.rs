@@ -50,8 +50,12 @@ pub async fn run(
             Request::ReplayList => {
                 tokio::spawn(async move { list_pending(&node, reply).await });
             }
-            Request::Resume { set } => reply.finish(release(&node, &set, false)),
-            Request::Approve { set } => reply.finish(release(&node, &set, true)),
+            Request::Resume { set } => {
+                tokio::spawn(async move { reply.finish(release(&node, &set, false).await) });
+            }
+            Request::Approve { set } => {
+                tokio::spawn(async move { reply.finish(release(&node, &set, true).await) });
+            }
             Request::Reload => {
                 // Whoever runs the node answers: reading the configuration is its business.
                 let _ = reload.send(reply).await;
@@ -294,11 +298,17 @@ async fn list_pending(node: &Node, reply: Responder) {
     let _ = reply.send(done(format!("{count} names are pending"))).await;
 }
 
-fn release(node: &Node, name: &str, with_deletions: bool) -> Response {
-    if let Some(set) = node.source(name) {
-        set.release(with_deletions);
+async fn release(node: &Node, name: &str, with_deletions: bool) -> Response {
+    if let Some(set) = node.source(name).cloned() {
         let what = if with_deletions { "go out" } else { "are forgotten" };
-        return done(format!("{name}: released; the deletions that were held back {what}"));
+        // The store waits for a disk.
+        let kept = tokio::task::spawn_blocking(move || set.release(with_deletions).map_err(|e| e.to_string())).await;
+        return match kept.unwrap_or_else(|e| Err(e.to_string())) {
+            Ok(()) => done(format!("{name}: released; the deletions that were held back {what}")),
+            Err(cause) => failed(format!(
+                "{name}: released, the deletions that were held back {what}; but a restart may halt it again: {cause}"
+            )),
+        };
     }
     match node.receiver.as_ref().and_then(|r| r.set(name)) {
         Some(set) if with_deletions => {

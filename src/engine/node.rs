@@ -15,7 +15,7 @@ use super::differences::Found;
 use super::memory;
 use super::pool::{Pool, PoolError};
 use super::receiver::{Receiver, ReplicaSet, ServeError};
-use super::source::{After, Index, Peer, Saved, Shared, SourceSet, Target, Watching, target_id};
+use super::source::{After, Halts, Index, Peer, Saved, Shared, SourceSet, Target, Watching, target_id};
 use crate::config::{self, Config, Reach, Transport};
 use crate::filter::{Filter, Rule};
 use crate::fs::Root;
@@ -308,6 +308,7 @@ impl Starting {
             epoch,
             index,
             self.monitor.clone(),
+            Halts::open(source, &self.store, self.writer.clone())?,
         );
         let outlets = self.start_plugins(source)?;
         opened.after = After::new(outlets);

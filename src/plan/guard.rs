@@ -3,6 +3,8 @@
 
 use std::time::{Duration, Instant};
 
+use serde::{Deserialize, Serialize};
+
 /// A root that loses all of its entries halts when they are more than this many.
 const HANDFUL: usize = 5;
 
@@ -13,8 +15,8 @@ const MANY: usize = 20;
 /// steps, each of which is small against what is left.
 const WINDOW: Duration = Duration::from_secs(10);
 
-/// Why deletions halted.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+/// Why deletions halted. The store keeps it: another form of it needs another table there.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize, thiserror::Error)]
 pub enum Halt {
     /// There is no root directory any more.
     #[error("the root directory is gone")]
@@ -89,6 +91,16 @@ impl Guard {
     #[must_use]
     pub fn new(enabled: bool) -> Self {
         Self { enabled, device: None, state: State::Watching, size: Size::default() }
+    }
+
+    /// The same, halted from the beginning by what halted it when the program ended.
+    #[must_use]
+    pub fn restored(enabled: bool, halt: Option<Halt>) -> Self {
+        let mut guard = Self::new(enabled);
+        if let Some(halt) = halt {
+            guard.halt(halt);
+        }
+        guard
     }
 
     /// The root was looked at: `device` is its `st_dev`, none when there is no such directory.
@@ -245,8 +257,19 @@ mod tests {
     }
 
     #[test]
+    fn a_halt_that_was_kept_is_released_as_any_other() {
+        let kept = Some(Halt::MassDeletion { lost: 30, of: 40 });
+        let mut guard = Guard::restored(true, kept);
+        guard.handle_root(None);
+        assert_eq!(guard.halted(), kept);
+        guard.approve();
+        assert!(guard.is_approved() && guard.halted().is_none());
+        assert_eq!(Guard::restored(true, None).halted(), None);
+    }
+
+    #[test]
     fn a_guard_that_is_off_never_halts() {
-        let mut guard = Guard::new(false);
+        let mut guard = Guard::restored(false, Some(Halt::RootGone));
         guard.handle_root(None);
         guard.handle_step(Instant::now(), 100, 100);
         assert_eq!(guard.halted(), None);

@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, HashMap};
 use redb::WriteTransaction;
 
 use super::error::Trouble;
-use super::{Incident, Pending, generations, incidents, index, pending};
+use super::{Incident, Pending, generations, halts, incidents, index, pending};
 use crate::model::{Generation, Manifest, Record, RelPath};
+use crate::plan::Halt;
 
 /// Something for the [`super::Writer`] to write.
 #[derive(Clone, Debug)]
@@ -24,6 +25,13 @@ pub enum Write {
         set: String,
         /// The generation.
         generation: Generation,
+    },
+    /// Why deletions of a set are halted.
+    Halt {
+        /// The set.
+        set: String,
+        /// Why; none when they are not, or no longer.
+        halt: Option<Halt>,
     },
     /// A conflict or drift.
     Incident(Incident),
@@ -56,6 +64,7 @@ pub(super) struct Batch {
     indexes: HashMap<String, IndexBatch>,
     pending: HashMap<String, BTreeMap<RelPath, Option<Pending>>>,
     generations: HashMap<String, Generation>,
+    halts: HashMap<String, Option<Halt>>,
     incidents: Vec<Incident>,
     must_last: bool,
 }
@@ -74,6 +83,10 @@ impl Batch {
                 self.pending.entry(target).or_default().extend(names.into_iter().map(|path| (path, None)));
             }
             Write::Generation { set, generation } => drop(self.generations.insert(set, generation)),
+            Write::Halt { set, halt } => {
+                self.halts.insert(set, halt);
+                self.must_last = true;
+            }
             Write::Incident(incident) => {
                 self.incidents.push(incident);
                 self.must_last = true;
@@ -93,7 +106,11 @@ impl Batch {
 
     /// Whether there is nothing to write.
     pub(super) fn is_empty(&self) -> bool {
-        self.indexes.is_empty() && self.pending.is_empty() && self.generations.is_empty() && self.incidents.is_empty()
+        self.indexes.is_empty()
+            && self.pending.is_empty()
+            && self.generations.is_empty()
+            && self.halts.is_empty()
+            && self.incidents.is_empty()
     }
 
     /// Whether it holds what nothing else would bring back after a power loss. An index that lags
@@ -115,6 +132,9 @@ impl Batch {
         }
         for (set, generation) in &self.generations {
             generations::put_generation(txn, set, generation)?;
+        }
+        for (set, halt) in &self.halts {
+            halts::put(txn, set, halt.as_ref())?;
         }
         if !self.incidents.is_empty() {
             incidents::add(txn, &self.incidents)?;

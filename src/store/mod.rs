@@ -15,6 +15,7 @@ mod database;
 mod epochs;
 mod error;
 mod generations;
+mod halts;
 mod incidents;
 mod index;
 pub mod instance;

@@ -24,6 +24,8 @@ pub(super) const CONFIGURED: TableDefinition<'static, &str, &[u8]> = TableDefini
 pub(super) const PINS: TableDefinition<'static, (&str, &str), [u8; 32]> = TableDefinition::new("pins-1");
 /// (target, path) → [`super::Pending`].
 pub(super) const PENDING: TableDefinition<'static, (&str, &[u8]), &[u8]> = TableDefinition::new("pending-1");
+/// Set → [`crate::plan::Halt`]; nothing for a set that is not halted.
+pub(super) const HALTS: TableDefinition<'static, &str, &[u8]> = TableDefinition::new("halts-1");
 /// Running number → [`super::Incident`].
 pub(super) const INCIDENTS: TableDefinition<'static, u64, &[u8]> = TableDefinition::new("incidents-1");
 

@@ -17,8 +17,8 @@ const CHECKPOINT: Duration = Duration::from_secs(2);
 /// Writes to a [`Store`] from a thread of its own, many at a time.
 ///
 /// What is sent within one window becomes one transaction; what one call to [`Writer::send`] holds
-/// is never divided. Names of the retry log and incidents are synced with that transaction, the
-/// rest soon after. When a transaction fails the program goes on: what it held is lost to the
+/// is never divided. Names of the retry log, halts and incidents are synced with that transaction,
+/// the rest soon after. When a transaction fails the program goes on: what it held is lost to the
 /// store, [`Store::compare_needed`] becomes true, and the cause stands in [`Writer::fault`] until
 /// a later one succeeds.
 ///

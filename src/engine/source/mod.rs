@@ -12,6 +12,7 @@
 //! | how does a change set travel? | `send`, `content` |
 //! | what could a peer not make? | `failed` |
 //! | what became of what a peer was asked for? | `outcome` |
+//! | why does nothing go, and until when? | `halts` |
 //! | who serves a peer that runs no syncd yet? | `fallback`, `rsync` |
 //! | when are plugins told? | `after` |
 
@@ -20,6 +21,7 @@ mod compare;
 mod content;
 mod failed;
 mod fallback;
+mod halts;
 mod index;
 mod left_out;
 mod merge;
@@ -35,6 +37,7 @@ mod up;
 mod watching;
 
 pub(crate) use after::After;
+pub(crate) use halts::Halts;
 pub use index::Index;
 pub use merge::Difference;
 pub use peer::{Peer, Shared};

@@ -40,6 +40,7 @@ impl Kept for Saved {
     /// of the generation that the store names, and is compared.
     async fn save(&self) -> usize {
         let _turn = self.set.turn.lock().await;
+        self.set.keep_halt();
         let acked: Vec<Write> = self.set.targets.iter().filter_map(|t| t.unsaved_generation()).collect();
         let changes = self.set.index.lock().take_unsaved();
         if changes.is_empty() && acked.is_empty() {

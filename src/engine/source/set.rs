@@ -10,6 +10,7 @@ use tokio::sync::{Notify, mpsc, oneshot};
 use super::after::After;
 use super::content::Unlike;
 use super::failed::{FailedPaths, News};
+use super::halts::Halts;
 use super::index::Index;
 use super::merge::Difference;
 use super::refresh::Look;
@@ -21,7 +22,7 @@ use crate::filter::Filter;
 use crate::fs::Root;
 use crate::model::{Attrs, Base, Digest, Entry, Epoch, Generation, RelPath};
 use crate::observe::Monitor;
-use crate::plan::{Guard, Halt};
+use crate::plan::Halt;
 use crate::session::{Channel, Fault, Unacknowledged};
 use crate::store::{Pending, Store, StoreError, Write};
 use crate::watch::Gauge;
@@ -57,7 +58,7 @@ pub struct SourceSet {
     pub pool: Arc<Pool>,
     /// Its receivers.
     pub targets: Vec<Arc<Target>>,
-    guard: Mutex<Guard>,
+    guard: Halts,
     epoch: Mutex<Epoch>,
     /// Held from a look at the disk until the targets have been told what it showed: what the index
     /// knows and no target owes must not be saved.
@@ -299,7 +300,7 @@ impl SourceSet {
     /// A set whose root is open.
     #[must_use]
     #[expect(clippy::too_many_arguments, reason = "each is a part of the set, and it is called once")]
-    pub fn new(
+    pub(crate) fn new(
         config: config::SourceSet,
         root: Root,
         (filter, uncompared): (Filter, Filter),
@@ -308,15 +309,15 @@ impl SourceSet {
         epoch: Epoch,
         index: Index,
         monitor: Monitor,
+        guard: Halts,
     ) -> Self {
-        let guarded = config.options.delete == DeletePolicy::Guarded;
         Self {
             config,
             index: SharedIndex::new(index),
             filter,
             pool,
             targets,
-            guard: Mutex::new(Guard::new(guarded)),
+            guard,
             epoch: Mutex::new(epoch),
             monitor,
             watch: Mutex::default(),
@@ -407,28 +408,37 @@ impl SourceSet {
 
     /// Why deletions wait for an operator; none when they do not.
     pub fn halted(&self) -> Option<Halt> {
-        lock(&self.guard).halted()
+        self.guard.halted()
     }
 
-    /// An operator releases a halt, with or without the deletions that it held back.
-    pub fn release(&self, with_deletions: bool) {
-        {
-            let mut guard = lock(&self.guard);
-            if with_deletions {
-                guard.approve();
-            } else {
-                guard.resume();
-            }
-        }
-        for target in &self.targets {
-            let mut channel = target.channel();
-            if with_deletions {
-                channel.approve();
-            } else {
-                channel.resume();
-            }
-            target.wake.notify_one();
-        }
+    /// An operator releases a halt, with or without the deletions that it held back. Waits until the
+    /// store has it.
+    ///
+    /// # Errors
+    /// [`StoreError`]: it is released, but the store may still have it for halted.
+    pub fn release(&self, with_deletions: bool) -> Result<(), StoreError> {
+        self.guard.release(with_deletions, || {
+            self.targets
+                .iter()
+                .filter_map(|target| {
+                    let mut channel = target.channel();
+                    if with_deletions {
+                        channel.approve();
+                    } else {
+                        channel.resume();
+                    }
+                    drop(channel);
+                    target.wake.notify_one();
+                    target.acknowledged()
+                })
+                .collect()
+        });
+        self.guard.flush()
+    }
+
+    /// Tells the store of a halt no later than of what it holds back.
+    pub(crate) fn keep_halt(&self) {
+        self.guard.repeat();
     }
 
     /// Shows the guard what a compare would delete.
@@ -442,41 +452,22 @@ impl SourceSet {
 
     /// Shows the guard a step in which `lost` of `of` entries went.
     pub fn guard_step(&self, of: usize, lost: usize) {
-        let mut guard = lock(&self.guard);
-        let before = guard.halted();
-        guard.handle_step(Instant::now(), of, lost);
-        self.tell_halt(before, guard.halted());
+        self.guard.step(of, lost);
     }
 
     /// Shows the guard the device of the root, none when there is no root.
     pub fn guard_root(&self, device: Option<u64>) {
-        let mut guard = lock(&self.guard);
-        let before = guard.halted();
-        guard.handle_root(device);
-        self.tell_halt(before, guard.halted());
+        self.guard.root(device);
     }
 
     /// Tells the guard when everything that an operator approved is done.
     pub fn guard_settle(&self) {
-        let mut guard = lock(&self.guard);
-        if guard.is_approved() && self.targets.iter().all(|t| t.channel().pending() == 0) {
-            guard.settle();
-        }
+        self.guard.settle(|| self.targets.iter().all(|t| t.channel().pending() == 0));
     }
 
     /// Whether deletions wait for an operator.
     pub fn deletions_halted(&self) -> bool {
         self.halted().is_some()
-    }
-
-    fn tell_halt(&self, before: Option<Halt>, after: Option<Halt>) {
-        if let (None, Some(halt)) = (before, after) {
-            let set = &self.config.name;
-            tracing::error!(
-                set,
-                "{halt}: nothing is deleted on any peer until an operator decides. If the tree is right: syncd approve {set}; if it was mended: syncd resume {set}"
-            );
-        }
     }
 
     /// Whether what is gone here goes at the peers.

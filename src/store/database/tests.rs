@@ -11,6 +11,7 @@ use redb::backends::FileBackend;
 
 use super::*;
 use crate::model::{Attrs, Digest, Entry, Epoch, Generation, Manifest, Meta, Node, NodeKey, Record, RelPath, Stamp};
+use crate::plan::Halt;
 use crate::store::batch::Batch;
 use crate::store::tables::META;
 use crate::store::{Incident, IncidentKind, Pending, Write};
@@ -87,6 +88,23 @@ fn a_generation_is_taken_once() {
 }
 
 #[test]
+fn a_halt_stays_until_it_is_released() {
+    let dir = tempfile::tempdir().expect("tempdir");
+    let put = |halt: Option<Halt>| {
+        let store = Store::open(dir.path()).expect("open");
+        store.write(|txn| crate::store::halts::put(txn, "s", halt.as_ref())).expect("put");
+    };
+    let kept = || Store::open(dir.path()).expect("open").halt("s").expect("halt");
+    for halt in [Halt::RootGone, Halt::OtherFileSystem { was: 1, is: 2 }, Halt::MassDeletion { lost: 30, of: 40 }] {
+        put(Some(halt));
+        assert_eq!(kept(), Some(halt));
+    }
+    assert_eq!(Store::open(dir.path()).expect("open").halt("t").expect("halt"), None);
+    put(None);
+    assert_eq!(kept(), None);
+}
+
+#[test]
 fn everything_is_there_after_a_restart() {
     let dir = tempfile::tempdir().expect("tempdir");
     fill(&Store::open(dir.path()).expect("new"));
@@ -103,6 +121,8 @@ fn the_store_of_schema_1_is_read() {
     let store = Store::open(dir.path()).expect("open");
     check(&store);
     assert!(!store.compare_needed());
+    // Tables that came after it.
+    assert_eq!(store.halt("nginx").expect("halt"), None);
 }
 
 fn fixture() -> PathBuf {
@@ -289,6 +309,8 @@ fn write() -> impl Strategy<Value = Write> {
         (set.clone(), names).prop_map(|(target, names)| Write::Pending { target, names }),
         (set.clone(), prop::collection::vec(at, 0..4))
             .prop_map(|(target, names)| Write::Acknowledged { target, names }),
+        (set.clone(), prop::option::of(0usize..3))
+            .prop_map(|(set, lost)| Write::Halt { set, halt: lost.map(|of| Halt::Emptied { of }) }),
         (set, 0u64..9).prop_map(|(set, number)| Write::Generation {
             set,
             generation: Generation { epoch: epoch(1), number, root: None }
@@ -300,7 +322,8 @@ fn all(store: &Store) -> impl PartialEq + fmt::Debug + use<> {
     let of = |name: &str| {
         let index: Vec<_> =
             store.load_index(name).expect("index").iter().map(|(at, record)| (at, record.clone())).collect();
-        (index, store.pending(name).expect("pending"), store.generation(name).expect("generation"))
+        let halt = store.halt(name).expect("halt");
+        (index, store.pending(name).expect("pending"), store.generation(name).expect("generation"), halt)
     };
     (of("s"), of("t"), store.targets().expect("targets"))
 }
