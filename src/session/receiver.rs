@@ -28,10 +28,11 @@ pub enum Opening {
 /// The answer to a change set or a compare.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Verdict {
-    /// Stage it, or compare. `persist` is an epoch to be made durable before that is
-    /// answered and before anything of it is live.
+    /// Stage it, or compare. `persist` is an epoch to be made durable before that is answered and
+    /// before anything of it is live: [`Receiver::handle_persisted`] follows, or, where that fails,
+    /// nothing is accepted and [`Receiver::handle_dropped`] gives up a change set.
     Accept {
-        /// The epoch, if it is new.
+        /// The epoch, as long as it is not durable.
         persist: Option<Epoch>,
     },
     /// A commit is under way: ask again when it is done.
@@ -48,6 +49,9 @@ pub enum Verdict {
 #[derive(Clone, Debug)]
 pub struct Receiver {
     newest: Epoch,
+    /// The newest that the store has: what is newer is asked for again until it is there, since a
+    /// crash would let the primary before it write once more.
+    durable: Epoch,
     live: Generation,
     sessions: BTreeMap<SessionId, NodeKey>,
     writer: Option<Writer>,
@@ -64,7 +68,7 @@ impl Receiver {
     /// A set as the store has it: the newest epoch that was seen, and the generation that is live.
     #[must_use]
     pub fn new(newest: Epoch, live: Generation) -> Self {
-        Self { newest: newest.max(live.epoch), live, sessions: BTreeMap::new(), writer: None }
+        Self { newest: newest.max(live.epoch), durable: newest, live, sessions: BTreeMap::new(), writer: None }
     }
 
     /// The node `source` opens the set, authorised.
@@ -102,9 +106,7 @@ impl Receiver {
             Some(writer) if writer.committing => return Verdict::Wait,
             _ => self.writer = Some(Writer { session, epoch, committing: false }),
         }
-        if let Some(epoch) = persist {
-            self.newest = epoch;
-        }
+        self.newest = epoch;
         Verdict::Accept { persist }
     }
 
@@ -119,6 +121,11 @@ impl Receiver {
                 Verdict::Accept { persist }
             }
         }
+    }
+
+    /// The store has `epoch`, durably.
+    pub fn handle_persisted(&mut self, epoch: Epoch) {
+        self.durable = self.durable.max(epoch);
     }
 
     /// The change set of `session` is staged: may it be committed now? If so, [`Receiver::handle_live`]
@@ -196,7 +203,7 @@ impl Receiver {
         if epoch < self.newest {
             return Err(self.older());
         }
-        Ok((epoch > self.newest).then_some(epoch))
+        Ok((epoch > self.durable).then_some(epoch))
     }
 
     fn older(&self) -> Nack {
@@ -263,6 +270,7 @@ mod tests {
         let mut receiver = Receiver::new(epoch(3, A), Generation::NONE);
         let a = opened(&mut receiver, 1, A);
         assert_eq!(receiver.handle_change_set(a, epoch(4, A)), Verdict::Accept { persist: Some(epoch(4, A)) });
+        receiver.handle_persisted(epoch(4, A));
         assert_eq!(code(receiver.commit(a)), None);
         receiver.handle_live(a, generation(epoch(4, A), 1));
         assert_eq!(receiver.handle_change_set(a, epoch(4, A)), Verdict::Accept { persist: None });
@@ -271,6 +279,31 @@ mod tests {
         assert_eq!((nack.code, nack.newest), (NackCode::OlderEpoch, epoch(4, A)));
         let Verdict::Refuse(nack) = receiver.handle_compare(a, epoch(3, B)) else { panic!("accepted") };
         assert_eq!(nack.code, NackCode::OlderEpoch);
+    }
+
+    #[test]
+    fn an_epoch_is_asked_for_until_it_is_durable() {
+        let (mut receiver, new) = (Receiver::new(epoch(3, A), Generation::NONE), epoch(4, B));
+        let (a, b) = (opened(&mut receiver, 1, A), opened(&mut receiver, 2, B));
+        assert_eq!(receiver.handle_compare(b, new), Verdict::Accept { persist: Some(new) });
+        assert_eq!(receiver.handle_change_set(b, new), Verdict::Accept { persist: Some(new) });
+        // The store could not be written: nothing was accepted, and the next is not one too many.
+        receiver.handle_dropped(b);
+        assert_eq!(receiver.handle_change_set(b, new), Verdict::Accept { persist: Some(new) });
+        receiver.handle_persisted(new);
+        receiver.handle_dropped(b);
+        assert_eq!(receiver.handle_change_set(b, new), Verdict::Accept { persist: None });
+        assert_eq!(receiver.handle_compare(b, new), Verdict::Accept { persist: None });
+        let Verdict::Refuse(nack) = receiver.handle_change_set(a, epoch(3, A)) else { panic!("accepted") };
+        assert_eq!(nack.code, NackCode::OlderEpoch);
+    }
+
+    /// What is live was agreed upon by an epoch that the store has lost.
+    #[test]
+    fn an_epoch_that_only_the_live_generation_shows_is_made_durable() {
+        let mut receiver = Receiver::new(Epoch::NONE, generation(epoch(2, A), 7));
+        let a = opened(&mut receiver, 1, A);
+        assert_eq!(receiver.handle_change_set(a, epoch(2, A)), Verdict::Accept { persist: Some(epoch(2, A)) });
     }
 
     #[test]
@@ -305,6 +338,7 @@ mod tests {
         let mut receiver = Receiver::new(Epoch::NONE, Generation::NONE);
         let old = opened(&mut receiver, 1, A);
         receiver.handle_change_set(old, epoch(1, A));
+        receiver.handle_persisted(epoch(1, A));
         let Opening::Opened { superseded, .. } = receiver.handle_open(SessionId(2), A) else { panic!("waits") };
         assert_eq!(superseded, [old]);
         assert_eq!(code(receiver.commit(old)), Some(NackCode::Protocol));

@@ -336,7 +336,8 @@ impl ReplicaSet {
     /// # Errors
     /// The nack for the peer.
     pub async fn admit(&self, session: SessionId, epoch: Epoch) -> Result<(), Nack> {
-        self.admitted(|fence| fence.handle_change_set(session, epoch)).await
+        let persist = self.admitted(|fence| fence.handle_change_set(session, epoch)).await?;
+        self.persist(persist).inspect_err(|_| self.dropped(session))
     }
 
     /// Lets a compare begin; waits while a commit is under way. A new epoch is durable before this
@@ -345,16 +346,18 @@ impl ReplicaSet {
     /// # Errors
     /// The nack for the peer.
     pub async fn admit_compare(&self, session: SessionId, epoch: Epoch) -> Result<(), Nack> {
-        self.admitted(|fence| fence.handle_compare(session, epoch)).await
+        let persist = self.admitted(|fence| fence.handle_compare(session, epoch)).await?;
+        self.persist(persist)
     }
 
-    /// Asks the fence until it need not wait for a commit any longer.
-    async fn admitted(&self, ask: impl Fn(&mut session::Receiver) -> Verdict) -> Result<(), Nack> {
+    /// Asks the fence until it need not wait for a commit any longer. Returns an epoch that has to be
+    /// durable before anything else.
+    async fn admitted(&self, ask: impl Fn(&mut session::Receiver) -> Verdict) -> Result<Option<Epoch>, Nack> {
         loop {
             let idle = self.idle.notified();
             let verdict = ask(&mut lock(&self.fence));
             match verdict {
-                Verdict::Accept { persist } => return self.persist(persist),
+                Verdict::Accept { persist } => return Ok(persist),
                 Verdict::Refuse(nack) => {
                     lock(&self.counts).rejected += 1;
                     return Err(nack);
@@ -368,7 +371,9 @@ impl ReplicaSet {
     fn persist(&self, epoch: Option<Epoch>) -> Result<(), Nack> {
         let Some(epoch) = epoch else { return Ok(()) };
         let stored = self.store.set_seen_epoch(&self.config.name, epoch);
-        stored.map(drop).map_err(|e| self.refuse(&IncomingError::Store(e)))
+        let durable = stored.map_err(|e| self.refuse(&IncomingError::Store(e)))?;
+        lock(&self.fence).handle_persisted(durable);
+        Ok(())
     }
 
     /// Whether the change set of `session`, staged by now, may still go live.

@@ -28,7 +28,10 @@ impl World {
             },
             Request::Compare(epoch) => match self.replica.machine.handle_compare(SessionId(id), epoch) {
                 Verdict::Accept { persist } => {
-                    self.admit(epoch, persist);
+                    if !self.admit(epoch, persist) {
+                        let nack = self.nack(NackCode::Local, Vec::new());
+                        return self.reply(id, Answer::Nack(nack));
+                    }
                     let answer = Answer::Tree(self.replica.tree.clone(), self.replica.drifts);
                     self.reply(id, answer);
                 }
@@ -38,7 +41,10 @@ impl World {
             Request::ChangeSet { epoch, number, ops, approved } => {
                 match self.replica.machine.handle_change_set(SessionId(id), epoch) {
                     Verdict::Accept { persist } => {
-                        self.admit(epoch, persist);
+                        if !self.admit(epoch, persist) {
+                            let nack = self.nack(NackCode::Local, Vec::new());
+                            return self.drop_stage(id, nack);
+                        }
                         let generation = Generation { epoch, number, root: None };
                         self.replica.stages.insert(id, Stage { generation, ops, approved });
                         // What is large takes long: meanwhile its source may be back on another connection.
@@ -55,10 +61,19 @@ impl World {
         }
     }
 
-    pub(super) fn admit(&mut self, epoch: Epoch, persist: Option<Epoch>) {
+    /// False where the store has no room for the epoch: nothing of it is accepted.
+    pub(super) fn admit(&mut self, epoch: Epoch, persist: Option<Epoch>) -> bool {
         assert!(epoch >= self.admitted, "{epoch} was admitted after {}", self.admitted);
+        if let Some(epoch) = persist {
+            if self.now < self.full || self.rng.percent(20) {
+                return false;
+            }
+            self.replica.durable = epoch;
+            self.replica.machine.handle_persisted(epoch);
+        }
+        assert!(epoch <= self.replica.durable, "{epoch} was admitted and is not durable");
         self.admitted = epoch;
-        self.replica.durable = persist.unwrap_or(self.replica.durable);
+        true
     }
 
     pub(super) fn staged(&mut self, id: u64) {
