@@ -219,6 +219,38 @@ fn the_retry_log_alone_converges_over_rsync() {
 }
 
 #[test]
+fn a_file_that_outgrows_its_limit_while_it_is_pending_stays_on_the_receiver() {
+    if !skip::have("a_file_that_outgrows_its_limit_while_it_is_pending_stays_on_the_receiver", "rsync") {
+        return;
+    }
+    let mut pair = pair("rsync").params("-a --max-size=1K").source_set("full-compare=off").build();
+    let mut daemon = rsyncd(&pair);
+    let (src, dst) = (pair.src().to_owned(), pair.dst().to_owned());
+    fill(&src);
+    pair.source.start();
+    pair.wait_equal(HEALED_WITHIN);
+    wait_idle(&pair.source);
+    daemon.stop();
+    let pending = |name: &str| {
+        let listed = || text(&pair.source.ask(&["replay", "--list"])).contains(name);
+        assert!(wait_until(HEALED_WITHIN, listed), "{name}: {}", pair.source.log());
+    };
+    write(&src.join("d0/f0"), "changed");
+    pending("d0/f0");
+    write(&src.join("d0/f0"), &"y".repeat(5000));
+    fs::remove_file(src.join("d1/f1")).expect("remove");
+    pending("d1/f1");
+    write(&src.join("mark"), "whatever was done before it has been looked at");
+    pending("mark");
+    daemon.start_again();
+    assert!(wait_until(HEALED_WITHIN, || dst.join("mark").exists() && !dst.join("d1/f1").exists()));
+    wait_idle(&pair.source);
+    assert_eq!(fs::read_to_string(dst.join("d0/f0")).expect("it stays"), "0");
+    write(&src.join("d0/f0"), "small again");
+    pair.wait_equal(HEALED_WITHIN);
+}
+
+#[test]
 fn what_the_filter_leaves_alone_stays_on_the_receiver() {
     if !skip::have("what_the_filter_leaves_alone_stays_on_the_receiver", "rsync") {
         return;

@@ -101,6 +101,34 @@ fn a_file_of_the_wrong_size_neither_travels_nor_goes() {
 }
 
 #[test]
+fn a_file_that_outgrows_its_limit_while_it_is_pending_stays_on_the_replica() {
+    let mut pair = TestPair::builder().params("-a --max-size=1K").source_set("full-compare=off").build();
+    write(pair.src(), "grows.conf", "small");
+    write(pair.src(), "goes.conf", "small");
+    pair.start_all();
+    settle(&pair, "first");
+    pair.peer().stop();
+    let pending = |name: &str| {
+        let listed = || String::from_utf8_lossy(&pair.source.ask(&["replay", "--list"]).stdout).contains(name);
+        assert!(wait_until(EQUAL_WITHIN, listed), "{name}: {}", pair.source.log());
+    };
+    write(pair.src(), "grows.conf", "changed");
+    pending("grows.conf");
+    write(pair.src(), "grows.conf", &"y".repeat(5000));
+    fs::remove_file(pair.src().join("goes.conf")).expect("remove");
+    pending("goes.conf");
+    write(pair.src(), "mark.conf", "whatever was done before it has been looked at");
+    pending("mark.conf");
+    pair.peer().start();
+    settle(&pair, "second");
+    assert!(wait_until(EQUAL_WITHIN, || content(pair.dst(), "goes.conf").is_none()), "{}", pair.source.log());
+    assert_eq!(content(pair.dst(), "grows.conf").as_deref(), Some("small"));
+    write(pair.src(), "grows.conf", "small again");
+    let arrived = || content(pair.dst(), "grows.conf").as_deref() == Some("small again");
+    assert!(wait_until(EQUAL_WITHIN, arrived), "{}", pair.source.log());
+}
+
+#[test]
 fn modes_and_owners_are_those_that_the_options_say() {
     let root = rustix::process::geteuid().is_root();
     let owners = if root { " --chown=12345:23456" } else { "" };

@@ -352,6 +352,11 @@ impl Channel {
         self.report(path, Fate::Doubtful);
     }
 
+    /// Nothing is sent for `path`, and nothing is owed there any more: the peer keeps what it holds.
+    pub fn handle_kept(&mut self, path: &RelPath) {
+        self.report(path, Fate::Kept);
+    }
+
     /// How often `path`, which is under way, has failed before, one time after the other.
     pub fn failures(&self, path: &RelPath) -> u32 {
         self.flight.as_ref().and_then(|flight| flight.names.get(path)).map_or(0, |flown| flown.name.failures)
@@ -485,6 +490,7 @@ impl Channel {
                 (None, Fate::Sent(entry)) if entry.is_some() || !held.contains(&path) => {
                     self.names.rebase(&path, Base::Known(entry));
                 }
+                (None, Fate::Kept) => self.names.rebase(&path, name.base),
                 (None, _) => self.names.hold(path, name),
             }
         }

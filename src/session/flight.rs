@@ -35,6 +35,8 @@ pub(super) enum Fate {
     Sent(Option<Entry>),
     /// It was sent, but what the peer holds there once the change set is live cannot be told.
     Doubtful,
+    /// Nothing was sent, and nothing is owed: the peer holds what it held.
+    Kept,
     /// It is left out: it could not be read.
     Unsendable(String),
     /// It is left out: deletions are halted.

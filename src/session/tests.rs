@@ -518,6 +518,22 @@ fn what_is_in_doubt_once_it_is_live_is_sent_again_whole() {
     assert_eq!(rig.sent(), one("link", Base::Unknown));
 }
 
+/// It was pending when its size began to leave it out.
+#[test]
+fn what_a_peer_keeps_is_settled_with_what_it_was_known_to_hold() {
+    for base in [known("1"), Base::Unknown] {
+        let mut rig = Rig::live();
+        rig.dirty("a", base.clone());
+        rig.dirty("b", base.clone());
+        rig.sending();
+        rig.channel.handle_kept(&path("a"));
+        rig.channel.handle_kept(&path("b"));
+        rig.dirty("b", Base::Known(None));
+        rig.channel.handle_empty(rig.now);
+        assert_eq!(rig.sent(), one("b", base));
+    }
+}
+
 #[test]
 fn a_glance_settles_only_what_nothing_but_a_compare_told_of() {
     let mut rig = Rig::new(true);

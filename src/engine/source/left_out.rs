@@ -1,9 +1,12 @@
 //! What is there at the source and neither travels nor goes on a replica: by its size, or mounted.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 
-use crate::model::RelPath;
+use super::index::Index;
+use crate::filter::Filter;
+use crate::fs::{Root, look};
+use crate::model::{Base, Change, Entry, RelPath};
 
 /// Paths that are left alone.
 #[derive(Clone, Debug, Default)]
@@ -68,12 +71,82 @@ impl LeftOut {
     }
 }
 
+/// Takes out of `changes` what is gone from `index` without being gone: it was pending when its size,
+/// a mount or the filter began to leave it out, and what a replica has of it stays.
+pub(super) fn take_left_out(
+    changes: &mut BTreeMap<RelPath, Change>,
+    index: &Index,
+    filter: &Filter,
+    root: &Root,
+) -> Vec<RelPath> {
+    let stays = |path: &RelPath, change: &Change| {
+        change.now.is_none() && (index.left_out.has(path) || is_excluded(path, &change.base, filter, root))
+    };
+    let left: Vec<RelPath> = changes.iter().filter(|(p, change)| stays(p, change)).map(|(p, _)| p.clone()).collect();
+    left.iter().for_each(|path| _ = changes.remove(path));
+    left
+}
+
+/// Whether the filter excludes what a replica has at `path`; where nobody knows the kind of that, what
+/// is here: a name of the retry log may be excluded since a configuration that is new.
+fn is_excluded(path: &RelPath, base: &Base, filter: &Filter, root: &Root) -> bool {
+    let (as_file, as_dir) = (filter.excludes(path, false), filter.excludes(path, true));
+    if as_file == as_dir {
+        return as_file;
+    }
+    let of = |entry: &Entry| if entry.is_dir() { as_dir } else { as_file };
+    match base {
+        Base::Known(held) => held.as_ref().is_some_and(of),
+        // What cannot be looked at is not called gone.
+        Base::Unknown => look(root, path).map_or(true, |here| here.is_some_and(|here| of(&here.entry))),
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
+    use crate::filter::Rule;
+    use crate::model::{Meta, Node};
 
     fn path(name: &str) -> RelPath {
         RelPath::parse(name.as_bytes()).expect("valid")
+    }
+
+    fn held(node: Node) -> Base {
+        Base::Known(Some(Entry { node, meta: Meta::default(), xattrs: Vec::new(), link: None }))
+    }
+
+    #[test]
+    fn what_is_pending_and_left_out_is_no_removal() {
+        let dir = tempfile::tempdir().expect("tempdir");
+        fs::create_dir(dir.path().join("cache")).expect("mkdir");
+        let root = Root::open(dir.path()).expect("open");
+        let filter = Filter::new(&[], &[Rule::exclude(b"*.bak"), Rule::exclude(b"cache/"), Rule::exclude(b"gone/")]);
+        let mut index = Index::default();
+        index.left_out.add_file(&path("grown"));
+        index.left_out.set_mounted(&path("m"), true);
+        let file = || held(Node::File { size: 1, hash: None });
+        let cases = [
+            ("grown", file(), true),
+            ("grown/was/a/dir", Base::Unknown, true),
+            ("m/x", file(), true),
+            ("m", held(Node::Dir), false),
+            ("a.bak", Base::Unknown, true),
+            ("removed", file(), false),
+            ("removed too", Base::Unknown, false),
+            // The same name, as what stands there, or else as what stands here.
+            ("x/cache", held(Node::Dir), true),
+            ("x/cache", file(), false),
+            ("cache", Base::Unknown, true),
+            ("gone", Base::Unknown, false),
+        ];
+        for (name, base, stays) in cases {
+            let mut changes = BTreeMap::from([(path(name), Change { base: base.clone(), now: None })]);
+            let left = take_left_out(&mut changes, &index, filter.as_ref().expect("filter"), &root);
+            assert_eq!((left.len(), changes.len()), (usize::from(stays), usize::from(!stays)), "{name} {base:?}");
+        }
     }
 
     #[test]

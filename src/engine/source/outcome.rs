@@ -78,6 +78,10 @@ impl Task {
                     channel.handle_unsendable(now, &path, &cause);
                 }
                 Settled::Doubtful(path) => channel.handle_doubtful(&path),
+                Settled::Kept(path) => {
+                    set.monitor.solved(&set.config.name, &path);
+                    channel.handle_kept(&path);
+                }
             }
         }
         match outcome {

@@ -24,6 +24,8 @@ pub struct Refreshed {
     /// Every path that changed, with the entry that the index had there: the base of a peer to
     /// which nothing else is owed for the path.
     pub changed: BTreeMap<RelPath, Option<Entry>>,
+    /// Of those, what was left out until now: what a peer holds there the index does not tell.
+    pub doubted: BTreeSet<RelPath>,
     /// Old and new path of inodes that moved; of a moved directory only the top.
     pub moves: Vec<(RelPath, RelPath)>,
     /// What could not be looked at, and why.
@@ -149,6 +151,7 @@ impl Look<'_> {
         let is_dir = now
             .as_ref()
             .map_or_else(|| index.manifest().entry(path).is_some_and(Entry::is_dir), |now| now.entry.is_dir());
+        let was_left_out = index.left_out.has(path);
         if now.as_ref().is_some_and(|now| now.entry.is_dir()) {
             index.left_out.forget_file(path);
         } else {
@@ -179,6 +182,9 @@ impl Look<'_> {
             _ => {}
         }
         let was_dir = known.is_some_and(|k| k.entry.is_dir());
+        if was_left_out {
+            out.doubted.insert(path.clone());
+        }
         match now {
             None => seen.gone(index, path),
             Some(now) if now.entry.is_dir() && !was_dir => {
@@ -207,6 +213,7 @@ impl Look<'_> {
         let mut found = BTreeSet::new();
         let unknown: Vec<RelPath> = scan.problems.iter().map(|(p, _)| p.clone()).collect();
         out.problems.extend(scan.problems);
+        let before = index.left_out.clone();
         self.take_left_out(index, top, &scan.records, &unknown);
         for (path, now) in scan.records {
             if !self.travels(&now) || index.left_out.has(&path) {
@@ -222,6 +229,9 @@ impl Look<'_> {
             }
             if known.is_some_and(|k| k.entry.is_dir()) && !now.entry.is_dir() {
                 seen.gone(index, &path);
+            }
+            if before.has(&path) {
+                out.doubted.insert(path.clone());
             }
             seen.came.push((path, now));
         }
@@ -477,6 +487,22 @@ mod tests {
         let changed: Vec<_> = seen.changed.keys().map(ToString::to_string).collect();
         assert_eq!(changed, ["d", "d/old", "d/old/log"]);
         assert!(world.index.lock().manifest().get(&path("log")).is_some());
+    }
+
+    /// The replica has what it had before: the index says that nothing was there.
+    #[test]
+    fn what_was_left_out_comes_back_in_doubt() {
+        let mut world = World::new(|dir| fs::write(dir.join("a"), "small").expect("written"));
+        world.options.max_size = Some(10);
+        for scope in [Scope::Name, Scope::Tree] {
+            let name = if scope == Scope::Tree { "" } else { "a" };
+            fs::write(world.dir.path().join("a"), "larger than it may be").expect("written");
+            assert!(world.refresh(&[(name, scope)]).changed.is_empty());
+            fs::write(world.dir.path().join("a"), "small").expect("written");
+            let seen = world.refresh(&[(name, scope)]);
+            assert!(seen.changed.contains_key(&path("a")), "{seen:?}");
+            assert_eq!(seen.doubted, [path("a")].into());
+        }
     }
 
     fn path(name: &str) -> RelPath {

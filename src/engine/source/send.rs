@@ -11,6 +11,7 @@ use tokio::sync::mpsc;
 use tokio::time::{sleep_until, timeout};
 
 use super::content::{Frames, Producer};
+use super::left_out::take_left_out;
 use super::rsync::Failure;
 use super::set::{SourceSet, Target};
 use crate::engine::lock;
@@ -45,6 +46,8 @@ pub(crate) enum Settled {
     Unsendable(RelPath, String),
     /// It was sent, and nobody can tell what the peer holds there once the change set is live.
     Doubtful(RelPath),
+    /// It neither travels nor goes any more: the peer keeps what it holds.
+    Kept(RelPath),
 }
 
 /// Why it did not go at all.
@@ -230,6 +233,7 @@ pub(super) struct Planned {
 impl Planned {
     /// Of a path that `leaves_out` names nothing travels, a directory apart.
     pub(super) fn make(set: &SourceSet, sending: Sending, leaves_out: &dyn Fn(&RelPath) -> bool) -> Self {
+        let root = set.root();
         let index = set.index.lock();
         let number = index.number();
         let options = &set.config.options;
@@ -241,8 +245,10 @@ impl Planned {
                 (path, Change { base, now })
             })
             .collect();
+        let kept = take_left_out(&mut changes, &index, &set.filter, &root);
         drop(index);
         let mut left = leave(&mut changes, options.attrs);
+        left.extend(kept.into_iter().map(|path| (path.clone(), Settled::Kept(path))));
         changes.retain(|path, change| {
             let stays = leaves_out(path) && !change.now.as_ref().is_some_and(Entry::is_dir);
             if stays {

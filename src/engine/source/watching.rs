@@ -235,7 +235,8 @@ impl Watching {
                 for (path, base) in &changed {
                     // What happened before the start happened to an index that may be older than
                     // what the peer acknowledged.
-                    let base = if first { Base::Unknown } else { Base::Known((*base).clone()) };
+                    let doubted = first || refreshed.doubted.contains(path);
+                    let base = if doubted { Base::Unknown } else { Base::Known((*base).clone()) };
                     channel.handle_dirty(now, (*path).clone(), base);
                 }
                 channel.leave_alone(left.iter().map(|(path, _)| (*path).clone()));

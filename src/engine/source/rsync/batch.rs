@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::model::{Attrs, Base, Entry, Kind, Node, RelPath};
+use crate::model::{Attrs, Base, Change, Entry, Kind, Node, RelPath};
 
 /// The names of a change set, by what is to be done with them; done in this order, no name is
 /// missing there between an old and a new one.
@@ -22,27 +22,18 @@ pub(super) struct Batch {
     pub(super) recursive: bool,
 }
 
-/// A name of a change set.
-#[derive(Clone, Debug)]
-pub(super) struct Name {
-    /// What the peer holds there, as far as it is known.
-    pub(super) base: Base,
-    /// What is here.
-    pub(super) now: Option<Entry>,
-}
-
 /// Orders `names`. `protects` says that the filter leaves something alone that may stand on the
 /// peer anywhere: then no directory goes but an empty one. `is_dir` says what of the set is a
 /// directory, `linked` which other names the same file has.
 pub(super) fn order(
-    names: &BTreeMap<RelPath, Name>,
+    names: &BTreeMap<RelPath, Change>,
     attrs: Attrs,
     protects: bool,
     deletes: bool,
     is_dir: impl Fn(&RelPath) -> bool,
     linked: impl Fn(&RelPath) -> Vec<RelPath>,
 ) -> Batch {
-    let goes = |name: &Name| deletes && name.now.is_none() && name.base != Base::Known(None);
+    let goes = |name: &Change| deletes && name.now.is_none() && name.base != Base::Known(None);
     let gone: BTreeSet<&RelPath> = names.iter().filter(|(_, name)| goes(name)).map(|(path, _)| path).collect();
     let losing: BTreeSet<RelPath> = gone.iter().filter_map(|path| path.parent()).filter(|dir| is_dir(dir)).collect();
     let replaced = |dir: RelPath| names.get(&dir).and_then(|name| name.now.as_ref()).is_some_and(|now| !now.is_dir());
@@ -136,7 +127,7 @@ mod tests {
     }
 
     fn batch(names: &[(&str, Base, Option<Entry>)], protects: bool, deletes: bool) -> Batch {
-        let names = names.iter().map(|(p, base, now)| (path(p), Name { base: base.clone(), now: now.clone() }));
+        let names = names.iter().map(|(p, base, now)| (path(p), Change { base: base.clone(), now: now.clone() }));
         order(
             &names.collect(),
             Attrs::ARCHIVE,
@@ -202,8 +193,8 @@ mod tests {
     #[test]
     fn names_of_one_file_travel_together() {
         let names = BTreeMap::from([
-            (path("b"), Name { base: Base::Known(None), now: Some(file(1, None, 1)) }),
-            (path("c"), Name { base: Base::Unknown, now: Some(file(1, None, 1)) }),
+            (path("b"), Change { base: Base::Known(None), now: Some(file(1, None, 1)) }),
+            (path("c"), Change { base: Base::Unknown, now: Some(file(1, None, 1)) }),
         ]);
         let attrs = Attrs::ARCHIVE.with(Attrs::HARD_LINKS);
         let linked = |of: &RelPath| if *of == path("b") { vec![path("a")] } else { Vec::new() };

@@ -5,13 +5,14 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::args::{By, Run, list};
-use super::batch::{self, Batch, Name};
+use super::batch::{self, Batch};
 use super::complaint::{self, Complaints, Failure};
 use super::look::{PARTIAL, VANISHED, by_time};
 use super::{Route, Said};
+use crate::engine::source::left_out::take_left_out;
 use crate::engine::source::send::{Outcome, Planned, SendError, Settled};
 use crate::engine::source::set::SourceSet;
-use crate::model::{Attrs, Base, Entry, Generation, RelPath};
+use crate::model::{Attrs, Base, Change, Entry, Generation, RelPath};
 use crate::session::Sending;
 use crate::store::Writer;
 use crate::wire::{Ack, Failed};
@@ -63,16 +64,23 @@ pub(in crate::engine::source) async fn send(
 
 /// The plan, in which nothing is renamed: rsync knows no renames, and needs no base.
 fn planned(set: &SourceSet, mut sending: Sending) -> (Planned, Batch) {
-    let mut names: BTreeMap<RelPath, Name> = {
+    let root = set.root();
+    let (mut names, kept) = {
         let index = set.index.lock();
         let now = |path: &RelPath| index.manifest().entry(path).cloned();
-        sending.names.iter().map(|(p, base)| (p.clone(), Name { base: base.clone(), now: now(p) })).collect()
+        let changes = sending.names.iter().map(|(p, base)| (p.clone(), Change { base: base.clone(), now: now(p) }));
+        let mut changes: BTreeMap<RelPath, Change> = changes.collect();
+        let kept = take_left_out(&mut changes, &index, &set.filter, &root);
+        (changes, kept)
     };
     sending.moves.clear();
+    sending.names.retain(|path, _| names.contains_key(path));
     sending.names.values_mut().filter(|base| **base != Base::Known(None)).for_each(|base| *base = Base::Unknown);
-    let planned = Planned::make(set, sending, &|_| false);
+    let mut planned = Planned::make(set, sending, &|_| false);
     // What became of names that are withheld is said nowhere: they wait.
-    names.retain(|path, _| planned.settled.contains_key(path));
+    let goes = |path: &RelPath| planned.settled.get(path).is_some_and(|settled| !matches!(settled, Settled::Kept(_)));
+    names.retain(|path, _| goes(path));
+    planned.settled.extend(kept.into_iter().map(|path| (path.clone(), Settled::Kept(path))));
     let (deletes, attrs) = (set.deletes(), set.config.options.attrs);
     let index = set.index.lock();
     let is_dir = |path: &RelPath| index.manifest().entry(path).is_some_and(Entry::is_dir);
