@@ -487,6 +487,64 @@ fn verify_reads_content_and_a_replay_mends_what_a_compare_sees() {
     assert!(wait_until(EQUAL_WITHIN, mended), "{}", pair.source.log());
 }
 
+/// Both trees with equal sizes and times, and another content in one file.
+fn differ_in_content_alone(pair: &TestPair) {
+    fill(pair.src());
+    fill(pair.dst());
+    let (here, there) = (pair.src().join("d0/f0"), pair.dst().join("d0/f0"));
+    fs::write(&there, "Y").expect("write");
+    let time = fs::metadata(here).expect("stat").modified().expect("mtime");
+    fs::File::options().write(true).open(there).expect("open").set_modified(time).expect("utimes");
+}
+
+fn assert_mended(pair: &TestPair) {
+    wait_idle(&pair.source);
+    let content = fs::read_to_string(pair.dst().join("d0/f0")).expect("there");
+    assert_eq!(content, "0", "{}", pair.source.log());
+    pair.wait_equal(EQUAL_WITHIN);
+}
+
+#[test]
+fn content_alone_is_compared_until_something_was_acknowledged_whatever_start_it_is() {
+    if !skip::have("content_alone_is_compared_until_something_was_acknowledged_whatever_start_it_is", "rsync") {
+        return;
+    }
+    let mut pair = pair("rsync").build();
+    differ_in_content_alone(&pair);
+    // Its index is saved as it ends, and the host was never reached.
+    pair.source.start();
+    pair.source.stop();
+    let _daemon = rsyncd(&pair);
+    pair.source.start();
+    assert_mended(&pair);
+}
+
+#[test]
+fn what_only_the_content_shows_is_owed_until_it_is_sent() {
+    if !skip::have("what_only_the_content_shows_is_owed_until_it_is_sent", "rsync") {
+        return;
+    }
+    let mut pair = pair("rsync").build();
+    let _daemon = rsyncd(&pair);
+    differ_in_content_alone(&pair);
+    let (refused, lifted) = (pair.dir.path().join("refused"), pair.dir.path().join("lifted"));
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let real = std::env::split_paths(&path).map(|dir| dir.join("rsync")).find(|file| file.is_file()).expect("rsync");
+    // Whatever changes something comes to nothing, until it may.
+    let script = format!(
+        "#!/bin/sh\ncase \"$* \" in *--dry-run*|*--version*) ;; *) test -e {} || {{ echo >> {}; exit 10; }} ;; esac\nexec {} \"$@\"\n",
+        lifted.display(),
+        refused.display(),
+        real.display()
+    );
+    let path = fake(&pair, "rsync", &script);
+    pair.source.env("PATH", path);
+    pair.source.start();
+    assert!(wait_until(EQUAL_WITHIN, || refused.exists()), "{}", pair.source.log());
+    fs::write(&lifted, "").expect("write");
+    assert_mended(&pair);
+}
+
 #[test]
 fn an_rsync_that_is_missing_is_named_with_its_package() {
     let mut pair = pair("rsync").build();

@@ -291,7 +291,8 @@ impl Starting {
                 channel.request_compare();
             }
             let target = Target::new(target.clone(), channel, source.options.compression, wake);
-            target.set_unread(!resumed);
+            // An index that was saved says nothing of a target to which nothing was ever sent.
+            target.set_unread(!resumed || acked.number == 0);
             target.restore(&self.store)?;
             targets.push(Arc::new(target));
         }

@@ -554,6 +554,26 @@ fn a_glance_settles_only_what_nothing_but_a_compare_told_of() {
     assert_eq!(rig.sent(), [("found".to_owned(), known("y")), ("told".to_owned(), Base::Unknown)]);
 }
 
+/// A compare by content, before others that look at sizes and times.
+#[test]
+fn what_a_compare_found_in_content_alone_outlives_a_cut_and_a_glance() {
+    let mut rig = Rig::new(true);
+    rig.open(EPOCH);
+    assert_eq!(rig.poll(), Some(Action::Compare));
+    rig.dirty("a", Base::Unknown);
+    rig.channel.handle_glanced(rig.now, vec![(path("a"), entry("presumed")), (path("b"), None)]);
+    let recorded = rig.channel.unacknowledged().filter(|name| rig.channel.must_record(name)).count();
+    assert_eq!(recorded, 1);
+    assert_eq!(rig.sending().names[&path("a")], Base::Unknown);
+    rig.channel.handle_failed(rig.now, "cut");
+    rig.now = rig.channel.poll_timeout().expect("an attempt");
+    assert_eq!(rig.poll(), Some(Action::Open));
+    rig.channel.handle_opened(Epoch::NONE, Generation::NONE);
+    assert_eq!(rig.poll(), Some(Action::Compare));
+    rig.channel.handle_glanced(rig.now, Vec::new());
+    assert_eq!(rig.sent(), one("a", Base::Unknown));
+}
+
 #[test]
 fn a_failure_of_the_carrier_is_named_and_makes_all_pending_again() {
     let mut rig = Rig::live();

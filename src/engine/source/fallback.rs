@@ -14,7 +14,7 @@ use super::set::{SourceSet, Target};
 use super::up::{Event, Told};
 use crate::config::{Reach, Transport};
 use crate::engine::Found;
-use crate::model::Epoch;
+use crate::model::{Base, Epoch};
 use crate::session::{PeerState, Sending};
 
 /// The rsync side of a peer's task.
@@ -121,7 +121,7 @@ impl Task {
     pub(super) fn rsync_compare(&mut self, number: usize) {
         self.rsync(number, async |way| {
             way.set.look_before_compare().await;
-            Told::Compared(rsync::compare(&way.route()).await.map_err(CompareError::Rsync))
+            Told::Compared(rsync::compare(&way.route()).await)
         });
     }
 
@@ -166,7 +166,7 @@ impl Task {
         }
         match told {
             Told::Probed(result) => self.rsync_probed(now, number, result),
-            Told::Compared(result) => self.compared(now, number, result),
+            Told::Compared(result) => self.rsync_compared(now, number, result),
             Told::Sent(result) => self.sent(now, number, result),
         }
     }
@@ -184,6 +184,24 @@ impl Task {
         // rsync knows no epochs and no generations: what the store says was live last is believed.
         let acked = channel.acked();
         channel.handle_opened(Epoch::NONE, acked);
+    }
+
+    /// What only the content shows is owed as if an event had told of it: by size and time the next
+    /// compare would call it equal, and so would rsync as it sends.
+    fn rsync_compared(&mut self, now: Instant, number: usize, result: Result<rsync::Compared, Failure>) {
+        let peer = self.peer.clone();
+        let Some((set, target)) = peer.channels.get(number) else { return };
+        let compared = match result {
+            Ok(compared) => compared,
+            Err(failure) => return self.compared(now, number, Err(CompareError::Rsync(failure))),
+        };
+        let differences = compared.differences.iter().filter(|(path, _)| compared.content_alone.contains(path));
+        let owed: Vec<_> = differences.filter(|(path, theirs)| !set.compare_leaves(path, theirs.as_ref())).collect();
+        for (path, _) in owed {
+            target.channel().handle_dirty(now, path.clone(), Base::Unknown);
+        }
+        target.set_unread(compared.unread);
+        self.compared(now, number, Ok(compared.differences));
     }
 
     pub(super) fn rsync_failed(&mut self, now: Instant, number: usize, failure: &Failure) {

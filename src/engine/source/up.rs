@@ -10,7 +10,7 @@ use tokio::task::JoinHandle;
 use super::compare::CompareError;
 use super::merge::Difference;
 use super::peer::Peer;
-use super::rsync::Failure;
+use super::rsync::{Compared, Failure};
 use super::send::{Outcome, SendError, Settled};
 use crate::config::Family;
 use crate::link::{FrameReader, FrameWriter, Link, LinkError};
@@ -31,7 +31,7 @@ pub(super) enum Event {
 pub(super) enum Told {
     /// Whether it may write the set there.
     Probed(Result<(), Failure>),
-    Compared(Result<Vec<Difference>, CompareError>),
+    Compared(Result<Compared, Failure>),
     Sent(Result<(Outcome, Vec<Settled>), SendError>),
 }
 

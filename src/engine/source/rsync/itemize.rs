@@ -140,6 +140,11 @@ impl Change {
         if told.is_empty() { "hard links".to_owned() } else { told.join(", ") }
     }
 
+    /// Whether it is a plain file with another content, which neither size nor time shows.
+    pub(super) fn is_content_alone(&self) -> bool {
+        matches!(self, Self::Unlike { file: true, columns } if columns.contains(&b'c') && !columns.iter().any(|c| b"st".contains(c)))
+    }
+
     /// Whether it is a plain file of the same size on both sides with another time.
     pub(super) fn is_time_alone(&self) -> bool {
         matches!(self, Self::Unlike { file: true, columns } if columns.contains(&b't') && !columns.iter().any(|c| b"cs".contains(c)))

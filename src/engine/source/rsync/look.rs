@@ -42,20 +42,33 @@ pub(in crate::engine::source) async fn probe(route: &Route<'_>) -> Result<(), Fa
     }
 }
 
-/// Every path at which the tree there differs by size, time and attributes.
+/// What a compare found.
+#[derive(Debug)]
+pub(in crate::engine::source) struct Compared {
+    /// Every path that differs, with what is taken to be held there.
+    pub(in crate::engine::source) differences: Vec<Difference>,
+    /// Those of them of which no later compare tells again, since neither size nor time shows it.
+    pub(in crate::engine::source) content_alone: BTreeSet<RelPath>,
+    /// Whether something that had to be compared by content could not be.
+    pub(in crate::engine::source) unread: bool,
+}
+
+/// Every path at which the tree there differs by size, time and attributes; by content, too, where
+/// nothing was ever known of what is there.
 ///
 /// # Errors
 /// [`Failure`].
-pub(in crate::engine::source) async fn compare(route: &Route<'_>) -> Result<Vec<Difference>, Failure> {
-    // Where no index of an earlier run tells what changed, a change of content alone would stay unseen.
+pub(in crate::engine::source) async fn compare(route: &Route<'_>) -> Result<Compared, Failure> {
     let unread = route.target.is_unread();
-    let by = if unread { By::CONTENT } else { by_time(&route.set.config.options) };
-    let (items, missed) = look(route, by).await?;
-    route.target.set_unread(unread && missed.is_some());
+    let usual = by_time(&route.set.config.options);
+    let (items, missed) = look(route, if unread { By::CONTENT } else { usual }).await?;
+    let unread = unread && missed.is_some();
     if let Some(missed) = missed {
         tracing::warn!(set = route.set.config.name, peer = %route.target, "not all could be compared: {missed}");
     }
     let index = route.set.index.lock();
+    let items = counted(route.set, index.manifest(), items);
+    let content_alone = if usual.content { BTreeSet::new() } else { content_alone(&items) };
     // Of what is unlike, size and time may be equal: as if it held what is here.
     let differs = |item: Item| {
         let theirs = match item.change {
@@ -65,7 +78,12 @@ pub(in crate::engine::source) async fn compare(route: &Route<'_>) -> Result<Vec<
         };
         (item.path, theirs)
     };
-    Ok(counted(route.set, index.manifest(), items).into_iter().map(differs).collect())
+    let differences = items.into_iter().map(differs).collect();
+    Ok(Compared { differences, content_alone, unread })
+}
+
+fn content_alone(items: &[Item]) -> BTreeSet<RelPath> {
+    items.iter().filter(|item| item.change.is_content_alone()).map(|item| item.path.clone()).collect()
 }
 
 /// Every path at which the tree there differs by content and attributes, and how.
@@ -158,6 +176,18 @@ mod tests {
 
     fn unlike(columns: &[u8]) -> Change {
         Change::Unlike { file: true, columns: columns.to_vec() }
+    }
+
+    #[test]
+    fn what_neither_size_nor_time_shows_is_told_apart() {
+        let columns: [&[u8]; 7] = [b"c", b"cp", b"cx", b"cs", b"ct", b"t", b"p"];
+        let mut items: Vec<Item> =
+            columns.iter().map(|columns| item(&String::from_utf8_lossy(columns), unlike(columns))).collect();
+        items.extend([item("new", Change::Created), item("gone", Change::Deleted)]);
+        let link = Change::Unlike { file: false, columns: b"c".to_vec() };
+        items.push(item("link", link));
+        let alone: Vec<String> = content_alone(&items).iter().map(ToString::to_string).collect();
+        assert_eq!(alone, ["c", "cp", "cx"]);
     }
 
     #[test]

@@ -29,7 +29,7 @@ use itemize::{Item, Line};
 use process::Ended;
 
 pub(super) use complaint::Failure;
-pub(super) use look::{compare, probe, verify};
+pub(super) use look::{Compared, compare, probe, verify};
 pub(super) use send::send;
 
 /// Bytes that rsync sent and received.
