@@ -289,12 +289,14 @@ fn the_delete_guard_holds_over_rsync() {
     if !skip::have("the_delete_guard_holds_over_rsync", "rsync") {
         return;
     }
-    let mut pair = pair("rsync").build();
+    // Both directories are gone before the removal of the first one travels, however long this test pauses.
+    let mut pair = pair("rsync").source_set("coalesce.gone=5s").source_set("coalesce.bound=60s").build();
     let _daemon = rsyncd(&pair);
     let (src, dst) = (pair.src().to_owned(), pair.dst().to_owned());
     fill(&src);
     pair.source.start();
     pair.wait_equal(HEALED_WITHIN);
+    wait_idle(&pair.source);
     ["d0", "d1"].iter().for_each(|dir| fs::remove_dir_all(src.join(dir)).expect("remove"));
     pair.source.wait_status(EQUAL_WITHIN, "halted", |status| status["sets"][0]["halted"].is_string());
     write(&src.join("d2/other"), "goes on");

@@ -526,7 +526,8 @@ fn a_replica_within_the_tree_that_is_sent_is_refused() {
 
 #[test]
 fn what_rm_takes_bit_by_bit_stays_at_the_peer() {
-    let mut pair = TestPair::builder().build();
+    // No pause of this test is so long that what is gone travels before the rest is gone as well.
+    let mut pair = TestPair::builder().source_set("coalesce.gone=5s").source_set("coalesce.bound=60s").build();
     fill(pair.src(), 40);
     pair.start_all();
     pair.wait_equal(EQUAL_WITHIN);

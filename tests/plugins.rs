@@ -224,11 +224,12 @@ fn a_cache_is_asked_by_the_request_of_sersync2() {
 #[test]
 fn a_command_that_hangs_is_killed_with_what_it_started() {
     let temp = tempfile::tempdir().expect("tempdir");
-    let (script, record) = recorder(temp.path(), "sleep 1000 & echo $! > \"$(dirname \"$0\")/pid\"; wait");
+    let pid_file = temp.path().join("pid");
+    let (script, record) = recorder(temp.path(), &format!("sleep 1000 & echo $! > '{}'; wait", pid_file.display()));
     let watched = temp.path().join("watched");
     fs::create_dir(&watched).expect("mkdir");
     let toml = format!(
-        "[[plugin]]\nname = \"hook\"\nkind = \"command\"\npath = \"{}\"\ncommand = [\"{}\"]\ntimeout = \"300ms\"\nat-once = 1\n",
+        "[[plugin]]\nname = \"hook\"\nkind = \"command\"\npath = \"{}\"\ncommand = [\"{}\"]\ntimeout = \"3s\"\nat-once = 1\n",
         watched.display(),
         script.display()
     );
@@ -239,9 +240,11 @@ fn a_command_that_hangs_is_killed_with_what_it_started() {
     for name in ["one", "two"] {
         fs::write(watched.join(name), "x").expect("write");
         wait_call(&record, &[watched.join(name).as_os_str()], &node);
-        let pid = || fs::read_to_string(temp.path().join("pid")).ok()?.trim().parse().ok().and_then(Pid::from_raw);
+        let pid = || fs::read_to_string(&pid_file).ok()?.trim().parse().ok().and_then(Pid::from_raw);
         let gone = wait_until(EQUAL_WITHIN, || pid().is_some_and(|pid| test_kill_process(pid).is_err()));
         assert!(gone, "{}", node.log());
+        // The next one is waited for by its own number.
+        fs::remove_file(&pid_file).expect("remove");
     }
     node.wait_log(0, "and was killed", Duration::from_secs(10));
     node.stop();

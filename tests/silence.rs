@@ -19,7 +19,9 @@ use support::skip;
 /// How long the other side may take to give up: far longer than it is configured to wait.
 const GIVEN_UP_WITHIN: Duration = Duration::from_secs(60);
 /// A stream may be silent for four times as long.
-const IDLE: &str = "idle-timeout=1s";
+const IDLE: &str = "idle-timeout=3s";
+/// The same for what is written here.
+const KEPT: Duration = Duration::from_secs(3);
 
 fn runtime() -> Runtime {
     // A thread of its own, so that connections live while a test waits for something else.
@@ -72,7 +74,7 @@ fn a_source_that_goes_silent_inside_a_file_holds_no_thread() {
     pair.peer().start();
     let (addr, identity) = (pair.peers[0].addr, Identity::ephemeral().unwrap());
     runtime().block_on(async {
-        let client = Client::connect(&identity, addr).await;
+        let client = Client::connect_idle(&identity, addr, KEPT).await;
         for _ in 0..3 {
             let (writer, mut reader) = client.begin(1 << 20, &[7; 1000]).await;
             // The connection lives all the while, kept alive from both ends.
@@ -100,7 +102,7 @@ fn a_source_that_does_not_read_what_it_asked_for_is_given_up() {
     let (addr, identity) = (pair.peers[0].addr, Identity::ephemeral().unwrap());
     let runtime = runtime();
     let held = runtime.block_on(async {
-        let client = Client::connect(&identity, addr).await;
+        let client = Client::connect_idle(&identity, addr, KEPT).await;
         let (mut writer, reader) = client.link.open_stream().await.unwrap();
         let compare = Compare { channel: CHANNEL, epoch: Epoch::NONE.next(client.link.node_key()), deep: false };
         writer.write(&Message::Compare(compare)).await.unwrap();
@@ -118,10 +120,10 @@ fn a_slow_file_is_not_cut_while_bytes_come() {
     let (addr, identity) = (pair.peers[0].addr, Identity::ephemeral().unwrap());
     let pieces = 60;
     runtime().block_on(async {
-        let client = Client::connect(&identity, addr).await;
+        let client = Client::connect_idle(&identity, addr, KEPT).await;
         let (mut writer, mut reader) = client.begin(1000 * (pieces + 1), &[7; 1000]).await;
         // Twice as long as silence may last, in small steps: this is what is tested, and nothing waits for it.
-        let mut step = tokio::time::interval(Duration::from_millis(150));
+        let mut step = tokio::time::interval(Duration::from_millis(400));
         for _ in 0..pieces {
             step.tick().await;
             writer.write(&Message::Data(Bytes::from_static(&[7; 1000]))).await.unwrap();
@@ -140,7 +142,7 @@ fn a_peer_that_is_slow_to_make_durable_is_waited_for() {
     if !skip::have(test, "strace") {
         return;
     }
-    let mut pair = TestPair::builder().source_set(IDLE).build();
+    let mut pair = TestPair::builder().source_set("idle-timeout=1s").build();
     // Longer than the source would wait for a silent peer.
     let slow = ["-e", "trace=syncfs", "-e", "inject=syncfs:delay_enter=7000000"];
     let strace = ["strace", "-D", "-f", "-qq", "-o", "/dev/null"];

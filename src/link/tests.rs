@@ -58,7 +58,10 @@ fn hello() -> Message {
 #[tokio::test]
 async fn a_node_that_came_back_ends_the_connections_of_its_earlier_life() {
     let receiver = identity();
-    let before = Endpoint::serving(&receiver, IDLE, loopback()).expect("endpoint");
+    // Below the ephemeral ports, so that no other socket gets the port while nobody has it.
+    let first = std::process::id() % 2_000;
+    let below = (0..2_000).map(|n| SocketAddr::from(([127, 0, 0, 1], 30_000 + ((first + n) % 2_000) as u16)));
+    let before = below.filter_map(|at| Endpoint::serving(&receiver, IDLE, at).ok()).next().expect("endpoint");
     let address = before.local_address().expect("address");
     let mut server = Server::new(before.clone(), Limits::default());
     let client = client();
@@ -306,7 +309,10 @@ async fn our_own_key_is_left_alone() {
 
 #[tokio::test]
 async fn nobody_there_is_told_at_once_and_by_name() {
-    let free = UdpSocket::bind(loopback()).await.expect("bind").local_addr().expect("address");
+    // Nobody else gets the port, and from others than itself the socket takes nothing: to them nobody is there.
+    let deaf = UdpSocket::bind(loopback()).await.expect("bind");
+    let free = deaf.local_addr().expect("address");
+    deaf.connect(free).await.expect("connect");
     let error = client().dial(free).await.expect_err("nobody").to_string();
     assert!(error.starts_with(&format!("{free}: nobody listens on UDP port {} there", free.port())), "{error}");
 }
@@ -423,11 +429,12 @@ async fn a_handshake_that_never_ends_is_dropped() {
 
 #[tokio::test]
 async fn who_is_not_authorised_in_time_is_cut_off() {
-    let (mut server, address) = server(Limits { grace: SOON, ..Limits::default() });
+    let (mut server, address) = server(Limits { grace: SOON * 20, ..Limits::default() });
     let client = client();
-    let (stranger, _theirs) = connect(&mut server, address, &client).await;
     let (peer, ours) = connect(&mut server, address, &client).await;
     ours.authorised();
+    // It comes later: when its time is up, that of the first one has been.
+    let (stranger, _theirs) = connect(&mut server, address, &client).await;
     let told = stranger.closed().await.to_string();
     assert!(told.ends_with("not authorised in time"), "{told}");
     tokio::time::timeout(SOON * 2, peer.closed()).await.expect_err("authorised, and stays");

@@ -24,7 +24,12 @@ pub struct Client {
 
 impl Client {
     pub async fn connect(identity: &Identity, peer: SocketAddr) -> Self {
-        let endpoint = Endpoint::dialling(identity, Duration::from_secs(30), None).unwrap();
+        Self::connect_idle(identity, peer, Duration::from_secs(30)).await
+    }
+
+    /// The same to a peer that gives a silent connection up after `idle`: it is kept alive often enough for that.
+    pub async fn connect_idle(identity: &Identity, peer: SocketAddr, idle: Duration) -> Self {
+        let endpoint = Endpoint::dialling(identity, idle, None).unwrap();
         let link = endpoint.dial(peer).await.unwrap();
         let (mut writer, mut reader) = link.open_stream().await.unwrap();
         writer.write(&hello("client")).await.unwrap();
