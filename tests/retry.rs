@@ -5,11 +5,11 @@ mod support;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
-use std::process::Output;
+use std::process::{Command, Output};
 use std::time::Duration;
 
 use serde_json::Value;
-use support::node::{Node, wait_until};
+use support::node::{Node, binary, wait_until};
 use support::pair::{EQUAL_WITHIN, TestPair};
 
 /// A dead link is noticed in seconds, and the backoff comes on top.
@@ -62,11 +62,24 @@ fn change(root: &Path, round: u32) {
     fs::set_permissions(root.join("d0/f3"), fs::Permissions::from_mode(0o600 + round % 8)).expect("chmod");
 }
 
-/// Waits until `path` is pending for so long that it has to be recorded durably.
-fn wait_aged(node: &Node, path: &str) {
-    let age = |line: &str| line.split_whitespace().next().and_then(|age| age.parse::<u64>().ok());
-    let aged = || about(&list(node), path).iter().any(|line| age(line) >= Some(1));
-    assert!(wait_until(EQUAL_WITHIN, aged), "{path} does not get older:\n{}", list(node));
+/// Waits until the retry log of `node`, which runs, holds `paths` on disk: `kill -9` takes nothing of that away. A copy
+/// is read, since the store itself is locked; one that was made in the middle of a write may hold nothing, and is made
+/// again.
+fn wait_recorded(node: &Node, paths: &[&str]) {
+    let at_rest = || {
+        let copy = tempfile::tempdir().expect("tempdir");
+        let store = "store.redb";
+        fs::copy(node.state_dir().join(store), copy.path().join(store)).expect("copy");
+        let mut command = Command::new(binary());
+        let list = command.args(["replay", "--list", "--state-dir"]).arg(copy.path()).output().expect("replay --list");
+        text(list)
+    };
+    let mut last = String::new();
+    let recorded = wait_until(EQUAL_WITHIN, || {
+        last = at_rest();
+        paths.iter().all(|path| about(&last, path).len() == 1)
+    });
+    assert!(recorded, "{paths:?} are not recorded:\n{last}\nbut pending:\n{}", list(node));
 }
 
 /// The retry log of `node`, which does not run, holds `path` once.
@@ -127,8 +140,8 @@ fn the_list_names_peer_cause_and_age_and_a_path_is_pending_once() {
     let oldest = target(&pair.source.status())["oldest_seconds"].clone();
     assert!(oldest.is_u64(), "the age of the oldest is in status: {oldest}");
 
-    // The same is known at rest, since it is durable a moment later.
-    wait_aged(&pair.source, "other");
+    // The same is known at rest, since it becomes durable.
+    wait_recorded(&pair.source, &["d0/f0", "other"]);
     pair.source.kill9();
     let at_rest = list(&pair.source);
     for path in ["d0/f0", "other"] {
@@ -155,8 +168,8 @@ fn the_retry_log_alone_converges() {
         let known = || about(&list(&pair.source), &name).len() == 1;
         assert!(wait_until(EQUAL_WITHIN, known), "{}", list(&pair.source));
         pair.source.wait_log(0, "nobody listens on UDP port", EQUAL_WITHIN);
-        // A moment later it is durable: kill -9 then, and read the store at rest.
-        wait_aged(&pair.source, &name);
+        // It becomes durable: kill -9 then, and read the store at rest.
+        wait_recorded(&pair.source, &[&name]);
         pair.source.kill9();
         assert_recorded(&pair.source, &name);
         pair.source.start();

@@ -149,9 +149,11 @@ impl Node {
         }
     }
 
-    /// SIGSTOP: alive, but does nothing.
+    /// SIGSTOP: alive, but does nothing. Returns when every thread of it stands still.
     pub fn pause(&self) {
         self.signal(Signal::STOP);
+        let pid = self.pid();
+        assert!(wait_until(PATIENCE, || has_stopped(pid)), "{} does not stop\n{}", self.name, self.log());
     }
 
     /// SIGCONT.
@@ -253,6 +255,17 @@ pub fn binary() -> OsString {
 pub fn use_binary(program: impl Into<OsString>) {
     // The first one stays.
     let _ = BINARY.set(program.into());
+}
+
+/// Whether each thread of the process is stopped, or held by a tracer; one that has ended meanwhile counts as well.
+fn has_stopped(pid: u32) -> bool {
+    let Ok(threads) = std::fs::read_dir(format!("/proc/{pid}/task")) else { return false };
+    let mut states = threads.flatten().filter_map(|thread| {
+        let stat = std::fs::read_to_string(thread.path().join("stat")).ok()?;
+        // The name before it, in brackets, may hold anything.
+        stat.rsplit_once(") ")?.1.chars().next()
+    });
+    states.all(|state| matches!(state, 'T' | 't'))
 }
 
 fn read_log(path: &Path) -> String {
