@@ -4,14 +4,14 @@ mod support;
 
 use std::fs;
 use std::io::{Read as _, Write as _};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 use support::node::wait_until;
-use support::pair::{EQUAL_WITHIN, TestPair};
+use support::pair::{EQUAL_WITHIN, TestPair, free_port};
 use support::skip;
 
 /// An nginx in the foreground.
@@ -77,7 +77,7 @@ fn a_server_block_saved_on_the_primary_answers_on_the_replica() {
     let (conf_d, replica) = (pair.src().join("conf.d"), pair.dst().join("conf.d"));
     fs::create_dir(&conf_d).unwrap();
     pair.wait_equal(EQUAL_WITHIN);
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let port = free_port(1);
     let nginx = Nginx::start(pair.dir.path(), &replica);
     let pid_file = pair.dir.path().join("nginx.pid");
     let number = || fs::read_to_string(&pid_file).ok()?.trim().parse::<u32>().ok();

@@ -1,7 +1,7 @@
 //! A source and its peers on loopback, configured by the legacy files that operators have.
 
 use std::fmt::Write as _;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU16, Ordering};
@@ -383,12 +383,15 @@ pub fn write_secret(path: &Path, text: &str) {
     file.write_all(text.as_bytes()).expect("a secret");
 }
 
-/// A UDP port that is free with the next one at the addresses of so many peers. Below the ephemeral ports, so that
-/// no socket that is bound to port 0 takes it before the node does, and never given out twice by this process.
-fn free_port(peers: u8) -> u16 {
+/// A port that is free with the next one, for UDP and TCP, at the addresses of so many peers. Below the ephemeral ports,
+/// so that no socket that is bound to port 0 takes it before the node does, and never given out twice by this process.
+pub fn free_port(peers: u8) -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let start = std::process::id() % 10_000;
-    let free = |index: u8, port: u16| UdpSocket::bind((loopback(index), port)).is_ok();
+    let free = |index: u8, port: u16| {
+        let address = (loopback(index), port);
+        UdpSocket::bind(address).is_ok() && TcpListener::bind(address).is_ok()
+    };
     for _ in 0..10_000 {
         let step = NEXT.fetch_add(1, Ordering::Relaxed);
         let slot = (start + u32::from(step)) % 10_000;
@@ -397,5 +400,5 @@ fn free_port(peers: u8) -> u16 {
             return port;
         }
     }
-    panic!("no free UDP port between 10000 and 30000");
+    panic!("no free port between 10000 and 30000");
 }
