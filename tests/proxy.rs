@@ -8,10 +8,13 @@ use std::collections::BTreeSet;
 use std::net::{SocketAddr, UdpSocket};
 use std::time::Duration;
 
+use support::node::wait_until;
 use support::proxy::Proxy;
 
-/// How long the last datagrams may take on a busy machine.
-const QUIET: Duration = Duration::from_millis(400);
+/// How long a datagram may take on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// How long one is looked for that must not come.
+const QUIET: Duration = Duration::from_millis(100);
 /// So many small datagrams fit into a socket buffer of Linux's default size, doubles included: what is missing was lost
 /// by the network that is tested.
 const COUNT: u32 = 180;
@@ -25,10 +28,9 @@ struct Line {
 fn line(seed: u64) -> Line {
     let any = SocketAddr::from(([127, 0, 0, 1], 0));
     let server = UdpSocket::bind(any).expect("bind");
-    server.set_read_timeout(Some(QUIET)).expect("timeout");
     let proxy = Proxy::start(any, server.local_addr().expect("addr"), seed).expect("proxy");
     let client = UdpSocket::bind(any).expect("bind");
-    client.set_read_timeout(Some(QUIET)).expect("timeout");
+    client.set_read_timeout(Some(PATIENCE)).expect("timeout");
     client.connect(proxy.addr()).expect("connect");
     Line { client, server, proxy }
 }
@@ -38,15 +40,31 @@ impl Line {
         self.client.send(&[number.to_be_bytes().as_slice(), &[0xaa; 60]].concat()).expect("send");
     }
 
-    /// Sends all and returns what arrived until nothing more did.
+    /// Sends all and returns what arrived: as many as the proxy says, and no more.
     fn send_all(&self) -> Vec<Vec<u8>> {
+        let before = self.proxy.count();
         for number in 0..COUNT {
             self.send(number);
         }
-        std::iter::from_fn(|| self.receive().map(|(payload, _)| payload)).collect()
+        let taken = || self.proxy.count().received - before.received == u64::from(COUNT);
+        assert!(wait_until(PATIENCE, taken), "{:?}", self.proxy.count());
+        let count = self.proxy.count();
+        let passed = u64::from(COUNT) + (count.duplicated - before.duplicated) - (count.dropped - before.dropped);
+        let arrived = (0..passed).map(|number| match self.receive() {
+            Some((payload, _)) => payload,
+            None => panic!("{number} of {passed} arrived: {count:?}"),
+        });
+        let arrived = arrived.collect();
+        assert_eq!(self.receive_within(QUIET), None, "{count:?}");
+        arrived
     }
 
     fn receive(&self) -> Option<(Vec<u8>, SocketAddr)> {
+        self.receive_within(PATIENCE)
+    }
+
+    fn receive_within(&self, timeout: Duration) -> Option<(Vec<u8>, SocketAddr)> {
+        self.server.set_read_timeout(Some(timeout)).expect("timeout");
         let mut buffer = [0; 2048];
         let (len, from) = self.server.recv_from(&mut buffer).ok()?;
         Some((buffer[..len].to_vec(), from))
@@ -123,11 +141,9 @@ fn corruption_turns_one_bit() {
 #[test]
 fn a_delayed_datagram_is_overtaken_by_one_that_is_not() {
     let line = line(7);
-    line.proxy.set(|network| network.delay = Duration::from_millis(200));
+    line.proxy.set(|network| network.delay = Duration::from_secs(3));
     line.send(0);
-    while line.proxy.count().received == 0 {
-        std::thread::sleep(Duration::from_millis(1));
-    }
+    assert!(wait_until(PATIENCE, || line.proxy.count().received == 1));
     line.proxy.set(|network| network.delay = Duration::ZERO);
     line.send(1);
     let arrived: Vec<_> = (0..2).filter_map(|_| line.receive()).map(|(payload, _)| payload).collect();

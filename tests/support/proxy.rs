@@ -136,6 +136,7 @@ impl Proxy {
         let counters = &self.shared.counters;
         let of = |counter: &AtomicU64| counter.load(Ordering::SeqCst);
         Count {
+            // First, since it is counted last.
             received: of(&counters.received),
             dropped: of(&counters.dropped),
             duplicated: of(&counters.duplicated),
@@ -255,9 +256,9 @@ impl Relay {
         let luck = [network.loss, network.duplicate, network.reorder, network.corrupt].map(|p| self.seed.chance(p));
         let [lost, doubled, held, corrupted] = luck;
         let bit = self.seed.below(payload.len() * 8);
-        counters.received.fetch_add(1, Ordering::SeqCst);
         if lost || network.blackhole || network.max_payload.is_some_and(|max| payload.len() > max) {
             counters.dropped.fetch_add(1, Ordering::SeqCst);
+            counters.received.fetch_add(1, Ordering::SeqCst);
             return;
         }
         let mut payload = payload.to_vec();
@@ -274,6 +275,8 @@ impl Relay {
             self.queue(due, Datagram { flow, way, payload: payload.clone() });
         }
         self.queue(due, Datagram { flow, way, payload });
+        // Last: who reads that it came in finds the rest counted.
+        self.shared.counters.received.fetch_add(1, Ordering::SeqCst);
     }
 
     fn queue(&mut self, due: Instant, datagram: Datagram) {
