@@ -181,11 +181,10 @@ fn what_crontabfilter_names_is_left_to_events() {
 
 #[test]
 fn debug_logs_each_event_and_what_is_done_about_it() {
-    let pair =
-        TestPair::builder().edit_xml(|xml| xml.replace("<debug start=\"false\"/>", "<debug start=\"true\"/>")).start();
-    // What is written while the tree is read the first time is found, not created.
-    pair.source.wait_log(0, "compared", EQUAL_WITHIN);
-    fs::write(pair.src().join("f"), "x").expect("write");
+    let debug = |xml: String| xml.replace("<debug start=\"false\"/>", "<debug start=\"true\"/>");
+    let pair = compared(TestPair::builder().edit_xml(debug));
+    // Empty: a file that has content when it is looked at, before its write was told, is `Found`.
+    fs::write(pair.src().join("f"), "").expect("write");
     pair.wait_equal(EQUAL_WITHIN);
     for told in ["event set=\"data\" path=f what=Created", "sent set=\"data\" peer=127.0.0.1::data path=f gone=false"] {
         pair.source.wait_log(0, told, EQUAL_WITHIN);

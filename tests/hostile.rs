@@ -525,8 +525,10 @@ fn holes_without_end_take_no_thread_for_longer_than_their_link() {
             for frame in frames {
                 writer.write_raw(frame).await.unwrap();
             }
-            // Nothing comes back: the peer is at work, and its sender goes.
-            reader.read_timeout(Duration::from_millis(100)).await.unwrap_err();
+            // Nothing comes back but signs of life: the peer is at work, and its sender goes.
+            while let Ok(answer) = reader.read_timeout(Duration::from_millis(100)).await {
+                assert_eq!(answer, Some(Message::Working));
+            }
         });
     }
     stand.finish();
@@ -555,8 +557,12 @@ fn another_key_is_refused() {
         let (mut writer, mut reader) = link.open_stream().await.unwrap();
         writer.write(&hello("stranger")).await.unwrap();
         writer.write(&open()).await.unwrap();
-        reader.read_timeout(ANSWER_WITHIN).await.unwrap();
-        reader.read_timeout(ANSWER_WITHIN).await.unwrap()
+        loop {
+            match reader.read_timeout(ANSWER_WITHIN).await.unwrap() {
+                Some(Message::Hello(_) | Message::Working) => {}
+                other => break other,
+            }
+        }
     });
     assert!(matches!(answer, Some(Message::Refused(_))), "{answer:?}");
     assert!(stand.refused() > before, "it was not counted");
