@@ -280,8 +280,8 @@ impl Channel {
         self.end_compare(now, differences, Depth::Content);
     }
 
-    /// The same, of a compare that looked at sizes and times only. What is pending by an event or
-    /// from the retry log may be unlike in content alone: it stays, in doubt.
+    /// The same, of a compare that looked at sizes and times only. What is pending by an event, from
+    /// the retry log or by a compare of content may be unlike in content alone: it stays, in doubt.
     pub fn handle_glanced(&mut self, now: Instant, differences: Vec<(RelPath, Option<Entry>)>) {
         self.end_compare(now, differences, Depth::Glance);
     }

@@ -19,17 +19,17 @@ pub(super) struct Name {
     pub(super) failures: u32,
     /// Why it failed last.
     pub(super) fault: Option<Fault>,
-    /// Nothing but a compare told that it differs: the next one tells it again.
-    pub(super) found: bool,
+    /// Nothing but a compare told that it differs: the next one that looks as closely tells it again.
+    pub(super) found: Option<Depth>,
 }
 
 /// What a compare looked at.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(super) enum Depth {
-    /// The content of every file, by its hash.
-    Content,
     /// Sizes, times and attributes.
     Glance,
+    /// The content of every file, by its hash.
+    Content,
 }
 
 /// A name that a peer has not acknowledged, for `replay --list` and the retry log.
@@ -52,7 +52,7 @@ pub struct Unacknowledged<'a> {
 
 impl Name {
     pub(super) fn new(now: Instant, touched: u64, base: Base) -> Self {
-        Self { base, since: now, touched, failures: 0, fault: None, found: false }
+        Self { base, since: now, touched, failures: 0, fault: None, found: None }
     }
 
     pub(super) fn shown<'a>(&'a self, path: &'a RelPath, held: bool) -> Unacknowledged<'a> {
@@ -61,7 +61,7 @@ impl Name {
             since: self.since,
             fault: self.fault.as_ref(),
             held,
-            found: self.found,
+            found: self.found.is_some(),
             in_flight: false,
         }
     }
@@ -150,7 +150,7 @@ impl Names {
     pub(super) fn put_back(&mut self, path: RelPath, mut name: Name, due: Option<Instant>) {
         if let Some(newer) = self.remove(&path) {
             name.touched = newer.touched;
-            name.found &= newer.found;
+            name.found = told_by_compares(name.found, newer.found);
             self.ready.insert(path, name);
         } else if let Some(due) = due {
             self.wake = Some(self.wake.map_or(due, |wake| wake.min(due)));
@@ -239,9 +239,13 @@ impl Names {
         depth: Depth,
     ) {
         let stays = |path: &RelPath, name: &mut Name| {
-            let doubted = depth == Depth::Glance && !name.found;
+            // Of what an event told, or a compare of content, sizes and times prove nothing.
+            let doubted = depth == Depth::Glance && name.found != Some(Depth::Glance);
             match differences.get(path).filter(|_| !doubted) {
-                Some(entry) => name.base = Base::Known(entry.clone()),
+                Some(entry) => {
+                    name.base = Base::Known(entry.clone());
+                    name.found = told_by_compares(name.found, Some(depth));
+                }
                 None => name.base = Base::Unknown,
             }
             doubted || name.touched > started || differences.contains_key(path)
@@ -252,7 +256,7 @@ impl Names {
         self.left_alone.clear();
         for (path, entry) in differences {
             if !self.contains(&path) {
-                self.ready.insert(path, Name { found: true, ..Name::new(now, started, Base::Known(entry)) });
+                self.ready.insert(path, Name { found: Some(depth), ..Name::new(now, started, Base::Known(entry)) });
             }
         }
     }
@@ -271,11 +275,16 @@ impl Names {
 impl Name {
     fn touch(&mut self, newer: Self) {
         self.touched = newer.touched;
-        self.found &= newer.found;
+        self.found = told_by_compares(self.found, newer.found);
         self.since = self.since.min(newer.since);
         self.fault = newer.fault.or(self.fault.take());
         if newer.base == Base::Unknown {
             self.base = Base::Unknown;
         }
     }
+}
+
+/// What two compares told, the closer of them; none where an event told of one.
+fn told_by_compares(one: Option<Depth>, other: Option<Depth>) -> Option<Depth> {
+    Some(one?.max(other?))
 }

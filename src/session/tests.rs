@@ -554,6 +554,20 @@ fn a_glance_settles_only_what_nothing_but_a_compare_told_of() {
     assert_eq!(rig.sent(), [("found".to_owned(), known("y")), ("told".to_owned(), Base::Unknown)]);
 }
 
+/// Another carrier took over before it was sent, and looks at sizes and times alone.
+#[test]
+fn what_a_compare_of_content_found_is_not_settled_by_a_glance() {
+    let mut rig = Rig::new(true);
+    rig.open(EPOCH);
+    assert_eq!(rig.poll(), Some(Action::Compare));
+    rig.channel.handle_compared(rig.now, vec![(path("a"), entry("theirs"))]);
+    rig.channel.handle_link_down(rig.now, "no syncd answers");
+    rig.open(EPOCH);
+    assert_eq!(rig.poll(), Some(Action::Compare));
+    rig.channel.handle_glanced(rig.now, vec![(path("b"), None)]);
+    assert_eq!(rig.sent(), [("a".to_owned(), Base::Unknown), ("b".to_owned(), Base::Known(None))]);
+}
+
 /// A compare by content, before others that look at sizes and times.
 #[test]
 fn what_a_compare_found_in_content_alone_outlives_a_cut_and_a_glance() {
