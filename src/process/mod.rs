@@ -195,12 +195,31 @@ mod tests {
         assert!(said.len() < 2 * KEPT && said.contains("line 9998") && !said.contains("line 10;"), "{said}");
     }
 
+    /// Runs what hangs once it has written the file `begun`: its time is over then, however long it took until there. The
+    /// time of its grace is the machine's again.
+    fn hanging(script: &str, begun: &Path, grace: Duration) -> ProgramError {
+        let argv = ["/bin/sh", "-c", script].map(OsString::from).to_vec();
+        let program = Program { argv, limit: LONG, grace, ..Program::default() };
+        let is_written = || std::fs::read_to_string(begun).is_ok_and(|text| text.ends_with('\n'));
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build();
+        let over = async {
+            // A clock that stands goes on by itself where everybody sleeps: nobody does.
+            while !is_written() {
+                std::thread::sleep(Duration::from_millis(1));
+                tokio::task::yield_now().await;
+            }
+            tokio::time::advance(LONG).await;
+            tokio::time::resume();
+        };
+        runtime.expect("runtime").block_on(async { tokio::join!(run(&program), over).0 }).expect_err("it hangs")
+    }
+
     #[test]
     fn who_hangs_is_killed_with_all_that_it_started() {
         let dir = tempfile::tempdir().expect("temporary directory");
         let pid = dir.path().join("pid");
         let script = format!("sleep 1000 & echo $! > {}; wait", pid.display());
-        let error = shell(&script, Duration::from_secs(1)).expect_err("it hangs");
+        let error = hanging(&script, &pid, Duration::ZERO);
         assert!(matches!(error, ProgramError::TooLong { .. }), "{error}");
         let child: i32 = std::fs::read_to_string(pid).expect("written").trim().parse().expect("a number");
         let gone = || {
@@ -216,18 +235,19 @@ mod tests {
     #[test]
     fn who_is_asked_to_end_may_say_goodbye_and_who_does_not_is_killed() {
         let dir = tempfile::tempdir().expect("temporary directory");
-        let end = |script: &str| {
-            let argv = ["/bin/sh", "-c", script].map(OsString::from).to_vec();
-            let limit = Duration::from_millis(100);
-            let program = Program { argv, limit, grace: Duration::from_secs(1), ..Program::default() };
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("runtime");
-            runtime.block_on(run(&program)).expect_err("too long")
-        };
-        let file = dir.path().join("goodbye");
-        end(&format!("trap 'echo goodbye > {}; exit' TERM; while :; do sleep 0.01; done", file.display()));
+        let [begun, deaf, file] = ["begun", "deaf", "goodbye"].map(|name| dir.path().join(name));
+        let hang = |begun: &Path| format!("echo > {}; while :; do sleep 0.01; done", begun.display());
+        hanging(&format!("trap 'echo goodbye > {}; exit' TERM; {}", file.display(), hang(&begun)), &begun, LONG);
         assert_eq!(std::fs::read_to_string(file).expect("it said so"), "goodbye\n");
-        let error = end("trap '' TERM; echo deaf; while :; do sleep 0.01; done");
-        assert!(error.to_string().contains("0.1 s and was killed: deaf"), "{error}");
+        let error = hanging(&format!("trap '' TERM; echo deaf; {}", hang(&deaf)), &deaf, Duration::from_millis(100));
+        assert_eq!(error.to_string(), "it ran for more than 60 s and was killed: deaf");
+    }
+
+    #[test]
+    fn how_long_who_hangs_was_let_run_is_said_with_its_last_words() {
+        let too_long = |said: &str| ProgramError::TooLong { limit: Duration::from_millis(100), said: said.to_owned() };
+        assert_eq!(too_long("").to_string(), "it ran for more than 0.1 s and was killed");
+        assert_eq!(too_long("one\ntwo\n").to_string(), "it ran for more than 0.1 s and was killed: one; two");
     }
 
     #[test]
