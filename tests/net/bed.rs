@@ -87,6 +87,7 @@ pub(crate) fn pair() -> (Namespace, Namespace) {
         host.ip(&format!("addr add fd97::{number}/64 dev eth0"));
         host.ip(&format!("addr add fe80::{number}/64 dev eth0"));
     }
+    [&one, &two].iter().for_each(|host| host.wait_ready("eth0"));
     (one, two)
 }
 

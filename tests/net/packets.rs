@@ -10,7 +10,7 @@ use syncd::net::frame::{gratuitous_arp, neighbour_advertisement};
 use syncd::net::netlink::Netlink;
 use syncd::vrrp::setup::Family;
 
-use crate::bed::{GROUP, address, datagram, hex, link, nothing, pair, sniffer, summary};
+use crate::bed::{GROUP, address, datagram, hex, link, nothing, pair, sniffer, summary, until};
 use crate::support::namespace::allowed;
 
 #[test]
@@ -143,9 +143,8 @@ fn a_gratuitous_arp_moves_an_address_in_the_neighbour_s_table() {
         mac
     });
     while datagram(&seen) != gratuitous_arp(mac, ip) {}
-    let table = two.ip("neigh show 10.97.1.50");
     let mac = mac.map(|byte| format!("{byte:02x}")).join(":");
-    assert!(table.contains(&format!("lladdr {mac}")), "{table}");
+    until("its address", || two.ip("neigh show 10.97.1.50").contains(&format!("lladdr {mac}")));
 }
 
 #[test]
@@ -169,9 +168,8 @@ fn a_neighbour_advertisement_moves_an_address_at_once_after_it_was_put() {
         mac
     });
     while datagram(&seen) != neighbour_advertisement(mac, ip, false) {}
-    let table = two.ip("neigh show fd97::50");
     let text = mac.map(|byte| format!("{byte:02x}")).join(":");
-    assert!(table.contains(&format!("lladdr {text}")), "{table}");
+    until("its address", || two.ip("neigh show fd97::50").contains(&format!("lladdr {text}")));
     one.set("net.ipv6.conf.eth0.forwarding", "1");
     assert!(one.run(|| is_router("eth0")));
 }

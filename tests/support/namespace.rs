@@ -8,10 +8,15 @@ use std::process::Command;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
+use std::time::Duration;
 
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
+use super::node::wait_until;
 use super::skip;
+
+/// How long the kernel may take to notice that a cable is plugged in.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Whether `test` may make namespaces; false, and recorded as skipped, where it may not.
 pub fn allowed(test: &str) -> bool {
@@ -90,6 +95,14 @@ impl Namespace {
         move_into_link_name_space(file.as_fd(), Some(LinkNameSpaceType::Network)).expect("root may enter");
     }
 
+    /// Waits until the interface `name`, whose other end is up, can send and has the use of its addresses: the kernel
+    /// notices a while after ip(8) is done, and what is sent before is lost.
+    pub fn wait_ready(&self, name: &str) {
+        let link = || self.ip(&format!("link show dev {name}")).contains("state UP");
+        let addresses = || !self.ip(&format!("addr show dev {name}")).contains("tentative");
+        assert!(wait_until(PATIENCE, || link() && addresses()), "{}", self.ip(&format!("addr show dev {name}")));
+    }
+
     /// A program that is to run in it.
     pub fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
         let mut command = Command::new(program_ip());
@@ -104,11 +117,13 @@ impl Drop for Namespace {
     }
 }
 
-/// A cable from interface `ours` of one host to `theirs` of another, both up.
+/// A cable from interface `ours` of one host to `theirs` of another, both up and ready.
 pub fn cable(one: &Namespace, ours: &str, other: &Namespace, theirs: &str) {
     one.ip(&format!("link add {ours} type veth peer name {theirs} netns {}", other.name));
     one.ip(&format!("link set {ours} up"));
     other.ip(&format!("link set {theirs} up"));
+    one.wait_ready(ours);
+    other.wait_ready(theirs);
 }
 
 /// A switch: a bridge in a namespace of its own.
@@ -135,6 +150,7 @@ impl Lan {
         for address in addresses {
             host.ip(&format!("addr add {address} dev {interface}"));
         }
+        host.wait_ready(interface);
         port
     }
 

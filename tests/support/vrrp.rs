@@ -150,6 +150,7 @@ impl Router {
         self.host.ip("link set eth0 up");
         let last = self.address.octets()[3];
         self.host.ip(&format!("addr replace fd97::{last}/64 dev eth0"));
+        self.host.wait_ready("eth0");
     }
 
     /// Where its files are.
