@@ -15,6 +15,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use support::namespace::{self, Namespace};
 use support::node::{Node, binary, wait_until};
+use support::program::{self, script};
 use support::skip;
 
 /// The virtual address.
@@ -106,7 +107,7 @@ impl Host {
     /// Has the node run a program of its own, which may be replaced; where that is.
     fn use_own_program(&mut self) -> PathBuf {
         let own = self.path("syncd");
-        fs::copy(binary(), &own).expect("copy");
+        program::copy(binary(), &own);
         let exec = format!("shift; exec {} \"$@\"", own.display());
         self.node.run_under(["ip", "netns", "exec", self.host.name(), "sh", "-c", &exec, "sh"]);
         own
@@ -143,12 +144,6 @@ fn text(output: &Output) -> String {
     format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }
 
-/// A program of the operator's.
-fn script(path: &Path, body: &str) {
-    fs::write(path, format!("#!/bin/sh\n{body}\n")).expect("script");
-    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("chmod");
-}
-
 #[test]
 fn a_killed_vrrp_process_goes_on_and_a_second_crash_yields() {
     if !namespace::allowed("a_killed_vrrp_process_goes_on_and_a_second_crash_yields") {
@@ -156,10 +151,10 @@ fn a_killed_vrrp_process_goes_on_and_a_second_crash_yields() {
     }
     let mut host = Host::new("crash", false, "", "");
     host.start_as_master();
-    let before = host.node.status();
+    let before = host.node.status_of_vrrp();
     host.kill("vrrp");
     host.wait_master();
-    let after = host.node.status();
+    let after = host.node.status_of_vrrp();
     assert_eq!(after["vrrp"][0]["transitions"], before["vrrp"][0]["transitions"], "{}", host.node.log());
     assert_eq!(after["pid"], before["pid"]);
     assert!(process(&after, "vrrp")["last_end"].as_str().is_some_and(|how| how.contains("signal 9")));
@@ -180,10 +175,10 @@ fn a_killed_engine_moves_nothing_and_is_started_again() {
     host.start_as_master();
     let pid_file = fs::read_to_string(host.path("syncd.pid")).expect("pid file");
     assert_eq!(pid_file.trim(), host.node.pid().to_string(), "the one to be signalled");
-    let (before, vrrp) = (host.node.status(), host.pid("vrrp"));
+    let (before, vrrp) = (host.node.status_of_vrrp(), host.pid("vrrp"));
     host.kill("engine");
     host.node.wait_status(PATIENCE, "served again", |status| status["sets"][0]["name"] == "m");
-    let after = host.node.status();
+    let after = host.node.status_of_vrrp();
     assert_eq!(after["vrrp"][0]["transitions"], before["vrrp"][0]["transitions"]);
     assert_eq!(pid(&process(&after, "vrrp")["pid"]), vrrp);
     let shown = text(&host.node.ask(&["status"]));
@@ -276,6 +271,9 @@ fn programs_and_pipes_are_told_in_order_up_to_the_end() {
         "own INSTANCE VI_1 STOP 150",
     ];
     assert_eq!(host.told("told"), told, "{}", host.node.log());
+    // It writes by itself what it has read.
+    let read = || host.told("heard").iter().any(|line| line == "INSTANCE \"VI_1\" STOP 150");
+    assert!(wait_until(PATIENCE, read), "{:?}\n{}", host.told("heard"), host.node.log());
     let heard = host.told("heard");
     let instance: Vec<_> = heard.iter().filter(|line| line.starts_with("INSTANCE \"VI_1\"")).collect();
     let lines = ["INSTANCE \"VI_1\" BACKUP 150", "INSTANCE \"VI_1\" MASTER 150", "INSTANCE \"VI_1\" STOP 150"];
@@ -290,24 +288,24 @@ fn a_reload_changes_what_is_new_and_a_wrong_file_is_refused_with_its_place() {
     }
     let mut host = Host::new("reload", true, "", "");
     host.start_as_master();
-    let transitions = host.node.status()["vrrp"][0]["transitions"].clone();
+    let transitions = host.node.status_of_vrrp()["vrrp"][0]["transitions"].clone();
     host.rewrite(&config(160, "", ""));
     let done = host.node.ask(&["reload"]);
     let said = text(&done);
     assert!(done.status.success() && said.contains("keepalived.conf is in force"), "{said}");
     assert!(said.contains("rsyncd.conf is in force"), "{said}");
-    assert_eq!(host.node.status()["vrrp"][0]["priority"], 160);
+    assert_eq!(host.node.status_of_vrrp()["vrrp"][0]["priority"], 160);
     host.rewrite(&config(170, "", "").replace("virtual_router_id 52", "virtual_router_id 520"));
     let refused = host.node.ask(&["reload"]);
     let said = text(&refused);
     assert!(!refused.status.success() && said.contains("keepalived.conf:9:20: error"), "{said}");
     assert!(said.contains("rsyncd.conf is in force"), "each part answers for itself: {said}");
-    let status = host.node.status();
+    let status = host.node.status_of_vrrp();
     assert_eq!((&status["vrrp"][0]["priority"], &status["vrrp"][0]["vrid"]), (&160.into(), &52.into()));
     host.rewrite(&config(180, "", ""));
     host.node.signal(Signal::HUP);
     host.node.wait_status(PATIENCE, "priority 180", |status| status["vrrp"][0]["priority"] == 180);
-    let status = host.node.status();
+    let status = host.node.status_of_vrrp();
     assert_eq!((&status["vrrp"][0]["state"], &status["vrrp"][0]["transitions"]), (&"master".into(), &transitions));
     assert_eq!(process(&status, "vrrp")["restarts"], 0);
 }
@@ -329,11 +327,11 @@ fn addresses_of_a_syncd_toml_are_moved_beside_its_sets() {
     host.node = Node::new("toml", host.dir.path(), args);
     host.node.run_under(["ip", "netns", "exec", host.host.name()]);
     host.start_as_master();
-    assert_eq!(host.node.status()["sets"][0]["name"], "m");
+    host.node.wait_status(PATIENCE, "served", |status| status["sets"][0]["name"] == "m");
     fs::write(host.path("syncd.toml"), toml.replace("priority = 150", "priority = 160")).expect("syncd.toml");
     let done = host.node.ask(&["reload"]);
     assert!(done.status.success(), "{}", text(&done));
-    assert_eq!(host.node.status()["vrrp"][0]["priority"], 160);
+    assert_eq!(host.node.status_of_vrrp()["vrrp"][0]["priority"], 160);
     assert!(host.node.stop().success());
     assert!(!host.holds());
 }
@@ -346,9 +344,9 @@ fn a_script_that_hangs_a_file_and_a_process_move_the_priority() {
     let mut host = Host::new("track", false, "", "");
     let dir = host.dir.path().to_owned();
     let slow = dir.join("slow");
-    script(&slow, &format!("echo begun; [ -e {}/well ] || exec sleep 1000", dir.display()));
+    script(&slow, &format!("echo >> {0}/ran; echo begun; [ ! -e {0}/hang ] || exec sleep 1000", dir.display()));
     let before = format!(
-        "vrrp_script slow {{\n script \"{}\"\n interval 1\n timeout 1\n weight -20\n}}\nvrrp_track_file load {{\n file \
+        "vrrp_script slow {{\n script \"{}\"\n interval 1\n timeout 3\n weight -20\n}}\nvrrp_track_file load {{\n file \
          {}/load\n weight 1\n}}\nvrrp_track_process none {{\n process syncd-test-never-runs\n weight -7\n}}\n",
         slow.display(),
         dir.display()
@@ -359,11 +357,14 @@ fn a_script_that_hangs_a_file_and_a_process_move_the_priority() {
     let priority = |wanted: u64| {
         host.node.wait_status(PATIENCE, "the priority", |status| status["vrrp"][0]["priority"] == wanted);
     };
+    assert!(wait_until(PATIENCE, || !host.told("ran").is_empty()), "{}", host.node.log());
+    priority(143);
+    fs::write(host.path("hang"), "").expect("write");
     priority(123);
-    host.node.wait_log(0, "ran for more than 1 s and was killed: begun", PATIENCE);
+    host.node.wait_log(0, "ran for more than 3 s and was killed: begun", PATIENCE);
     fs::write(host.path("load"), "-13\n").expect("write");
     priority(110);
-    fs::write(host.path("well"), "").expect("write");
+    fs::remove_file(host.path("hang")).expect("removed");
     priority(130);
 }
 
@@ -402,13 +403,13 @@ fn the_program_is_replaced_and_address_state_and_process_number_stay() {
     host.rewrite(&config(150, &format!("global_defs {{\n vrrp_notify_fifo {}\n}}\n", fifo.display()), ""));
     let own = host.use_own_program();
     host.start_as_master();
-    let before = host.node.status();
+    let before = host.node.status_of_vrrp();
     let pipe = fs::metadata(&fifo).expect("the pipe").ino();
     let heard = fs::File::create(host.path("heard")).expect("file");
     let mut reader = Command::new("cat").arg(&fifo).stdout(heard).spawn().expect("cat");
     assert!(wait_until(PATIENCE, || !host.told("heard").is_empty()), "{}", host.node.log());
     // Another file takes its place, as a package does it.
-    fs::copy(binary(), host.path("new")).expect("copy");
+    program::copy(binary(), &host.path("new"));
     fs::rename(host.path("new"), &own).expect("rename");
     for upgrades in 1..3 {
         let done = host.node.ask(&["reload", "--exec"]);
@@ -416,7 +417,7 @@ fn the_program_is_replaced_and_address_state_and_process_number_stay() {
         assert!(host.holds());
         host.wait_master();
         host.node.wait_status(PATIENCE, "served again", |status| status["sets"][0]["name"] == "m");
-        let after = host.node.status();
+        let after = host.node.status_of_vrrp();
         assert_eq!(after["upgrades"], upgrades);
         assert_eq!(after["pid"], before["pid"]);
         assert_eq!(after["vrrp"][0]["transitions"], before["vrrp"][0]["transitions"], "{}", host.node.log());
@@ -574,10 +575,10 @@ fn a_program_that_cannot_take_over_leaves_everything_as_it_was() {
     let mut host = Host::new("execve", true, "", "");
     let own = host.use_own_program();
     host.start_as_master();
-    let before = host.node.status();
+    let before = host.node.status_of_vrrp();
     let as_it_was = |host: &Host| {
         host.node.wait_status(PATIENCE, "served again", |status| status["sets"][0]["name"] == "m");
-        let after = host.node.status();
+        let after = host.node.status_of_vrrp();
         for (what, before, after) in [
             ("program", &before["pid"], &after["pid"]),
             ("upgrades", &before["upgrades"], &after["upgrades"]),
@@ -593,7 +594,7 @@ fn a_program_that_cannot_take_over_leaves_everything_as_it_was() {
     let said = text(&host.node.ask(&["reload", "--exec"]));
     assert!(said.contains("No such file") && said.contains("the program is not replaced"), "{said}");
     as_it_was(&host);
-    fs::copy(binary(), host.path("new")).expect("copy");
+    program::copy(binary(), &host.path("new"));
     fs::set_permissions(host.path("new"), fs::Permissions::from_mode(0o644)).expect("chmod");
     fs::rename(host.path("new"), &own).expect("rename");
     let said = text(&host.node.ask(&["reload", "--exec"]));
@@ -602,10 +603,11 @@ fn a_program_that_cannot_take_over_leaves_everything_as_it_was() {
     // It says who it is, and can be run no more: only the execve(2) itself fails.
     script(&host.path("new"), "chmod a-x $0; echo syncd 99");
     fs::rename(host.path("new"), &own).expect("rename");
+    let so_far = host.node.log().len();
     let failed = host.node.ask(&["reload", "--exec"]);
     let said = "Permission denied (os error 13): the program is not replaced";
     assert!(!failed.status.success() && text(&failed).contains(said), "{}", text(&failed));
-    assert!(host.node.log().contains(said));
+    host.node.wait_log(so_far, said, PATIENCE);
     assert_eq!(host.node.status()["upgrade_fault"], said);
     as_it_was(&host);
     let reloaded = host.node.ask(&["reload"]);

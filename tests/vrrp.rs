@@ -132,7 +132,7 @@ fn a_stranger_with_the_same_identifier_moves_nothing_and_is_named() {
     lab.routers[1].syncd().wait_status(PATIENCE, "rejecting", rejected);
     assert_eq!(lab.holders(VIP), [0]);
     assert!(!lab.routers[1].log().contains("BACKUP -> MASTER"), "{}", lab.logs());
-    let status = lab.routers[0].syncd().status();
+    let status = lab.routers[0].syncd().status_of_vrrp();
     assert_eq!(status["vrrp"][0]["rejected"][0]["from"].as_str(), Some("10.97.1.13"));
     assert!(status["vrrp"][0]["warnings"][0].as_str().is_some_and(|warning| warning.contains(named)), "{status:#}");
 }

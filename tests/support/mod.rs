@@ -15,6 +15,7 @@ pub mod node;
 pub mod ops;
 pub mod pair;
 pub mod probe;
+pub mod program;
 pub mod proxy;
 pub mod rsyncd;
 pub mod seed;

@@ -215,6 +215,17 @@ impl Node {
         }
     }
 
+    /// The same once the VRRP process has its say in it: one that is silent for a second is left out, and that is said.
+    pub fn status_of_vrrp(&self) -> serde_json::Value {
+        let mut status = serde_json::Value::Null;
+        let told = wait_until(PATIENCE, || {
+            status = self.status();
+            status["vrrp_fault"].is_null()
+        });
+        assert!(told, "{}: the VRRP process is silent: {status:#}\n{}", self.name, self.log());
+        status
+    }
+
     /// Waits until the status fulfils the condition; panics with the last one when it does not.
     pub fn wait_status(&self, timeout: Duration, what: &str, holds: impl Fn(&serde_json::Value) -> bool) {
         let found = wait_until(timeout, || holds(&self.status()));

@@ -41,7 +41,8 @@ fn pair(group: &Cgroup) -> Lab {
     lab.routers[0].start_node(node);
     lab.wait_holder(VIP, 0);
     lab.routers[1].start(Kind::Syncd, &vrrp(100));
-    assert_eq!(group.pids().len(), 3, "a supervisor, a VRRP process and an engine\n{}", lab.logs());
+    let whole = || group.pids().len() == 3;
+    assert!(wait_until(PATIENCE, whole), "no supervisor, VRRP process and engine: {:?}\n{}", group.pids(), lab.logs());
     lab
 }
 
@@ -61,7 +62,7 @@ fn an_engine_whose_memory_does_not_suffice_moves_nothing_and_serves_again_when_i
         return skip::skipped(test, "a memory cgroup that it may make");
     };
     let mut lab = pair(&group);
-    let before = lab.routers[0].syncd().status();
+    let before = lab.routers[0].syncd().status_of_vrrp();
     for n in 0..FILES {
         let dir = lab.routers[0].dir().join(format!("tree/{}", n % 20));
         fs::create_dir_all(&dir).expect("a directory");
@@ -75,7 +76,7 @@ fn an_engine_whose_memory_does_not_suffice_moves_nothing_and_serves_again_when_i
     let ear = Ear::new(&lab, 0);
     let master = lab.routers[0].address;
     assert!(wait_until(PATIENCE, || ear.adverts(master).len() >= 5), "{}", lab.logs());
-    let after = lab.routers[0].syncd().status();
+    let after = lab.routers[0].syncd().status_of_vrrp();
     assert_eq!(after["vrrp"][0]["transitions"], before["vrrp"][0]["transitions"], "{}", lab.logs());
     assert_eq!(after["pid"], before["pid"]);
     assert_eq!(lab.holders(VIP), [0]);
@@ -83,7 +84,7 @@ fn an_engine_whose_memory_does_not_suffice_moves_nothing_and_serves_again_when_i
     assert!(group.set_limit(256 * MIB));
     let whole = |status: &Value| status["sets"][0]["entries"].as_u64() >= Some(FILES as u64);
     lab.routers[0].syncd().wait_status(PATIENCE, "watching all files", whole);
-    assert_eq!(lab.routers[0].syncd().status()["vrrp"][0]["transitions"], before["vrrp"][0]["transitions"]);
+    assert_eq!(lab.routers[0].syncd().status_of_vrrp()["vrrp"][0]["transitions"], before["vrrp"][0]["transitions"]);
 }
 
 #[test]

@@ -16,7 +16,7 @@ fn instance(name: &str, vrid: u8, vip: &str, more: &str) -> String {
 }
 
 fn state(lab: &mut Lab, n: usize) -> String {
-    lab.routers[0].syncd().status()["vrrp"][n]["state"].as_str().unwrap_or_default().to_owned()
+    lab.routers[0].syncd().status_of_vrrp()["vrrp"][n]["state"].as_str().unwrap_or_default().to_owned()
 }
 
 #[test]
