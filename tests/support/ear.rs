@@ -14,6 +14,9 @@ use super::background::{Background, readable};
 use super::namespace::Lan;
 use super::vrrp::Lab;
 
+/// How much may wait for whoever hears it, in bytes as the kernel counts: a flood of two seconds.
+const WAITING: usize = 16 << 20;
+
 /// A frame at the switch.
 #[derive(Clone, Debug)]
 pub struct Frame {
@@ -81,9 +84,17 @@ impl Ear {
         frames.iter().find(|frame| is(frame)).cloned()
     }
 
+    /// How many advertisements of `from` came at `since` or later, as the kernel says.
+    pub fn adverts_since(&self, from: Ipv4Addr, since: SystemTime) -> usize {
+        let frames = self.frames.lock().unwrap_or_else(PoisonError::into_inner);
+        let later = frames.iter().filter(|frame| frame.came >= since);
+        later.filter(|frame| frame.vrrp().is_some_and(|(source, _)| source == from)).count()
+    }
+
     /// The VRRP bytes that came from `from`.
     pub fn adverts(&self, from: Ipv4Addr) -> Vec<(Instant, Vec<u8>)> {
-        let frames = self.frames();
+        // What is heard besides, as of a flood, is not copied.
+        let frames = self.frames.lock().unwrap_or_else(PoisonError::into_inner);
         let of = |frame: &Frame| {
             let (source, bytes) = frame.vrrp()?;
             (source == from).then(|| (frame.at, bytes.to_vec()))
@@ -97,6 +108,7 @@ fn listen(name: &str) -> Socket {
     let every = Protocol::from(i32::from(0x0003_u16.to_be()));
     let socket = Socket::new(Domain::PACKET, Type::RAW, Some(every)).expect("a packet socket");
     setsockopt(&socket, sockopt::ReceiveTimestampns, &true).expect("the kernel says when it came");
+    setsockopt(&socket, sockopt::RcvBufForce, &WAITING).expect("root may have a long queue");
     let interface = nix::net::if_::if_nametoindex(name).expect("an interface");
     socket.attach_filter(&passes(interface)).expect("a filter");
     // What came before there was a filter.

@@ -1,6 +1,7 @@
 //! Somebody on the network who sends packets of protocol 112 with whatever they say, as whoever he likes.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddrV4, SocketAddrV6};
+use std::sync::atomic::{AtomicU16, Ordering};
 
 use socket2::{Domain, Protocol, Socket, Type};
 
@@ -20,6 +21,8 @@ pub struct Injector {
     v4: Socket,
     v6: Socket,
     interface: u32,
+    /// The number of the last packet that was sent in pieces: each has its own, or they would be put together wrongly.
+    in_pieces: AtomicU16,
 }
 
 /// A packet before it is sent.
@@ -61,7 +64,7 @@ impl Injector {
             v4.set_multicast_loop_v4(false).expect("set");
             v6.set_multicast_if_v6(interface).expect("an interface");
             v6.set_multicast_loop_v6(false).expect("set");
-            Self { v4, v6, interface }
+            Self { v4, v6, interface, in_pieces: AtomicU16::new(0) }
         })
     }
 
@@ -78,10 +81,13 @@ impl Injector {
         let pieces: Vec<&[u8]> = packet.payload.chunks(FRAGMENT).collect();
         let pieces = if pieces.is_empty() { vec![&[][..]] } else { pieces };
         let last = pieces.len() - 1;
+        // The kernel gives one that is whole a number where it has none.
+        let number = if last > 0 { self.in_pieces.fetch_add(1, Ordering::Relaxed).wrapping_add(1) } else { 0 };
         for (n, piece) in pieces.into_iter().enumerate() {
             let offset = u16::try_from(n * FRAGMENT / 8).expect("a packet is at most 64 KiB");
             let more = if n < last { 0x2000 } else { 0 };
-            let mut bytes = vec![0x45, 0xc0, 0, 0, 0, if last > 0 { 77 } else { 0 }];
+            let mut bytes = vec![0x45, 0xc0, 0, 0];
+            bytes.extend(number.to_be_bytes());
             bytes.extend((offset | more).to_be_bytes());
             bytes.extend([packet.ttl, 112, 0, 0]);
             bytes.extend(from.octets());
