@@ -2,12 +2,15 @@
 
 use crate::support::node::wait_until;
 pub(crate) use crate::support::vrrp::in_both_places;
-use crate::support::vrrp::{Kind, Lab, PATIENCE};
+use crate::support::vrrp::{Kind, Lab, PATIENCE, Router};
 
 pub(crate) const VIP: &str = "10.97.1.50";
 
 /// Version 3, ten times a second.
 pub(crate) const FAST: &str = "version 3\n advert_int 0.1";
+
+/// Slow enough that nobody takes over falsely on a busy machine, where that is looked for.
+pub(crate) const STEADY: &str = "version 3\n advert_int 0.3";
 
 /// The file of an instance `name` on `interface`, with `more` in it.
 pub(crate) fn instance(name: &str, interface: &str, vrid: u8, priority: u8, more: &str, vips: &str) -> String {
@@ -27,8 +30,16 @@ pub(crate) fn pair(kinds: [Kind; 2], vip: &str, config: &dyn Fn(usize, u8) -> St
     let mut lab = Lab::new(2);
     lab.routers[0].start(kinds[0], &config(0, 150));
     lab.routers[1].start(kinds[1], &config(1, 100));
+    // Told to read its file again, one that still starts may end.
+    lab.routers.iter().for_each(wait_backup);
     lab.wait_holder(vip, 0);
     lab
+}
+
+/// Waits until a router says that it hears others.
+pub(crate) fn wait_backup(router: &Router) {
+    let told = || ["INIT -> BACKUP", "Entering BACKUP STATE"].iter().any(|words| router.log().contains(words));
+    assert!(wait_until(PATIENCE, told), "it does not begin\n{}", router.log());
 }
 
 /// The life of a pair, each way in which `vip` moves: a crash, a preemption, an end, a cable, a reload.

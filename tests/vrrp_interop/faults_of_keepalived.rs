@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use rustix::process::{Signal, kill_process};
 use syncd::vrrp::packet::{Advert, Auth, Path, Version};
 
-use crate::bed::{FAST, VIP, instance, plain};
+use crate::bed::{FAST, STEADY, VIP, instance, plain, wait_backup};
 use crate::support::ear::Frame;
 use crate::support::frames;
 use crate::support::injector::{GROUP, GROUP6, Injector, Packet};
@@ -37,12 +37,6 @@ fn one_after_the_other(kind: Kind, vip: &str, configs: &[String; 2]) -> Lab {
         lab.wait_holder(vip, 0);
     }
     lab
-}
-
-/// Waits until a router says that it hears others.
-fn wait_backup(router: &Router) {
-    let told = || ["INIT -> BACKUP", "Entering BACKUP STATE"].iter().any(|words| router.log().contains(words));
-    assert!(wait_until(PATIENCE, told), "it does not begin\n{}", router.log());
 }
 
 /// How often a router became master, as its log says.
@@ -145,12 +139,11 @@ fn an_address_that_is_added_node_by_node_makes_two_masters_of_keepalived() {
         return;
     }
     let second = "10.97.1.51";
-    let steady = "version 3\n advert_int 0.3";
-    let configs = [plain(150, steady), plain(100, steady)];
+    let configs = [plain(150, STEADY), plain(100, STEADY)];
     let [ours, theirs] = with_each(|kind| one_after_the_other(kind, VIP, &configs));
     let ear = Ear::new(&ours, 0);
     for lab in [&ours, &theirs] {
-        let more = instance("VI_1", "eth0", 51, 150, steady, &format!("{VIP}/24\n {second}/24"));
+        let more = instance("VI_1", "eth0", 51, 150, STEADY, &format!("{VIP}/24\n {second}/24"));
         lab.routers[0].write(&more);
         lab.routers[0].reload();
         lab.wait_holder(second, 0);

@@ -3,14 +3,15 @@
 use std::fs::{self, File};
 use std::io::Read as _;
 use std::net::Ipv4Addr;
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 
 use rustix::fs::{CWD, FileType, Mode, OFlags, mknodat};
 use syncd::vrrp::packet::{Advert, Auth, Path, Version};
 
-use crate::bed::{FAST, VIP, instance};
+use crate::bed::{FAST, STEADY, VIP, instance};
 use crate::support::injector::{GROUP, Injector, Packet};
 use crate::support::node::wait_until;
+use crate::support::program::script;
 use crate::support::vrrp::{Kind, Lab, PATIENCE, with_keepalived};
 
 /// A lab with a program that writes down how it was called, and a pipe.
@@ -27,12 +28,9 @@ impl Told {
         let dir = lab.routers[0].dir();
         let program = dir.join("note");
         // The first argument names the file: programs of one transition run at the same time with keepalived.
-        let script = format!(
-            "#!/bin/sh\nfile=$1; shift; printf '[%s]' \"$@\" \"\" >> {0}/$file; echo >> {0}/$file\n",
-            dir.display()
-        );
-        fs::write(&program, script).expect("written");
-        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).expect("mode");
+        // A line is written at once: who waits for it finds all of it.
+        let lines = "file=$1; shift; line=$(printf '[%s]' \"$@\" \"\")";
+        script(&program, &format!("{lines}; echo \"$line\" >> {}/$file", dir.display()));
         let path = dir.join("pipe");
         mknodat(CWD, &path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).expect("a pipe");
         let nonblocking = OFlags::NONBLOCK.bits().cast_signed();
@@ -87,7 +85,7 @@ impl Told {
 fn one_instance(kind: Kind) -> Vec<String> {
     let mut told = Told::new();
     let dir = told.lab.routers[0].dir().display().to_string();
-    let more = format!("{FAST}\n{} notify_master_rx_lower_pri \"{dir}/note lower heard\"\n", told.notify("one"));
+    let more = format!("{STEADY}\n{} notify_master_rx_lower_pri \"{dir}/note lower heard\"\n", told.notify("one"));
     let script = format!("vrrp_script check {{\n script \"/usr/bin/test ! -e {dir}/broken\"\n weight -10\n}}\n");
     let more = format!("{more} track_script {{\n check\n }}\n");
     let config = format!("{}{script}{}", told.globals(), instance("VI_1", "eth0", 51, 150, &more, VIP));
@@ -96,7 +94,7 @@ fn one_instance(kind: Kind) -> Vec<String> {
     // Another thinks that it is master.
     let (from, own) = (Ipv4Addr::new(10, 97, 1, 99), [10, 97, 1, 100].into());
     let (addresses, auth) = (vec![VIP.parse().expect("an address")], Auth::None);
-    let lesser = Advert { version: Version::V3, vrid: 51, priority: 7, centiseconds: 10, auth, addresses };
+    let lesser = Advert { version: Version::V3, vrid: 51, priority: 7, centiseconds: 30, auth, addresses };
     Injector::new(&told.lab.client, own).send(&Packet::new(from, lesser.encode(Path::V4(from, GROUP))));
     told.wait("MASTER_RX_LOWER_PRI", 1);
     told.lab.routers[0].host.ip("link set eth0 down");
@@ -106,7 +104,7 @@ fn one_instance(kind: Kind) -> Vec<String> {
     fs::write(format!("{dir}/broken"), "").expect("written");
     told.wait("MASTER_PRIORITY 140", 1);
     // A better one comes and goes.
-    told.lab.routers[1].start(Kind::Syncd, &instance("VI_1", "eth0", 51, 200, FAST, VIP));
+    told.lab.routers[1].start(Kind::Syncd, &instance("VI_1", "eth0", 51, 200, STEADY, VIP));
     told.wait("\"VI_1\" BACKUP 140", 1);
     told.lab.routers[1].stop();
     told.wait("\"VI_1\" MASTER 140", 1);

@@ -1,12 +1,9 @@
 //! What moves a virtual address besides silence: priorities, delays, groups, and a reload.
 
-use crate::bed::{FAST, VIP, in_both_places, instance, pair, plain};
+use crate::bed::{FAST, STEADY, VIP, in_both_places, instance, pair, plain};
 use crate::support::frames;
 use crate::support::node::wait_until;
 use crate::support::vrrp::{Ear, Kind, Lab, PATIENCE, with_keepalived};
-
-/// Slow enough that nobody takes over falsely on a busy machine, where that is looked for.
-const STEADY: &str = "version 3\n advert_int 0.3";
 
 #[test]
 fn a_better_one_that_must_not_preempt_stays_backup() {
@@ -37,7 +34,7 @@ fn a_better_one_that_must_not_preempt_stays_backup() {
 
 /// How many adverts of the lesser master a better one heard before it took over.
 fn patience(kinds: [Kind; 2], more: &str) -> usize {
-    let config = |_: usize, priority| plain(priority, &format!("{FAST}\n {more}"));
+    let config = |_: usize, priority| plain(priority, &format!("{STEADY}\n {more}"));
     let mut lab = Lab::new(2);
     lab.routers[1].start(kinds[1], &config(1, 100));
     lab.wait_holder(VIP, 1);
@@ -53,7 +50,7 @@ fn a_better_one_lets_the_master_be_for_as_long_as_it_is_told() {
         return;
     }
     in_both_places(|kinds| {
-        let heard = patience(kinds, "preempt_delay 2");
+        let heard = patience(kinds, "preempt_delay 6");
         assert!(heard >= 15, "{kinds:?}: it took over after {heard} adverts of the other");
     });
 }

@@ -112,7 +112,8 @@ impl Ends {
     fn start(router: &Router) -> Self {
         let program = router.dir().join(Self::name(router));
         if !program.exists() {
-            fs::copy("/bin/sleep", &program).expect("copied");
+            // The kernel takes the name from the path. Nobody can have a link open for writing, and so it can be run.
+            std::os::unix::fs::symlink("/bin/sleep", &program).expect("linked");
         }
         Self(Command::new(&program).arg("1000").spawn().expect("it starts"))
     }
