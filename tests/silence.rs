@@ -145,15 +145,19 @@ fn a_peer_that_is_slow_to_make_durable_is_waited_for() {
     let mut pair = TestPair::builder().source_set("idle-timeout=1s").build();
     // Longer than the source would wait for a silent peer.
     let slow = ["-e", "trace=syncfs", "-e", "inject=syncfs:delay_enter=7000000"];
-    let strace = ["strace", "-D", "-f", "-qq", "-o", "/dev/null"];
+    let trace = pair.dir.path().join("trace");
+    let strace = ["strace", "-D", "-f", "-qq", "-o", trace.to_str().unwrap()];
     pair.peer().run_under([&strace[..], &slow[..]].concat());
-    for name in ["a", "b"] {
-        fs::write(pair.src().join(name), name).unwrap();
+    // More than are made durable one by one.
+    for n in 0..20 {
+        fs::write(pair.src().join(n.to_string()), "x").unwrap();
     }
     pair.start_all();
     pair.wait_equal(GIVEN_UP_WITHIN);
     let idle = |status: &serde_json::Value| status["sets"][0]["targets"][0]["pending"] == 0;
     pair.source.wait_status(GIVEN_UP_WITHIN, "acknowledged", idle);
+    let traced = fs::read_to_string(&trace).unwrap();
+    assert!(traced.contains("(DELAYED)"), "nothing was slow:\n{traced}");
     assert_eq!(pair.source.status()["counters"]["stalls"], 0, "{}", pair.source.log());
 }
 
