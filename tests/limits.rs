@@ -329,6 +329,37 @@ fn deletions_that_the_peer_holds_back_go_once_they_are_approved_there() {
     peer.wait_status(SHOWN_WITHIN, "halted again", |status| has(&set(status)["halted"], "syncd approve data"));
 }
 
+/// By then they are no longer most of what is there, and the peer's guard would let them pass.
+#[test]
+fn deletions_that_a_peer_holds_back_wait_for_approval_over_a_restart_too() {
+    let mut pair = TestPair::builder().source_set("delete=always").build();
+    fill(pair.src(), 40);
+    pair.start_all();
+    pair.wait_equal(EQUAL_WITHIN);
+    pair.source.pause();
+    (0..30).for_each(|n| fs::remove_file(pair.src().join(format!("{n}.conf"))).unwrap());
+    pair.source.resume();
+    let held = |status: &Value| set(status)["targets"][0]["deletions_held"] == 30;
+    pair.source.wait_status(SHOWN_WITHIN, "held", held);
+    (40..100).for_each(|n| fs::write(pair.src().join(format!("{n}.conf")), "x").unwrap());
+    let entries = |pair: &TestPair| fs::read_dir(pair.dst()).unwrap().count();
+    assert!(wait_until(EQUAL_WITHIN, || entries(&pair) == 101), "what is new does not arrive");
+    pair.source.restart();
+    pair.source.wait_status(SHOWN_WITHIN, "held again", held);
+    pair.peer().kill9();
+    pair.peer().start();
+    pair.source.kill9();
+    pair.source.start();
+    pair.source.wait_status(SHOWN_WITHIN, "held once more", held);
+    assert_eq!(entries(&pair), 101, "a restart let deletions through");
+    // Where nobody is there to be told, whoever connects next is.
+    pair.source.stop();
+    pair.peers[0].node.wait_status(SHOWN_WITHIN, "alone", |status| set(status)["sources"] == Value::Array(Vec::new()));
+    syncd(&pair.peers[0].node, &["approve", "data"]);
+    pair.source.start();
+    pair.wait_equal(EQUAL_WITHIN);
+}
+
 /// A file that nobody may replace, for as long as this lives.
 struct Immutable(PathBuf);
 

@@ -60,6 +60,9 @@ pub struct Sending {
     pub moves: Vec<(RelPath, RelPath)>,
     /// An operator approved deletions beyond the guards' limits.
     pub deletions_approved: bool,
+    /// Its deletions are to be withheld: what was held back before the start is not known from what
+    /// is new.
+    pub withholds: bool,
 }
 
 /// Where a channel stands, for status.

@@ -64,6 +64,8 @@ pub struct Channel {
     /// A newer epoch may be answered by taking another: once for each start and each `resume`.
     pub(super) may_take_epoch: bool,
     pub(super) approved: bool,
+    /// Deletions were held back when syncd ended: no change set, behind a compare if one is due, has found out which.
+    pub(super) withholds: bool,
     pub(super) acked: Generation,
     /// What a cut change set would have reached: nobody knows whether it did.
     cut: Option<(Epoch, u64)>,
@@ -94,6 +96,7 @@ impl Channel {
             close: None,
             may_take_epoch: true,
             approved: false,
+            withholds: false,
             acked: options.acked,
             cut: None,
             fault: None,
@@ -456,6 +459,7 @@ impl Channel {
     }
 
     fn settle(&mut self, now: Instant, flight: Flight, failed: &[Failed], held: bool) {
+        self.withholds &= self.compare;
         // Names that failed together are due together: one change set, not one for each.
         let mut dues = BTreeMap::new();
         let mut due =
@@ -580,6 +584,7 @@ impl Channel {
             names: names.iter().map(|(path, name)| (path.clone(), name.base.clone())).collect(),
             moves: moves.clone(),
             deletions_approved: self.approved,
+            withholds: self.withholds,
         };
         let fly = |(path, name)| (path, Flown { name, fate: Fate::Unreported });
         self.flight = Some(Flight {

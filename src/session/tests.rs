@@ -492,6 +492,48 @@ fn deletions_that_the_receiver_holds_wait_for_an_operator() {
 }
 
 #[test]
+fn what_was_held_back_before_the_start_is_held_back_again_until_approved() {
+    let mut rig = Rig::live();
+    rig.channel.hold_again();
+    rig.dirty("d", known("1"));
+    assert!(rig.sending().withholds);
+    // It never got there: the next one withholds as well.
+    rig.channel.handle_link_down(rig.now, "cut");
+    assert!(rig.channel.holds());
+    rig.channel.approve();
+    assert!(!rig.channel.holds());
+    let mut rig = Rig::live();
+    rig.channel.hold_again();
+    rig.dirty("d", known("1"));
+    rig.sending();
+    rig.channel.handle_planned(&Plan { steps: Vec::new(), withheld: vec![path("d")] });
+    rig.channel.handle_empty(rig.now);
+    assert_eq!((rig.channel.held(), rig.poll()), (1, None));
+    // What is new goes, as before the start.
+    rig.dirty("e", known("1"));
+    assert!(!rig.sending().withholds);
+    rig.report("e", None);
+    rig.ack();
+    assert!(rig.channel.holds());
+    rig.channel.approve();
+    let sending = rig.sending();
+    assert!(sending.deletions_approved && !sending.withholds && !rig.channel.holds());
+}
+
+/// A compare that failed is still due: what it finds may be what was held back.
+#[test]
+fn deletions_are_withheld_until_a_compare_that_is_due_has_found_them() {
+    let mut rig = Rig::live();
+    rig.channel.hold_again();
+    rig.dirty("d", known("1"));
+    rig.sending();
+    rig.channel.request_compare();
+    rig.report("d", entry("2"));
+    rig.ack();
+    assert!(rig.channel.holds());
+}
+
+#[test]
 fn deletions_that_the_source_withholds_are_forgotten_when_it_resumes() {
     let mut rig = Rig::live();
     rig.dirty("d", known("1"));

@@ -33,6 +33,13 @@ pub enum Write {
         /// Why; none when they are not, or no longer.
         halt: Option<Halt>,
     },
+    /// Whether deletions are held back for `target`.
+    Holds {
+        /// The target.
+        target: String,
+        /// Whether.
+        holds: bool,
+    },
     /// A conflict or drift.
     Incident(Incident),
     /// What changed in the index of a set; none removes the path, and that path alone.
@@ -65,6 +72,7 @@ pub(super) struct Batch {
     pending: HashMap<String, BTreeMap<RelPath, Option<Pending>>>,
     generations: HashMap<String, Generation>,
     halts: HashMap<String, Option<Halt>>,
+    holds: HashMap<String, bool>,
     incidents: Vec<Incident>,
     must_last: bool,
 }
@@ -85,6 +93,10 @@ impl Batch {
             Write::Generation { set, generation } => drop(self.generations.insert(set, generation)),
             Write::Halt { set, halt } => {
                 self.halts.insert(set, halt);
+                self.must_last = true;
+            }
+            Write::Holds { target, holds } => {
+                self.holds.insert(target, holds);
                 self.must_last = true;
             }
             Write::Incident(incident) => {
@@ -110,6 +122,7 @@ impl Batch {
             && self.pending.is_empty()
             && self.generations.is_empty()
             && self.halts.is_empty()
+            && self.holds.is_empty()
             && self.incidents.is_empty()
     }
 
@@ -135,6 +148,9 @@ impl Batch {
         }
         for (set, halt) in &self.halts {
             halts::put(txn, set, halt.as_ref())?;
+        }
+        for (target, holds) in &self.holds {
+            halts::put_hold(txn, target, *holds)?;
         }
         if !self.incidents.is_empty() {
             incidents::add(txn, &self.incidents)?;

@@ -3,10 +3,10 @@
 use redb::WriteTransaction;
 use serde::{Deserialize, Serialize};
 
-use super::Store;
 use super::error::{StoreError, Trouble};
 use super::index::stored_path;
 use super::tables::{self, PENDING, existing};
+use super::{Store, halts};
 use crate::model::{Entry, RelPath};
 
 /// A name that a target has not acknowledged.
@@ -45,7 +45,7 @@ impl Store {
         let end = after(target);
         self.write(|txn| {
             txn.open_table(PENDING)?.retain_in((target, &b""[..])..(end.as_str(), &b""[..]), |_, _| false)?;
-            Ok(())
+            halts::put_hold(txn, target, false)
         })
     }
 

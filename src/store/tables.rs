@@ -26,6 +26,8 @@ pub(super) const PINS: TableDefinition<'static, (&str, &str), [u8; 32]> = TableD
 pub(super) const PENDING: TableDefinition<'static, (&str, &[u8]), &[u8]> = TableDefinition::new("pending-1");
 /// Set → [`crate::plan::Halt`]; nothing for a set that is not halted.
 pub(super) const HALTS: TableDefinition<'static, &str, &[u8]> = TableDefinition::new("halts-1");
+/// Target → nothing: deletions are held back for it.
+pub(super) const HOLDS: TableDefinition<'static, &str, ()> = TableDefinition::new("holds-1");
 /// Running number → [`super::Incident`].
 pub(super) const INCIDENTS: TableDefinition<'static, u64, &[u8]> = TableDefinition::new("incidents-1");
 

@@ -308,6 +308,10 @@ impl ReplicaSet {
                 Opening::Opened { newest, live, superseded } => {
                     let mut sources = lock(&self.sources);
                     close_superseded(&mut sources, &superseded, &session);
+                    if *lock(&self.approved) {
+                        // It may withhold what was held back here before it was started anew.
+                        let _ = session.tell.send(Message::Released { channel: channel.1 });
+                    }
                     sources.insert(channel, session);
                     return (newest, live);
                 }

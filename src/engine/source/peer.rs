@@ -424,6 +424,7 @@ impl Task {
                 if let Some((set, target)) = self.peer.channels.get(channel as usize) {
                     tracing::info!(set = set.config.name, peer = %target, "deletions were approved there: sending them again");
                     target.channel().approve();
+                    self.peer.shared.writer.send(target.acknowledged());
                 }
             }
             _ => {}

@@ -105,6 +105,8 @@ pub struct Target {
     pub compression: Compression,
     /// What the store knows that it is owed, and why.
     recorded: Mutex<BTreeMap<RelPath, String>>,
+    /// Whether the store knows that deletions are held back for it.
+    holds: AtomicBool,
     /// The acknowledged generation that the store knows.
     saved: Mutex<Generation>,
     failed: Mutex<FailedPaths>,
@@ -128,6 +130,7 @@ impl Target {
             proof: Mutex::new(None),
             compression,
             recorded: Mutex::default(),
+            holds: AtomicBool::new(false),
             saved,
             failed: Mutex::default(),
             left_out: Mutex::default(),
@@ -229,9 +232,17 @@ impl Target {
         (!names.is_empty()).then(|| Write::Pending { target: self.id(), names })
     }
 
-    /// What the store still holds and it is no longer owed, for the store.
-    pub fn acknowledged(&self) -> Option<Write> {
+    /// What the store still has and it is no longer owed, and whether deletions are held back for
+    /// it, for the store.
+    pub fn acknowledged(&self) -> impl Iterator<Item = Write> + use<> {
         let channel = self.channel();
+        let holds = channel.holds();
+        let news = self.holds.swap(holds, Ordering::Relaxed) != holds;
+        let held = news.then(|| Write::Holds { target: self.id(), holds });
+        held.into_iter().chain(self.no_longer_owed(&channel))
+    }
+
+    fn no_longer_owed(&self, channel: &Channel) -> Option<Write> {
         let mut recorded = lock(&self.recorded);
         if recorded.is_empty() {
             return None;
@@ -272,6 +283,10 @@ impl Target {
             let fault = (!pending.cause.is_empty()).then(|| Fault { at: since, cause: pending.cause.clone() });
             channel.restore(path.clone(), since, fault);
             recorded.insert(path, pending.cause);
+        }
+        if store.holds(&self.id())? {
+            channel.hold_again();
+            self.holds.store(true, Ordering::Relaxed);
         }
         Ok(())
     }
@@ -420,7 +435,7 @@ impl SourceSet {
         self.guard.release(with_deletions, || {
             self.targets
                 .iter()
-                .filter_map(|target| {
+                .flat_map(|target| {
                     let mut channel = target.channel();
                     if with_deletions {
                         channel.approve();

@@ -123,6 +123,7 @@ fn the_store_of_schema_1_is_read() {
     assert!(!store.compare_needed());
     // Tables that came after it.
     assert_eq!(store.halt("nginx").expect("halt"), None);
+    assert!(!store.holds("web2:873/nginx").expect("holds"));
 }
 
 fn fixture() -> PathBuf {
@@ -311,6 +312,7 @@ fn write() -> impl Strategy<Value = Write> {
             .prop_map(|(target, names)| Write::Acknowledged { target, names }),
         (set.clone(), prop::option::of(0usize..3))
             .prop_map(|(set, lost)| Write::Halt { set, halt: lost.map(|of| Halt::Emptied { of }) }),
+        (set.clone(), any::<bool>()).prop_map(|(target, holds)| Write::Holds { target, holds }),
         (set, 0u64..9).prop_map(|(set, number)| Write::Generation {
             set,
             generation: Generation { epoch: epoch(1), number, root: None }
@@ -322,7 +324,7 @@ fn all(store: &Store) -> impl PartialEq + fmt::Debug + use<> {
     let of = |name: &str| {
         let index: Vec<_> =
             store.load_index(name).expect("index").iter().map(|(at, record)| (at, record.clone())).collect();
-        let halt = store.halt(name).expect("halt");
+        let halt = (store.halt(name).expect("halt"), store.holds(name).expect("holds"));
         (index, store.pending(name).expect("pending"), store.generation(name).expect("generation"), halt)
     };
     (of("s"), of("t"), store.targets().expect("targets"))
