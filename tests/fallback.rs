@@ -13,6 +13,7 @@ use std::time::Duration;
 use serde_json::Value;
 use support::node::{Node, wait_until};
 use support::pair::{Builder, EQUAL_WITHIN, TestPair};
+use support::program;
 use support::rsyncd::Rsyncd;
 use support::skip;
 use support::tree::Compare;
@@ -355,11 +356,11 @@ fn a_syncd_that_refuses_is_not_circumvented() {
     assert!(!pair.source.log().contains("rsync, not encrypted"), "{}", pair.source.log());
 }
 
-/// A directory to be first in PATH, in which `program` is the script `text`.
-fn fake(pair: &TestPair, program: &str, text: &str) -> String {
+/// A directory to be first in PATH, in which `name` is a script with these lines.
+fn fake(pair: &TestPair, name: &str, lines: &str) -> String {
     let dir = pair.dir.path().join("bin");
-    write(&dir.join(program), text);
-    fs::set_permissions(dir.join(program), fs::Permissions::from_mode(0o755)).expect("chmod");
+    fs::create_dir_all(&dir).expect("directory");
+    program::script(&dir.join(name), lines);
     format!("{}:{}", dir.display(), std::env::var("PATH").unwrap_or_default())
 }
 
@@ -371,7 +372,7 @@ fn nothing_unencrypted_starts_by_itself() {
     let mut pair = pair("quic").build();
     let _daemon = rsyncd(&pair);
     let called = pair.dir.path().join("called");
-    let path = fake(&pair, "rsync", &format!("#!/bin/sh\ntouch {}\n", called.display()));
+    let path = fake(&pair, "rsync", &format!("touch {}", called.display()));
     pair.source.env("PATH", path);
     fill(pair.src());
     pair.source.start();
@@ -381,8 +382,7 @@ fn nothing_unencrypted_starts_by_itself() {
 }
 
 /// Runs what it is asked to here, whatever the host.
-const SSH: &str = "#!/bin/sh
-echo \"$@\" >> \"$0.log\"
+const SSH: &str = "echo \"$@\" >> \"$0.log\"
 while [ $# -gt 0 ]; do
   case \"$1\" in
     -o|-l) shift 2 ;;
@@ -534,7 +534,7 @@ fn what_only_the_content_shows_is_owed_until_it_is_sent() {
     let real = std::env::split_paths(&path).map(|dir| dir.join("rsync")).find(|file| file.is_file()).expect("rsync");
     // Whatever changes something comes to nothing, until it may.
     let script = format!(
-        "#!/bin/sh\ncase \"$* \" in *--dry-run*|*--version*) ;; *) test -e {} || {{ echo >> {}; exit 10; }} ;; esac\nexec {} \"$@\"\n",
+        "case \"$* \" in *--dry-run*|*--version*) ;; *) test -e {} || {{ echo >> {}; exit 10; }} ;; esac\nexec {} \"$@\"",
         lifted.display(),
         refused.display(),
         real.display()
@@ -566,7 +566,7 @@ fn no_rsync_outlives_the_syncd_that_started_it() {
     }
     let mut pair = pair("rsync").build();
     let pids = pair.dir.path().join("pids");
-    let path = fake(&pair, "rsync", &format!("#!/bin/sh\necho $$ >> {}\nexec sleep 1000\n", pids.display()));
+    let path = fake(&pair, "rsync", &format!("echo $$ >> {}\nexec sleep 1000", pids.display()));
     pair.source.env("PATH", path);
     fill(pair.src());
     // A zombie has ended, whoever waits for it.

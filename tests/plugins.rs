@@ -7,7 +7,6 @@ use std::fs;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
@@ -15,6 +14,7 @@ use std::time::Duration;
 use rustix::process::{Pid, test_kill_process};
 use support::node::{Node, binary, wait_until};
 use support::pair::{Builder, EQUAL_WITHIN, TestPair};
+use support::program;
 
 /// Names that would do something in a shell, or to a line.
 const HOSTILE: [&str; 6] =
@@ -64,9 +64,8 @@ fn next(said: &Receiver<Vec<u8>>, node: &Node) -> Vec<u8> {
 /// A script that appends each of its arguments, NUL behind it, to a file; and that file.
 fn recorder(dir: &Path, more: &str) -> (PathBuf, PathBuf) {
     let (script, record) = (dir.join("record it.sh"), dir.join("record"));
-    let text = format!("#!/bin/sh\nprintf '%s\\0' \"$@\" '' >> '{}'\n{more}\n", record.display());
-    fs::write(&script, text).expect("script");
-    fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).expect("chmod");
+    let lines = format!("printf '%s\\0' \"$@\" '' >> '{}'\n{more}", record.display());
+    program::script(&script, &lines);
     (script, record)
 }
 
