@@ -277,7 +277,9 @@ impl Process {
 
     /// Looks at everything again after some of what the kernel told was lost, and at what could not be opened.
     fn look_again(&mut self, now: Instant) {
-        if self.again.take_if(|at| *at <= now).is_some() {
+        // Until its queue is empty the kernel drops what comes and does not say so again
+        // (netlink(7), ENOBUFS): what is read before that may be old for good.
+        if !self.behind && self.again.take_if(|at| *at <= now).is_some() {
             match surroundings::read(&mut self.hands.netlink) {
                 Ok(interfaces) => {
                     // That may have been lost as well: sockets on what is gone would stay deaf.
