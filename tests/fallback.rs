@@ -205,12 +205,11 @@ fn the_retry_log_alone_converges_over_rsync() {
     fs::write(src.join("d0/f0"), "X").expect("write");
     fs::File::options().write(true).open(src.join("d0/f0")).expect("open").set_modified(before).expect("utimes");
     let names = ["new/deep/leaf", "d1/f1", "d2/f2", "moved/f2", "d0/f0"];
-    let listed = || {
-        let list = text(&pair.source.ask(&["replay", "--list"]));
-        let aged = |line: &&str| line.split_whitespace().next().and_then(|age| age.parse().ok()) >= Some(1_u64);
-        names.iter().all(|name| list.lines().any(|line| line.contains(name) && aged(&line)))
+    let recorded = || {
+        let list = pair.source.recorded();
+        names.iter().all(|name| list.lines().any(|line| line.contains(name)))
     };
-    assert!(wait_until(HEALED_WITHIN, listed), "{}", text(&pair.source.ask(&["replay", "--list"])));
+    assert!(wait_until(HEALED_WITHIN, recorded), "{}", pair.source.recorded());
     pair.source.kill9();
     pair.source.start();
     daemon.start_again();

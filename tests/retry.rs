@@ -5,11 +5,11 @@ mod support;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Output;
 use std::time::Duration;
 
 use serde_json::Value;
-use support::node::{Node, binary, wait_until};
+use support::node::{Node, wait_until};
 use support::pair::{EQUAL_WITHIN, TestPair};
 
 /// A dead link is noticed in seconds, and the backoff comes on top.
@@ -62,21 +62,11 @@ fn change(root: &Path, round: u32) {
     fs::set_permissions(root.join("d0/f3"), fs::Permissions::from_mode(0o600 + round % 8)).expect("chmod");
 }
 
-/// Waits until the retry log of `node`, which runs, holds `paths` on disk: `kill -9` takes nothing of that away. A copy
-/// is read, since the store itself is locked; one that was made in the middle of a write may hold nothing, and is made
-/// again.
+/// Waits until the retry log of `node`, which runs, holds `paths` on disk: `kill -9` takes nothing of that away.
 fn wait_recorded(node: &Node, paths: &[&str]) {
-    let at_rest = || {
-        let copy = tempfile::tempdir().expect("tempdir");
-        let store = "store.redb";
-        fs::copy(node.state_dir().join(store), copy.path().join(store)).expect("copy");
-        let mut command = Command::new(binary());
-        let list = command.args(["replay", "--list", "--state-dir"]).arg(copy.path()).output().expect("replay --list");
-        text(list)
-    };
     let mut last = String::new();
     let recorded = wait_until(EQUAL_WITHIN, || {
-        last = at_rest();
+        last = node.recorded();
         paths.iter().all(|path| about(&last, path).len() == 1)
     });
     assert!(recorded, "{paths:?} are not recorded:\n{last}\nbut pending:\n{}", list(node));
@@ -123,10 +113,13 @@ fn the_list_names_peer_cause_and_age_and_a_path_is_pending_once() {
         fs::write(pair.src().join("d0/f0"), format!("{n}")).expect("write");
     }
     fs::write(pair.src().join("other"), "x").expect("write");
-    // `other`, its directory, and the file.
+    // Two of `other`, its directory, and the file.
     wait_pending(&pair.source, "both pending", |n| n >= 2);
     let (address, cause) = (format!("127.0.0.1:{}", pair.peers[0].addr.port()), "nobody listens on UDP port");
-    let explained = || about(&list(&pair.source), "d0/f0").iter().any(|line| line.contains(cause));
+    let explained = || {
+        let shown = list(&pair.source);
+        ["d0/f0", "other"].iter().all(|path| about(&shown, path).iter().any(|line| line.contains(cause)))
+    };
     assert!(wait_until(EQUAL_WITHIN, explained), "{}", list(&pair.source));
     let shown = list(&pair.source);
     for path in ["d0/f0", "other"] {

@@ -206,6 +206,18 @@ impl Node {
         command.output().unwrap_or_else(|e| panic!("{command:?}: {e}"))
     }
 
+    /// What `syncd replay --list` says of its store as it is on disk, while it runs: `kill -9` takes nothing of that away.
+    /// A copy is read, since the store itself is locked. One that was made in the middle of a write may hold nothing:
+    /// ask again.
+    pub fn recorded(&self) -> String {
+        let copy = tempfile::tempdir().expect("temporary directory");
+        std::fs::copy(self.state.join("store.redb"), copy.path().join("store.redb")).expect("a store");
+        let mut command = Command::new(binary());
+        command.args(["replay", "--list", "--state-dir"]).arg(copy.path()).stdin(Stdio::null());
+        let output = command.output().unwrap_or_else(|e| panic!("{command:?}: {e}"));
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
     /// What `syncd status --json` says; panics with its error when it is no JSON object.
     pub fn status(&self) -> serde_json::Value {
         let output = self.ask(&["status", "--json"]);
