@@ -139,20 +139,19 @@ impl Index {
             return None;
         }
         let entry = Entry { xattrs: planned.xattrs.clone(), link: planned.link.clone(), ..read.entry.clone() };
-        // Without its ctime it is no longer current, and still known by its inode.
-        let stamp = read.stamp.map(|s| if *whole { s } else { Stamp { ctime: Timestamp::default(), ..s } });
-        self.insert(path, Record { entry, stamp }).map(|old| old.entry)
+        let read = Record { entry, stamp: read.stamp };
+        self.insert(path, if *whole { read } else { unproven(read) }).map(|old| old.entry)
     }
 
     /// What the store does not have: paths with their records, none where there is none any more.
     ///
-    /// What changed so lately that another change may hide behind the same stamp is without one there:
-    /// whoever reads it back has to look at it again.
+    /// What changed so lately that another change may hide behind the same stamp is known by its inode
+    /// alone there: whoever reads it back has to look at it again.
     pub fn take_unsaved(&mut self) -> Vec<(RelPath, Option<Record>)> {
         let paths = std::mem::take(&mut self.unsaved);
         let record = |path: &RelPath| {
             let record = self.manifest.get(path)?.clone();
-            Some(if is_fresh(&record) { Record { stamp: None, ..record } } else { record })
+            Some(if is_fresh(&record) { unproven(record) } else { record })
         };
         paths.into_iter().map(|path| (path.clone(), record(&path))).collect()
     }
@@ -203,6 +202,12 @@ impl Index {
     }
 }
 
+/// `record` without its ctime: no longer current, and still known by its inode.
+fn unproven(record: Record) -> Record {
+    let stamp = record.stamp.map(|s| Stamp { ctime: Timestamp::default(), ..s });
+    Record { stamp, ..record }
+}
+
 /// Device and inode of a file with several names.
 fn shared_inode(record: &Record) -> Option<(u64, u64)> {
     let stamp = record.stamp.filter(|s| s.nlink > 1 && !record.entry.is_dir())?;
@@ -237,6 +242,15 @@ mod tests {
         let unlike = Unlike { path: path.clone(), planned, read: record(1, 2, b""), whole: true };
         assert_eq!(index.take_read(&unlike), None);
         assert_eq!(index.manifest().get(&path), Some(&unread(3)));
+    }
+
+    /// Where it went to is told by its inode: without that a renamed directory is a mass deletion.
+    #[test]
+    fn what_is_unproven_is_looked_at_again_and_known_by_its_inode() {
+        let record = record(1, 1, b"");
+        let stored = unproven(record.clone());
+        assert!(!stored.is_current(&record));
+        assert_eq!(stored.stamp.map(|s| (s.dev, s.ino)), record.stamp.map(|s| (s.dev, s.ino)));
     }
 
     /// setfattr(1) while the file was under way: reading shows its ctime, not what it did.
