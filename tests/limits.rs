@@ -484,6 +484,22 @@ fn goes_on(pair: &TestPair, name: &str) {
 }
 
 #[test]
+fn whoever_switches_the_guard_off_lets_go_what_it_held_back() {
+    let mut pair = root_made_again();
+    // Nothing is held back there, and then nothing is said to be.
+    for policy in ["delete=never", "delete=always"] {
+        pair.source.stop();
+        pair.source.arg("--set").arg(policy);
+        pair.source.start();
+        pair.source.wait_status(SHOWN_WITHIN, policy, |status| {
+            let target = &set(status)["targets"][0];
+            target["state"] == "idle" && target["deletions_held"] == 0 && set(status)["halted"].is_null()
+        });
+    }
+    pair.wait_equal(EQUAL_WITHIN);
+}
+
+#[test]
 fn neither_a_restart_nor_a_kill_nor_a_reload_is_an_approval() {
     let mut pair = root_made_again();
     pair.source.restart();

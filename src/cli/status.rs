@@ -140,7 +140,7 @@ fn target(target: &TargetStatus, text: &mut String) -> fmt::Result {
     writeln!(text, "{line}")?;
     if target.deletions_held > 0 {
         let held = render::counted(target.deletions_held, "deletion", "deletions");
-        writeln!(text, "      {held} held back by its guard: approve or resume the set there")?;
+        writeln!(text, "      {held} held back: syncd approve releases them, syncd resume forgets them")?;
     }
     if let Some(error) = &target.last_error {
         writeln!(text, "      last error {} ago: {}", render::age(error.ago_seconds), render::plain(&error.cause))?;

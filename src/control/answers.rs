@@ -13,7 +13,7 @@ use super::protocol::{
 use super::server::{Call, Responder};
 use crate::config::Reach;
 use crate::engine::{Found, Node, ReplicaSet, SourceSet, Target};
-use crate::model::RelPath;
+use crate::model::{Epoch, RelPath};
 use crate::session::{Fault, PeerState, Phase};
 
 /// The node that runs now: a reload puts another in its place.
@@ -170,7 +170,7 @@ fn target_status(node: &Node, target: &Arc<Target>) -> TargetStatus {
         transport: transport.to_owned(),
         pending: channel.pending() as u64,
         oldest_seconds: channel.oldest().map(|since| since.elapsed().as_secs()),
-        acknowledged: (channel.acked().number > 0).then(|| channel.acked().to_string()),
+        acknowledged: (channel.acked().epoch != Epoch::NONE).then(|| channel.acked().to_string()),
         deletions_held: channel.held() as u64,
         bytes_sent: standing.as_ref().map_or(0, |s| s.bytes_sent),
         last_error: fault.map(last_error),

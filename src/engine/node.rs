@@ -16,7 +16,7 @@ use super::memory;
 use super::pool::{Pool, PoolError};
 use super::receiver::{Receiver, ReplicaSet, ServeError};
 use super::source::{After, Halts, Index, Peer, Saved, Shared, SourceSet, Target, Watching, target_id};
-use crate::config::{self, Config, Reach, Transport};
+use crate::config::{self, Config, DeletePolicy, Reach, Transport};
 use crate::filter::{Filter, Rule};
 use crate::fs::Root;
 use crate::link::{Endpoint, Limits, LinkError, Server};
@@ -275,6 +275,8 @@ impl Starting {
         let epoch = self.start_epoch(&set)?;
         let ids: Vec<String> = source.targets.iter().map(target_id).collect();
         self.store.configure(&format!("primary of {set}"), source.digest(), &ids)?;
+        // Whoever switched the guard off that had halted has approved.
+        let approved = source.options.delete == DeletePolicy::Always && self.store.halt(&set)?.is_some();
         let mut targets = Vec::new();
         for target in &source.targets {
             let wake = wakes.entry(way(target)).or_default().clone();
@@ -293,7 +295,10 @@ impl Starting {
             let target = Target::new(target.clone(), channel, source.options.compression, wake);
             // An index that was saved says nothing of a target to which nothing was ever sent.
             target.set_unread(!resumed || acked.number == 0);
-            target.restore(&self.store)?;
+            target.restore(&self.store, approved)?;
+            if target.channel().holds() {
+                tracing::warn!(set, peer = %target, "deletions were held back when syncd ended, and are again: to release them: syncd approve {set}; to forget them: syncd resume {set}");
+            }
             targets.push(Arc::new(target));
         }
         // Generations go on where the peers saw them end.

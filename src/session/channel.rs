@@ -293,10 +293,13 @@ impl Channel {
         let State::Comparing { started } = self.state else { return };
         self.state = State::Live;
         self.failing = false;
-        if differences.is_empty() {
+        let equal = differences.is_empty();
+        if equal {
             self.compare_retry.reset();
         }
         self.names.compared(now, started, differences.into_iter().collect(), depth);
+        // What was held back went another way, or came back.
+        self.withholds &= !equal || depth == Depth::Glance || self.names.len() > 0;
     }
 
     /// The compare failed while the connection stayed: again after a backoff.

@@ -520,6 +520,19 @@ fn what_was_held_back_before_the_start_is_held_back_again_until_approved() {
     assert!(sending.deletions_approved && !sending.withholds && !rig.channel.holds());
 }
 
+/// Somebody took it away at the replica, or it came back.
+#[test]
+fn what_was_held_back_and_is_equal_now_holds_nothing_back() {
+    let mut rig = Rig::new(true);
+    rig.channel.hold_again();
+    rig.open(EPOCH);
+    assert_eq!(rig.poll(), Some(Action::Compare));
+    rig.channel.handle_compared(rig.now, Vec::new());
+    assert!(!rig.channel.holds());
+    rig.dirty("new", known("1"));
+    assert!(!rig.sending().withholds);
+}
+
 /// A compare that failed is still due: what it finds may be what was held back.
 #[test]
 fn deletions_are_withheld_until_a_compare_that_is_due_has_found_them() {

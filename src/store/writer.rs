@@ -1,6 +1,7 @@
 //! The group commit: the hot path hands over what it wants written and never waits for a disk.
 
 use std::io;
+use std::ops::RangeInclusive;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -54,6 +55,8 @@ struct State {
     fault: Option<String>,
     /// Why something was lost that no flush has reported yet.
     lost: Option<String>,
+    /// The numbers that were lost last, and why.
+    lost_last: Option<(RangeInclusive<u64>, String)>,
     stopping: bool,
 }
 
@@ -69,8 +72,9 @@ impl Writer {
         Ok(Self { shared, thread: Some(thread) })
     }
 
-    /// Hands over what is to be written together; waits for nothing.
-    pub fn send(&self, writes: impl IntoIterator<Item = Write>) {
+    /// Hands over what is to be written together; waits for nothing. Returns its number, for
+    /// [`Writer::wait`].
+    pub fn send(&self, writes: impl IntoIterator<Item = Write>) -> u64 {
         let mut state = self.shared.lock();
         let before = state.batch.is_empty();
         writes.into_iter().for_each(|write| state.batch.add(write));
@@ -78,6 +82,7 @@ impl Writer {
         if before {
             self.shared.asked.notify_one();
         }
+        state.sent
     }
 
     /// Waits until everything that was sent before is durable.
@@ -85,14 +90,22 @@ impl Writer {
     /// # Errors
     /// [`StoreError::NotWritten`] when some of it was lost since the last flush.
     pub fn flush(&self) -> Result<(), StoreError> {
-        let mut state = self.shared.lock();
+        let state = self.shared.lock();
         let upto = state.sent;
-        state.wanted = state.wanted.max(upto);
-        self.shared.asked.notify_one();
-        while state.synced < upto {
-            state = self.shared.ended.wait(state).unwrap_or_else(PoisonError::into_inner);
-        }
+        let mut state = self.shared.synced(state, upto);
         state.lost.take().map_or(Ok(()), |cause| Err(StoreError::NotWritten(cause)))
+    }
+
+    /// Waits until what has this `number` is durable.
+    ///
+    /// # Errors
+    /// [`StoreError::NotWritten`] when it was lost.
+    pub fn wait(&self, number: u64) -> Result<(), StoreError> {
+        let state = self.shared.synced(self.shared.lock(), number);
+        match &state.lost_last {
+            Some((numbers, cause)) if numbers.contains(&number) => Err(StoreError::NotWritten(cause.clone())),
+            _ => Ok(()),
+        }
     }
 
     /// Waits until what was sent before is written, durable or not, and takes no memory any more.
@@ -125,6 +138,16 @@ impl Drop for Writer {
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until everything up to `number` is durable, or lost.
+    fn synced<'a>(&'a self, mut state: MutexGuard<'a, State>, number: u64) -> MutexGuard<'a, State> {
+        state.wanted = state.wanted.max(number);
+        self.asked.notify_one();
+        while state.synced < number {
+            state = self.ended.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        state
     }
 
     fn run(&self, store: &Store, window: Duration) {
@@ -201,9 +224,10 @@ impl State {
 
     /// Nothing waits any longer for what is lost, and a failing disk is reported once.
     fn failed(&mut self, error: &StoreError) {
+        let cause = error.to_string();
+        self.lost_last = Some((self.synced + 1..=self.committed, cause.clone()));
         self.synced = self.committed;
         self.unsynced = None;
-        let cause = error.to_string();
         if self.fault.as_ref() != Some(&cause) {
             warn!("{cause}; replication goes on, and every set is compared in full at the next start");
         }

@@ -241,9 +241,12 @@ fn take_hash(manifest: &mut Manifest, path: &RelPath, read: &Record) {
 /// where `attrs` ask for them, stays as it was agreed, all else is taken as it is, with its content
 /// unread. Returns the paths at which it was unlike.
 pub(crate) fn take_scan(manifest: &mut Manifest, found: Scan, attrs: Attrs) -> BTreeSet<RelPath> {
-    let xattrs = attrs.has(Attrs::XATTRS);
-    let is_known =
-        |known: &Record, now: &Record| known.is_current(now) && (!xattrs || known.entry.xattrs == now.entry.xattrs);
+    // What was agreed upon before attributes were asked for says nothing of them. Where they were, a
+    // change moves ctime, and what the disk made of them is no difference.
+    let asked = |known: &Record, now: &Record| {
+        !attrs.has(Attrs::XATTRS) || !known.entry.xattrs.is_empty() || now.entry.xattrs.is_empty()
+    };
+    let is_known = |known: &Record, now: &Record| known.is_current(now) && asked(known, now);
     let mut unlike = BTreeSet::new();
     let mut seen = HashSet::with_capacity(found.records.len());
     for (path, now) in found.records {

@@ -58,9 +58,9 @@ impl Halts {
         show(&mut guard);
         if let (None, Some(halt)) = (before, guard.halted()) {
             tell(&self.set, halt);
-            self.write(&guard);
+            let number = self.write(&guard);
             // It happens once, and whoever sees it may rely on it: worth the wait for a disk.
-            if let Err(e) = self.writer.flush() {
+            if let Err(e) = self.writer.wait(number) {
                 tracing::error!(set = self.set, "{e}: a restart would release it");
             }
         }
@@ -80,7 +80,10 @@ impl Halts {
     /// The store forgets the halt together with those names: a crash leaves both or neither. That
     /// what is approved is not done yet is not kept: after a crash before that, the guard watches
     /// again, and what it did not see then passes, as the operator wanted.
-    pub(super) fn release(&self, with_deletions: bool, let_go: impl FnOnce() -> Vec<Write>) {
+    ///
+    /// # Errors
+    /// [`StoreError`]: it is released, but the store may still have it for halted.
+    pub(super) fn release(&self, with_deletions: bool, let_go: impl FnOnce() -> Vec<Write>) -> Result<(), StoreError> {
         let mut guard = lock(&self.guard);
         if with_deletions {
             guard.approve();
@@ -88,15 +91,9 @@ impl Halts {
             guard.resume();
         }
         let released = Write::Halt { set: self.set.clone(), halt: None };
-        self.writer.send(let_go().into_iter().chain([released]));
-    }
-
-    /// Waits until the store has what was said to it.
-    ///
-    /// # Errors
-    /// [`StoreError`]: it has not.
-    pub(super) fn flush(&self) -> Result<(), StoreError> {
-        self.writer.flush()
+        let number = self.writer.send(let_go().into_iter().chain([released]));
+        drop(guard);
+        self.writer.wait(number)
     }
 
     /// Tells the guard that what an operator approved is done, when `is_done` says so.
@@ -107,8 +104,8 @@ impl Halts {
         }
     }
 
-    fn write(&self, guard: &MutexGuard<'_, Guard>) {
-        self.writer.send([Write::Halt { set: self.set.clone(), halt: guard.halted() }]);
+    fn write(&self, guard: &MutexGuard<'_, Guard>) -> u64 {
+        self.writer.send([Write::Halt { set: self.set.clone(), halt: guard.halted() }])
     }
 }
 

@@ -38,6 +38,7 @@ impl Task {
                 channel.leave_alone(left.into_iter().map(|(path, _)| path));
                 target.note_failed(&channel, &[]).tell(&set.config.name, target);
                 drop(channel);
+                peer.shared.writer.send(target.acknowledged());
                 set.tell_plugins();
             }
             Err(CompareError::Link(e)) => self.broken(now, set, &e),

@@ -256,7 +256,7 @@ impl Planned {
             }
             !stays
         });
-        let halted = set.deletions_halted() || sending.withholds;
+        let halted = set.deletions_halted() || (sending.withholds && set.deletes());
         let mut plan = plan(&changes, &sending.moves, options.attrs, set.deletes() && !halted);
         let withheld: BTreeSet<&RelPath> = plan.withheld.iter().collect();
         let settled = changes

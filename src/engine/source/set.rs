@@ -268,11 +268,12 @@ impl Target {
         (saved.epoch != Epoch::NONE).then(|| Write::Generation { set: self.id(), generation })
     }
 
-    /// Takes over what the store says it is owed.
+    /// Takes over what the store says it is owed, and that deletions are held back for it unless they
+    /// were `approved`.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub fn restore(&self, store: &Store) -> Result<(), StoreError> {
+    pub fn restore(&self, store: &Store, approved: bool) -> Result<(), StoreError> {
         let (now, wall) = (Instant::now(), SystemTime::now());
         let mut recorded = lock(&self.recorded);
         let mut channel = self.channel();
@@ -284,9 +285,10 @@ impl Target {
             channel.restore(path.clone(), since, fault);
             recorded.insert(path, pending.cause);
         }
-        if store.holds(&self.id())? {
+        let holds = store.holds(&self.id())?;
+        self.holds.store(holds, Ordering::Relaxed);
+        if holds && !approved {
             channel.hold_again();
-            self.holds.store(true, Ordering::Relaxed);
         }
         Ok(())
     }
@@ -447,8 +449,7 @@ impl SourceSet {
                     target.acknowledged()
                 })
                 .collect()
-        });
-        self.guard.flush()
+        })
     }
 
     /// Tells the store of a halt no later than of what it holds back.

@@ -50,13 +50,16 @@ fn a_full_disk_stops_nobody_and_asks_for_a_compare() {
     let store = Arc::new(store);
     let writer = Writer::start(Arc::clone(&store), WINDOW).expect("start");
     full.store(true, Ordering::SeqCst);
-    writer.send([pending(1)]);
+    let lost = writer.send([pending(1)]);
+    assert!(matches!(writer.wait(lost), Err(StoreError::NotWritten(_))));
     assert!(matches!(writer.flush(), Err(StoreError::NotWritten(_))));
     assert!(writer.fault().is_some());
     assert!(store.compare_needed());
     full.store(false, Ordering::SeqCst);
-    writer.send([pending(2)]);
+    let kept = writer.send([pending(2)]);
+    writer.wait(kept).expect("what was lost before is another's");
     writer.flush().expect("room again");
+    assert!(matches!(writer.wait(lost), Err(StoreError::NotWritten(_))));
     assert_eq!(writer.fault(), None);
     assert_eq!(store.pending("t").expect("pending").len(), 1);
     assert!(store.compare_needed(), "what was lost stays lost");
@@ -75,7 +78,7 @@ fn child_writes_for_ever() {
     for n in (0..).skip_while(|n| index_so_far.get(&path(*n)).is_some()) {
         writer.send([index(n)]);
         match n % 3 {
-            0 => writer.send([pending(n)]),
+            0 => _ = writer.send([pending(n)]),
             1 => {
                 let (set, at) = ("s".to_owned(), crate::model::Epoch::NONE);
                 let kind = IncidentKind::Conflict;
