@@ -16,7 +16,7 @@ use super::memory;
 use super::pool::{Pool, PoolError};
 use super::receiver::{Receiver, ReplicaSet, ServeError};
 use super::source::{After, Halts, Index, Peer, Saved, Shared, SourceSet, Target, Watching, target_id};
-use crate::config::{self, Config, DeletePolicy, Reach, Transport};
+use crate::config::{self, Config, Reach, Transport};
 use crate::filter::{Filter, Rule};
 use crate::fs::Root;
 use crate::link::{Endpoint, Limits, LinkError, Server};
@@ -275,8 +275,7 @@ impl Starting {
         let epoch = self.start_epoch(&set)?;
         let ids: Vec<String> = source.targets.iter().map(target_id).collect();
         self.store.configure(&format!("primary of {set}"), source.digest(), &ids)?;
-        // Whoever switched the guard off that had halted has approved.
-        let approved = source.options.delete == DeletePolicy::Always && self.store.halt(&set)?.is_some();
+        let (guard, approved) = Halts::open(source, &self.store, self.writer.clone())?;
         let mut targets = Vec::new();
         for target in &source.targets {
             let wake = wakes.entry(way(target)).or_default().clone();
@@ -314,7 +313,7 @@ impl Starting {
             epoch,
             index,
             self.monitor.clone(),
-            Halts::open(source, &self.store, self.writer.clone())?,
+            guard,
         );
         let outlets = self.start_plugins(source)?;
         opened.after = After::new(outlets);

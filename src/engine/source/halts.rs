@@ -18,21 +18,28 @@ pub(crate) struct Halts {
 }
 
 impl Halts {
-    /// The guard of the set `config`, halted where it was when syncd ended.
+    /// The guard of the set `config`, halted where it was when syncd ended, and whether what it held
+    /// back is approved: by whoever switched the guard off since.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub(crate) fn open(config: &config::SourceSet, store: &Store, writer: Arc<Writer>) -> Result<Self, StoreError> {
-        let set = config.name.clone();
+    pub(crate) fn open(
+        config: &config::SourceSet,
+        store: &Store,
+        writer: Arc<Writer>,
+    ) -> Result<(Self, bool), StoreError> {
+        let (set, delete) = (config.name.clone(), config.options.delete);
         let kept = store.halt(&set)?;
-        let guard = Guard::restored(config.options.delete == DeletePolicy::Guarded, kept);
+        let guard = Guard::restored(delete == DeletePolicy::Guarded, kept);
         if let Some(halt) = guard.halted() {
             tell(&set, halt);
-        } else if kept.is_some() && config.options.delete == DeletePolicy::Always {
-            // Whoever switched the guard off has approved: it does not come back with the guard.
+        }
+        let approved = kept.is_some() && delete == DeletePolicy::Always;
+        if approved {
+            // It does not come back with the guard.
             writer.send([Write::Halt { set: set.clone(), halt: None }]);
         }
-        Ok(Self { set, guard: Mutex::new(guard), writer })
+        Ok((Self { set, guard: Mutex::new(guard), writer }, approved))
     }
 
     /// Why deletions wait for an operator; none when they do not.
