@@ -115,6 +115,7 @@ impl Field {
     }
 
     /// Dependencies do not depend on where the workspace lies: what has been built of them serves here too.
+    /// As links, since copies are gigabytes; what is built here has names of its own.
     fn borrow_dependencies(&self) -> Result<()> {
         let (from, to) = (cargo::target_dir()?.join("debug"), self.target.join("debug"));
         if to.exists() || !from.exists() {
@@ -123,7 +124,7 @@ impl Field {
         fs::create_dir_all(&to)?;
         for part in [".fingerprint", "build", "deps"] {
             let mut copy = Command::new("cp");
-            copy.args(["--archive", "--reflink=auto"]).arg(from.join(part)).arg(&to);
+            copy.args(["--archive", "--link"]).arg(from.join(part)).arg(&to);
             cargo::succeed(&mut copy)?;
         }
         Ok(())
@@ -169,7 +170,7 @@ impl Field {
         let mut command = cargo::command()?;
         command.current_dir(&self.dir).env("CARGO_TARGET_DIR", &self.target);
         // Each fault is a build of its own, which takes longer than its test.
-        command.args(["--config", "profile.dev.package.syncd.opt-level=0"]);
+        command.args(["--config", "profile.dev.package.syncd.opt-level=0"]).env("CARGO_INCREMENTAL", "1");
         // With a fault the trees never become equal: no use in waiting as long as for a busy machine.
         command.env("SYNCD_RANDOM_SECONDS", "15").env("SYNCD_RANDOM_PATIENCE", "30");
         // One with which they are known to be caught.
