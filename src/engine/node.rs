@@ -225,8 +225,10 @@ impl Starting {
         for source in self.config.sources.clone() {
             let (set, resumed) = self.open_source(&source, wakes)?;
             let set = Arc::new(set);
-            let filtered = set.clone();
-            let excluded = Arc::new(move |path: &RelPath, is_dir| filtered.filter.excludes(path, is_dir));
+            // Not the set: the watcher's thread ends after whoever dropped the watcher, and nothing of it
+            // may still hold the store then.
+            let filter = set.filter.clone();
+            let excluded = Arc::new(move |path: &RelPath, is_dir| filter.excludes(path, is_dir));
             let (watcher, events) = Watcher::start(set.root(), excluded, Pace::default())
                 .map_err(|cause| StartError::Watch { set: source.name.clone(), cause })?;
             set.set_gauge(watcher.gauge());
@@ -307,7 +309,7 @@ impl Starting {
         let mut opened = SourceSet::new(
             source.clone(),
             root,
-            (filter, uncompared),
+            (Arc::new(filter), uncompared),
             pool,
             targets,
             epoch,

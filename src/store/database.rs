@@ -5,7 +5,8 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::{fmt, fs, io};
+use std::time::{Duration, Instant};
+use std::{fmt, fs, io, thread};
 
 use redb::{
     Builder, Database, DatabaseError, Durability, ReadTransaction, ReadableDatabase, StorageError, WriteTransaction,
@@ -25,6 +26,13 @@ const MARKER: &str = "compare-needed";
 /// How many damaged databases are kept to be looked at.
 const DAMAGED_KEPT: u32 = 9;
 
+/// How long whoever had the instance before may take to let go of its database: of a process that is
+/// killed the kernel releases the instance's lock first.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How often it is looked whether it has.
+const RETRY: Duration = Duration::from_millis(10);
+
 /// Pages that redb holds in memory: the index is read once, in order, at the start.
 const CACHE: usize = 1 << 20;
 
@@ -42,13 +50,20 @@ pub struct Store {
 }
 
 impl Store {
-    /// Opens the store in `dir`, the directory of an instance whose lock the caller holds.
+    /// Opens the store in `dir`, the directory of an instance whose lock the caller holds. Waits some
+    /// seconds for whoever held that before.
     ///
     /// # Errors
     /// [`StoreError::Newer`] for one that a later version wrote; [`StoreError::Unusable`] when the
-    /// file cannot be opened or made, or another process has it open.
+    /// file cannot be opened or made, or another process still has it open.
     pub fn open(dir: &Path) -> Result<Self, StoreError> {
-        Self::open_on(dir, Box::new(open_file))
+        let end = Instant::now() + PATIENCE;
+        loop {
+            match Self::open_on(dir, Box::new(open_file)) {
+                Err(e) if e.is_open_elsewhere() && Instant::now() < end => thread::sleep(RETRY),
+                opened => return opened,
+            }
+        }
     }
 
     /// The same on another medium than a plain file.

@@ -43,6 +43,13 @@ pub enum StoreError {
     NotWritten(String),
 }
 
+impl StoreError {
+    /// Whether somebody else has the database open.
+    pub(super) fn is_open_elsewhere(&self) -> bool {
+        matches!(self, Self::Unusable { source, .. } if matches!(**source, redb::Error::DatabaseAlreadyOpen))
+    }
+}
+
 /// What goes wrong inside one transaction.
 #[derive(Debug)]
 pub(super) enum Trouble {

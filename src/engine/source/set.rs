@@ -53,7 +53,7 @@ pub struct SourceSet {
     /// What is on disk.
     pub index: SharedIndex,
     /// What never travels.
-    pub filter: Filter,
+    pub filter: Arc<Filter>,
     /// Threads for its file work.
     pub pool: Arc<Pool>,
     /// Its receivers.
@@ -320,7 +320,7 @@ impl SourceSet {
     pub(crate) fn new(
         config: config::SourceSet,
         root: Root,
-        (filter, uncompared): (Filter, Filter),
+        (filter, uncompared): (Arc<Filter>, Filter),
         pool: Arc<Pool>,
         targets: Vec<Arc<Target>>,
         epoch: Epoch,

@@ -275,6 +275,19 @@ pub(crate) fn store_on_full_disk(dir: &Path) -> (Store, Arc<AtomicBool>) {
 }
 
 #[test]
+fn whoever_had_the_store_before_may_let_go_of_it_a_moment_later() {
+    let dir = tempfile::tempdir().expect("tempdir");
+    let old = Store::open(dir.path()).expect("open");
+    fill(&old);
+    let closed = std::thread::spawn(move || {
+        std::thread::sleep(Duration::from_millis(100));
+        drop(old);
+    });
+    check(&Store::open(dir.path()).expect("once the other is closed"));
+    closed.join().expect("closed");
+}
+
+#[test]
 fn a_full_disk_is_reported_and_survived() {
     let dir = tempfile::tempdir().expect("tempdir");
     let (store, full) = store_on_full_disk(dir.path());
