@@ -73,13 +73,13 @@ impl Writer {
     }
 
     /// Hands over what is to be written together; waits for nothing. Returns its number, for
-    /// [`Writer::wait`].
+    /// [`Writer::wait`]; of nothing, that of what was sent before.
     pub fn send(&self, writes: impl IntoIterator<Item = Write>) -> u64 {
         let mut state = self.shared.lock();
-        let before = state.batch.is_empty();
-        writes.into_iter().for_each(|write| state.batch.add(write));
-        state.sent += 1;
-        if before {
+        let mut writes = writes.into_iter().peekable();
+        if writes.peek().is_some() {
+            writes.for_each(|write| state.batch.add(write));
+            state.sent += 1;
             self.shared.asked.notify_one();
         }
         state.sent
@@ -167,7 +167,8 @@ impl Shared {
 
     /// Waits until there is something to commit or to sync; false when there is only the end.
     fn wait(&self, window: Duration) -> (MutexGuard<'_, State>, bool) {
-        let idle = |s: &mut State| s.batch.is_empty() && !s.urgent();
+        // Not the batch: what is sent may come to nothing, and somebody may wait for its number.
+        let idle = |s: &mut State| s.committed == s.sent && !s.urgent();
         let mut state = self.lock();
         if state.synced < state.committed {
             state = self.asked.wait_timeout_while(state, CHECKPOINT, idle).unwrap_or_else(PoisonError::into_inner).0;
@@ -178,7 +179,7 @@ impl Shared {
             state = self.asked.wait_while(state, idle).unwrap_or_else(PoisonError::into_inner);
         }
         state = self.asked.wait_timeout_while(state, window, |s| !s.urgent()).unwrap_or_else(PoisonError::into_inner).0;
-        let due = !state.batch.is_empty() || state.synced < state.sent;
+        let due = state.synced < state.sent;
         (state, due)
     }
 

@@ -43,6 +43,20 @@ fn what_was_sent_is_there_after_a_flush_and_after_the_end() {
     assert!(!store.compare_needed());
 }
 
+/// It hangs where somebody waits for what never comes.
+#[test]
+fn what_comes_to_nothing_is_waited_for_by_nobody() {
+    let dir = tempfile::tempdir().expect("tempdir");
+    let writer = Writer::start(Arc::new(Store::open(dir.path()).expect("open")), WINDOW).expect("start");
+    writer.send([]);
+    writer.settle();
+    let empty = writer.send([Write::Index { set: "s".to_owned(), changes: Vec::new() }]);
+    writer.settle();
+    writer.wait(empty).expect("written");
+    writer.send([]);
+    writer.flush().expect("nothing lost");
+}
+
 #[test]
 fn a_full_disk_stops_nobody_and_asks_for_a_compare() {
     let dir = tempfile::tempdir().expect("tempdir");
