@@ -235,7 +235,7 @@ fn one_source_serves_several_peers_and_sets() {
 #[test]
 fn temporary_names_that_live_shortly_never_travel() {
     // So long that no name outlives it on a busy machine.
-    let pair = TestPair::builder().source_set("coalesce.settle=1500ms").start();
+    let pair = TestPair::builder().source_set("coalesce.settle=5s").start();
     fs::write(pair.src().join("f.conf"), "one").unwrap();
     pair.wait_equal(EQUAL_WITHIN);
     // A name that travelled once leaves its mark in the replica's directory: watch it.

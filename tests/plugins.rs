@@ -11,8 +11,8 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
-use rustix::process::{Pid, test_kill_process};
-use support::node::{Node, binary, wait_until};
+use rustix::process::Pid;
+use support::node::{Node, binary, has_ended, wait_until};
 use support::pair::{Builder, EQUAL_WITHIN, TestPair};
 use support::program;
 
@@ -240,7 +240,7 @@ fn a_command_that_hangs_is_killed_with_what_it_started() {
         fs::write(watched.join(name), "x").expect("write");
         wait_call(&record, &[watched.join(name).as_os_str()], &node);
         let pid = || fs::read_to_string(&pid_file).ok()?.trim().parse().ok().and_then(Pid::from_raw);
-        let gone = wait_until(EQUAL_WITHIN, || pid().is_some_and(|pid| test_kill_process(pid).is_err()));
+        let gone = wait_until(EQUAL_WITHIN, || pid().is_some_and(has_ended));
         assert!(gone, "{}", node.log());
         // The next one is waited for by its own number.
         fs::remove_file(&pid_file).expect("remove");

@@ -115,12 +115,13 @@ fn a_source_that_does_not_read_what_it_asked_for_is_given_up() {
 
 #[test]
 fn a_slow_file_is_not_cut_while_bytes_come() {
-    let mut pair = pair().peer_set(IDLE).build();
+    let kept = Duration::from_secs(10);
+    let mut pair = pair().peer_set("idle-timeout=10s").build();
     pair.peer().start();
     let (addr, identity) = (pair.peers[0].addr, Identity::ephemeral().unwrap());
     let pieces = 60;
     runtime().block_on(async {
-        let client = Client::connect_idle(&identity, addr, KEPT).await;
+        let client = Client::connect_idle(&identity, addr, kept).await;
         let (mut writer, mut reader) = client.begin(1000 * (pieces + 1), &[7; 1000]).await;
         // Twice as long as silence may last, in small steps: this is what is tested, and nothing waits for it.
         let mut step = tokio::time::interval(Duration::from_millis(400));
@@ -142,9 +143,9 @@ fn a_peer_that_is_slow_to_make_durable_is_waited_for() {
     if !skip::have(test, "strace") {
         return;
     }
-    let mut pair = TestPair::builder().source_set("idle-timeout=1s").build();
+    let mut pair = TestPair::builder().source_set("idle-timeout=3s").build();
     // Longer than the source would wait for a silent peer.
-    let slow = ["-e", "trace=syncfs", "-e", "inject=syncfs:delay_enter=7000000"];
+    let slow = ["-e", "trace=syncfs", "-e", "inject=syncfs:delay_enter=9000000"];
     let trace = pair.dir.path().join("trace");
     let strace = ["strace", "-D", "-f", "-qq", "-o", trace.to_str().unwrap()];
     pair.peer().run_under([&strace[..], &slow[..]].concat());

@@ -6,7 +6,7 @@ mod support;
 use std::fs;
 use std::io::Write as _;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Output};
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use rustix::fs::{CWD, FileType, Mode, OFlags, mknodat};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use support::namespace::{self, Namespace};
-use support::node::{Node, binary, wait_until};
+use support::node::{Node, binary, has_ended, wait_until};
 use support::program::{self, script};
 use support::skip;
 
@@ -128,10 +128,6 @@ fn pid(value: &Value) -> Pid {
     value.as_i64().and_then(|pid| i32::try_from(pid).ok()).and_then(Pid::from_raw).expect("it runs")
 }
 
-fn is_gone(pid: Pid) -> bool {
-    !Path::new(&format!("/proc/{}", pid.as_raw_nonzero())).exists()
-}
-
 fn config(priority: u8, before: &str, inside: &str) -> String {
     format!(
         "global_defs {{\n vrrp_version 3\n script_user root\n}}\n{before}\nvrrp_instance VI_1 {{\n state BACKUP\n \
@@ -187,7 +183,7 @@ fn a_killed_engine_moves_nothing_and_is_started_again() {
     assert!(listed.status.success(), "{}", text(&listed));
     let engine = host.pid("engine");
     assert!(host.node.stop().success(), "{}", host.node.log());
-    assert!(is_gone(engine) && is_gone(vrrp) && !host.holds() && !host.path("syncd.pid").exists());
+    assert!(has_ended(engine) && has_ended(vrrp) && !host.holds() && !host.path("syncd.pid").exists());
 }
 
 #[test]
@@ -199,7 +195,7 @@ fn without_its_supervisor_the_vrrp_process_leaves_and_so_does_the_engine() {
     host.start_as_master();
     let (vrrp, engine) = (host.pid("vrrp"), host.pid("engine"));
     host.node.kill9();
-    assert!(wait_until(PATIENCE, || is_gone(vrrp) && is_gone(engine)), "{}", host.node.log());
+    assert!(wait_until(PATIENCE, || has_ended(vrrp) && has_ended(engine)), "{}", host.node.log());
     assert!(!host.holds());
     host.start_as_master();
 }
@@ -216,7 +212,7 @@ fn after_everything_was_killed_the_next_start_has_one_address_and_takes_it_away_
     kill_process(vrrp, Signal::STOP).expect("it runs");
     host.node.kill9();
     kill_process(vrrp, Signal::KILL).expect("it is there");
-    assert!(wait_until(PATIENCE, || is_gone(vrrp)));
+    assert!(wait_until(PATIENCE, || has_ended(vrrp)));
     host.start_as_master();
     assert_eq!(host.host.ip("-4 -o addr show dev eth0").matches(VIP).count(), 1);
     assert!(host.node.stop().success());
@@ -543,12 +539,12 @@ fn a_daemon_logs_what_all_of_its_processes_say() {
     }
     let supervisor = pid(&status["pid"]);
     kill_process(supervisor, Signal::TERM).expect("it runs");
-    assert!(wait_until(PATIENCE, || is_gone(supervisor)), "{}", fs::read_to_string(&log).unwrap_or_default());
+    assert!(wait_until(PATIENCE, || has_ended(supervisor)), "{}", fs::read_to_string(&log).unwrap_or_default());
     assert!(!host.holds());
 }
 
 #[test]
-fn told_to_end_twice_it_does_not_wait_for_programs_and_the_address_is_gone() {
+fn told_to_end_twice_it_does_not_wait_for_programs_and_the_address_has_ended() {
     if !namespace::allowed("told_to_end_twice_it_does_not_wait_for_programs_and_the_address_is_gone") {
         return;
     }
@@ -563,7 +559,7 @@ fn told_to_end_twice_it_does_not_wait_for_programs_and_the_address_is_gone() {
     let ended = host.node.wait_exit(PATIENCE);
     assert!(ended.success() && host.node.log().contains("told twice: ending at once"), "{}", host.node.log());
     let program = host.told("begun")[0].parse().ok().and_then(Pid::from_raw).expect("its number");
-    assert!(wait_until(PATIENCE, || is_gone(program)), "what is not waited for is killed");
+    assert!(wait_until(PATIENCE, || has_ended(program)), "what is not waited for is killed");
     assert!(!host.holds());
 }
 

@@ -116,16 +116,6 @@ impl Batch {
         }
     }
 
-    /// Whether there is nothing to write.
-    pub(super) fn is_empty(&self) -> bool {
-        self.indexes.is_empty()
-            && self.pending.is_empty()
-            && self.generations.is_empty()
-            && self.halts.is_empty()
-            && self.holds.is_empty()
-            && self.incidents.is_empty()
-    }
-
     /// Whether it holds what nothing else would bring back after a power loss. An index that lags
     /// costs a hash, a name that stays in the retry log is sent once more.
     pub(super) fn must_last(&self) -> bool {

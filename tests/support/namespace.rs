@@ -2,11 +2,13 @@
 //!
 //! Whatever is made here is gone with the value that stands for it, also when a test panics.
 
+use std::collections::hash_map::RandomState;
 use std::fs::File;
+use std::hash::BuildHasher as _;
 use std::os::fd::AsFd as _;
 use std::process::Command;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{LazyLock, OnceLock};
 use std::thread;
 use std::time::Duration;
 
@@ -165,10 +167,11 @@ impl Lan {
     }
 }
 
-/// A name that nobody has: of this process, and the next number.
+/// A name that nobody has: of this run, by chance since process numbers come again, and the next number.
 fn unique(label: &str) -> String {
+    static RUN: LazyLock<u64> = LazyLock::new(|| RandomState::new().hash_one(std::process::id()));
     static NEXT: AtomicU32 = AtomicU32::new(0);
-    format!("syncd-{}-{}-{label}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
+    format!("syncd-{:016x}-{}-{label}", *RUN, NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
 /// The file of a setting; a key with slashes may have dots in its parts, as with sysctl(8).

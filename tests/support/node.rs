@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 
 /// How long a node may take to say `ready`, or to end after SIGTERM.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 /// How often a condition is looked at.
 const POLL: Duration = Duration::from_millis(20);
 
@@ -93,7 +93,9 @@ impl Node {
         if !self.prefix.is_empty() {
             command.arg(binary());
         }
-        command.args(&self.args).arg("--state-dir").arg(&self.state).envs(self.env.iter().cloned());
+        command.args(&self.args).arg("--state-dir").arg(&self.state);
+        // Whoever runs the tests may log less than they wait for.
+        command.env_remove("SYNCD_LOG").env_remove("RUST_LOG").envs(self.env.iter().cloned());
         let log = File::options().append(true).create(true).open(&self.log).expect("log file");
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log);
         let mut child = command.spawn().unwrap_or_else(|e| panic!("{}: {command:?}: {e}", self.name));
@@ -278,6 +280,13 @@ pub fn binary() -> OsString {
 pub fn use_binary(program: impl Into<OsString>) {
     // The first one stays.
     let _ = BINARY.set(program.into());
+}
+
+/// Whether the process has ended, whoever has still to wait for it.
+pub fn has_ended(pid: Pid) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero())).unwrap_or_default();
+    // The name before it, in brackets, may hold anything.
+    stat.rsplit_once(") ").is_none_or(|(_, state)| state.starts_with('Z'))
 }
 
 /// Whether each thread of the process is stopped, or held by a tracer; one that has ended meanwhile counts as well.

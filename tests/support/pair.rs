@@ -16,7 +16,7 @@ use super::tree::{Compare, differences};
 /// What the secrets file holds.
 const PASSWORD: &str = "correct horse battery staple";
 /// How long equality may take by default, on a busy machine and after a fault.
-pub const EQUAL_WITHIN: Duration = Duration::from_secs(30);
+pub const EQUAL_WITHIN: Duration = Duration::from_secs(120);
 
 /// One source, one or more peers, one or more sets.
 ///

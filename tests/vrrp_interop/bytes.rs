@@ -35,7 +35,7 @@ fn said(kind: Kind, config: &str, vip: &str) -> Vec<String> {
         let text = frames::comparable(&frame.bytes);
         if !all.contains(&text) {
             let times = frames.iter().filter(|other| other.bytes == frame.bytes).count();
-            assert!(said.announced().is_none() || times % 5 == 0, "{kind:?} told {times} times: {text}");
+            assert!(said.announced().is_none() || times >= 5, "{kind:?} told {times} times: {text}");
             all.push(text);
         }
     }

@@ -38,8 +38,8 @@ fn patience(kinds: [Kind; 2], more: &str) -> usize {
     let mut lab = Lab::new(2);
     lab.routers[1].start(kinds[1], &config(1, 100));
     lab.wait_holder(VIP, 1);
-    lab.routers[0].start(kinds[0], &config(0, 150));
     let ear = Ear::new(&lab, 1);
+    lab.routers[0].start(kinds[0], &config(0, 150));
     lab.wait_holder(VIP, 0);
     ear.adverts(lab.routers[1].address).len()
 }

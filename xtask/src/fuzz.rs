@@ -13,22 +13,25 @@ pub(crate) struct Args {
     /// How long each target is fed with new inputs
     #[arg(long, default_value_t = 10)]
     seconds: u32,
+    /// What the new inputs begin with; another one each time when there is none
+    #[arg(long)]
+    seed: Option<u32>,
     /// The targets; all of fuzz/fuzz_targets/ when none is named
     targets: Vec<String>,
 }
 
 impl Default for Args {
-    /// What the test command does.
+    /// What the test command does: to look for new faults is another thing than to keep the old ones out.
     fn default() -> Self {
-        Self { seconds: 10, targets: Vec::new() }
+        Self { seconds: 10, seed: Some(1), targets: Vec::new() }
     }
 }
 
 /// How many run at once.
 const AT_ONCE: usize = 2;
 
-/// What one input may take, and all that a run holds.
-const LIMITS: [&str; 3] = ["-timeout=5", "-rss_limit_mb=1024", "-max_len=65536"];
+/// What one input may take, by the clock of a machine that may be busy, and all that a run holds.
+const LIMITS: [&str; 3] = ["-timeout=30", "-rss_limit_mb=1024", "-max_len=65536"];
 
 /// Which branches an input takes is counted by the compiler, as cargo-fuzz has it but for the
 /// sanitizers, which only the nightly compiler links.
@@ -88,7 +91,7 @@ pub(crate) fn run(args: &Args) -> Result<Fuzzed> {
         seeds += own;
     }
     let places = build(dir)?;
-    let executions = all(&places, &targets, args.seconds)?;
+    let executions = all(&places, &targets, args)?;
     Ok(Fuzzed::Ran { targets: targets.len(), seeds, executions })
 }
 
@@ -112,10 +115,10 @@ fn host() -> Result<String> {
 }
 
 /// Runs all targets, [`AT_ONCE`] of them; returns how many inputs were tried.
-fn all(places: &Places, targets: &[String], seconds: u32) -> Result<u64> {
+fn all(places: &Places, targets: &[String], args: &Args) -> Result<u64> {
     let queue = Mutex::new(targets.iter());
     let next = || queue.lock().ok()?.next();
-    let worker = || std::iter::from_fn(next).map(|target| one(places, target, seconds)).collect::<Vec<_>>();
+    let worker = || std::iter::from_fn(next).map(|target| one(places, target, args)).collect::<Vec<_>>();
     let results: Vec<Result<u64>> = std::thread::scope(|scope| {
         let workers: Vec<_> = (0..AT_ONCE).map(|_| scope.spawn(worker)).collect();
         workers.into_iter().flat_map(|worker| worker.join().unwrap_or_default()).collect()
@@ -128,7 +131,7 @@ fn all(places: &Places, targets: &[String], seconds: u32) -> Result<u64> {
 }
 
 /// Runs one target from its seeds on; what it finds new is kept only while it runs.
-fn one(places: &Places, target: &str, seconds: u32) -> Result<u64> {
+fn one(places: &Places, target: &str, args: &Args) -> Result<u64> {
     stop::check()?;
     let artifacts = places.dir.join("artifacts").join(target);
     let corpus = places.dir.join("target/corpus").join(target);
@@ -139,7 +142,10 @@ fn one(places: &Places, target: &str, seconds: u32) -> Result<u64> {
     }
     let mut command = Command::new(places.programs.join(target));
     command.arg(&corpus).arg(places.dir.join("seeds").join(target)).args(LIMITS).current_dir(&corpus);
-    command.arg(format!("-max_total_time={seconds}")).arg(format!("-artifact_prefix={}/", artifacts.display()));
+    if let Some(seed) = args.seed {
+        command.arg(format!("-seed={seed}"));
+    }
+    command.arg(format!("-max_total_time={}", args.seconds)).arg(format!("-artifact_prefix={}/", artifacts.display()));
     let output = command.arg("-print_final_stats=1").output().with_context(|| format!("run fuzz target {target}"))?;
     drop(std::fs::remove_dir_all(&corpus));
     let log = String::from_utf8_lossy(&output.stderr);

@@ -57,11 +57,15 @@ struct Summary {
 
 fn run_cargo_test(args: &[String]) -> Result<Summary> {
     let log = std::env::temp_dir().join(format!("syncd-skips-{}", std::process::id()));
+    // Of another process of that number, which was killed.
+    drop(std::fs::remove_file(&log));
+    build(args)?;
     let mut command = cargo::command()?;
     command.args(["test", "--workspace", "--no-fail-fast"]).args(args).env("SYNCD_SKIP_LOG", &log);
-    if let Some(seed) = seed() {
+    if std::env::var_os("SYNCD_SEED").is_none() {
+        let seed = seed().unwrap_or(1);
         println!("SYNCD_SEED={seed}");
-        command.env("SYNCD_SEED", seed.to_string());
+        command.env("SYNCD_SEED", seed.to_string()).env("PROPTEST_RNG_SEED", seed.to_string());
     }
     let mut summary = stream(&mut command)?;
     summary.skips = skips::read(&log)?;
@@ -70,12 +74,20 @@ fn run_cargo_test(args: &[String]) -> Result<Summary> {
     Ok(summary)
 }
 
+/// Builds first, and has what was written reach the disk: where the temporary directory lies on the same one,
+/// the first syncfs(2) of a test would otherwise wait for gigabytes that are no concern of its.
+fn build(args: &[String]) -> Result<()> {
+    let of_cargo = args.iter().take_while(|arg| *arg != "--");
+    let mut build = cargo::command()?;
+    // What does not build is told by the run itself.
+    build.args(["test", "--workspace", "--no-run", "--quiet"]).args(of_cargo).status()?;
+    rustix::fs::sync();
+    Ok(())
+}
+
 /// What random tests begin with: another one for each commit, and the same for whoever looks at that again.
-/// None where somebody chose one, or there is no commit: then each run has one of its own.
+/// None where there is no commit to be had.
 fn seed() -> Option<u64> {
-    if std::env::var_os("SYNCD_SEED").is_some() {
-        return None;
-    }
     let head = Command::new("git").current_dir(cargo::root().ok()?).args(["rev-parse", "HEAD"]).output().ok()?;
     let digits = String::from_utf8(head.stdout).ok()?;
     u64::from_str_radix(digits.get(..15)?, 16).ok()

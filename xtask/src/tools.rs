@@ -15,6 +15,10 @@ pub(crate) const FOR_TESTS: &[Tool] = &[
     Tool { program: "rsync", package: "rsync", without: "comparisons with rsync" },
     Tool { program: "nginx", package: "nginx-light", without: "the test that serves a replica by a real nginx" },
     Tool { program: "strace", package: "strace", without: "crash tests at every system call, call counts" },
+    Tool { program: "keepalived", package: "keepalived", without: "the tests beside the real keepalived" },
+    Tool { program: "ip", package: "iproute2", without: "all that needs hosts of its own" },
+    Tool { program: "nft", package: "nftables", without: "tests of foreign packets" },
+    Tool { program: "c++", package: "g++", without: "fuzzing" },
     Tool { program: "setfattr", package: "attr", without: "nothing: tests set attributes themselves" },
 ];
 
