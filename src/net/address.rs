@@ -1,5 +1,7 @@
 //! Addresses on interfaces: put there as a lease, kept, taken off, listed.
 
+use std::collections::BTreeSet;
+use std::fs;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -143,6 +145,7 @@ impl Netlink {
     /// Puts addresses on interfaces, for `lease` (in whole seconds, rounded up) or for ever. What is there already
     /// is left as it is: whoever may keep it [refreshes](Self::refresh_addresses) it.
     pub fn put_addresses(&mut self, placed: &[Placed<'_>], lease: Option<Duration>) -> Vec<Result<Put, NetError>> {
+        keep_others(placed);
         let request = |p: &Placed<'_>| (RouteNetlinkMessage::NewAddress(wanted(p, lease)), NLM_F_CREATE | NLM_F_EXCL);
         self.for_each(placed, request, |p, answer| match answer {
             Ok(()) => Ok(Put::New),
@@ -176,6 +179,19 @@ impl Netlink {
     ) -> Vec<T> {
         let answers = self.ask_all(placed.iter().map(request).collect());
         placed.iter().zip(answers).map(|(placed, answer)| judge(placed, answer)).collect()
+    }
+}
+
+/// Has the other addresses of a network stay on the interface when its first one goes, taken off or with its lease: the
+/// kernel otherwise takes them along, the host's own as well (`promote_secondaries` in ip-sysctl, which systemd
+/// switches on everywhere). It stays so. Where it may not be set, the kernel goes on as it is.
+fn keep_others(placed: &[Placed<'_>]) {
+    let names: BTreeSet<&str> = placed.iter().filter(|p| p.address.ip.is_ipv4()).map(|p| p.name).collect();
+    for name in names {
+        let setting = format!("/proc/sys/net/ipv4/conf/{name}/promote_secondaries");
+        if fs::read(&setting).is_ok_and(|value| value.trim_ascii() == b"0") {
+            drop(fs::write(setting, "1"));
+        }
     }
 }
 

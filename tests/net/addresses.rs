@@ -132,6 +132,28 @@ fn hundreds_of_addresses_come_and_go_in_order() {
     });
 }
 
+/// As when the network is set up anew under a master: its address is then the first of the host's own network.
+#[test]
+fn the_first_address_of_a_network_goes_alone() {
+    if !allowed("the_first_address_of_a_network_goes_alone") {
+        return;
+    }
+    let (host, _other) = pair();
+    host.ip("addr del 10.97.1.11/24 dev eth0");
+    host.run(|| {
+        let mut netlink = Netlink::open().expect("netlink");
+        let eth0 = link(&mut netlink, "eth0");
+        let wanted = address("10.97.1.50/24");
+        let placed = [Placed::on(&eth0, &wanted)];
+        assert_eq!(netlink.put_addresses(&placed, None).remove(0).expect("put"), Put::New);
+        host.ip("addr add 10.97.1.11/24 dev eth0");
+        assert!(present(&mut netlink, eth0.index).iter().any(|own| own.secondary));
+        assert_eq!(netlink.remove_addresses(&placed).remove(0).expect("removed"), Removed::Gone);
+        let left = present(&mut netlink, eth0.index);
+        assert!(left.iter().any(|own| own.ip.to_string() == "10.97.1.11" && !own.secondary), "{left:?}");
+    });
+}
+
 #[test]
 fn what_cannot_be_done_is_said_in_one_line() {
     if !allowed("what_cannot_be_done_is_said_in_one_line") {
