@@ -12,6 +12,9 @@ const USUAL_MTU: u32 = 1500;
 /// Where names of routing tables stand.
 const TABLES: [&str; 2] = ["/etc/iproute2/rt_tables", "/usr/share/iproute2/rt_tables"];
 
+/// The groups that go with the user nobody, of which each system has one.
+pub(super) const NOBODY_GROUPS: [&str; 2] = ["nobody", "nogroup"];
+
 /// This machine, as far as a configuration depends on it.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Machine {
@@ -101,11 +104,15 @@ impl Machine {
 
     /// The group called `name`, or with that number.
     pub(super) fn group(&self, name: &str) -> Option<Owner> {
+        let listed = |name: &str, number: Option<u32>| {
+            let mut groups = self.group.lines().filter_map(|line| group(line).map(|(group, _)| group));
+            groups.find(|group| group.name == name || Some(group.id) == number)
+        };
         let number: Option<u32> = name.parse().ok();
-        let mut groups = self.group.lines().filter_map(|line| group(line).map(|(group, _)| group));
-        groups
-            .find(|group| group.name == name || Some(group.id) == number)
-            .or_else(|| number.or(self.any.then_some(u32::MAX)).map(|id| Owner { id, name: name.to_owned() }))
+        // Of nobody's groups no system has two: that there is one says that the other is nowhere.
+        let nowhere = || NOBODY_GROUPS.contains(&name) && NOBODY_GROUPS.iter().any(|one| listed(one, None).is_some());
+        let invented = || (self.any && !nowhere()).then_some(u32::MAX);
+        listed(name, number).or_else(|| number.or_else(invented).map(|id| Owner { id, name: name.to_owned() }))
     }
 
     /// Whether there is such an interface; what is not known is taken for being there.

@@ -11,7 +11,7 @@ use syncd_compat::{Severity, Span, Spanned};
 
 use super::check::program_of;
 use super::load::Context;
-use super::machine::User;
+use super::machine::{NOBODY_GROUPS, User};
 use super::rules::{Form, Gathering, Kind};
 use super::value::port;
 use super::{
@@ -26,9 +26,6 @@ pub const NO_PASSWORD: &str = "rsyncd-no-password";
 
 /// The user that rsyncd takes when root starts it and a module names none.
 const NOBODY: &str = "nobody";
-
-/// The groups that go with it, of which each system has one.
-const NOBODY_GROUPS: [&str; 2] = ["nobody", "nogroup"];
 
 /// What `conf` means; what is wrong with it goes to the findings.
 pub(super) fn translate(cx: &mut Context<'_>, conf: &RsyncdConf) -> Config {

@@ -161,6 +161,25 @@ fn one_file_is_made_of_both_sides_and_what_is_left_is_listed() {
 }
 
 #[test]
+fn a_group_that_is_not_on_this_machine_is_not_written_for_the_one_that_is() {
+    let writable = std::env::temp_dir();
+    for owner in
+        ["uid = nobody", "", "gid = nobody", "uid = nobody\ngid = nobody", "uid = 7\ngid = nogroup", "gid = 33 nobody"]
+    {
+        let module = format!("[m]\npath = {}\nread only = no\n{owner}\n", writable.display());
+        let legacy = source("rsyncd.conf", module);
+        let text = of(std::slice::from_ref(&legacy), &machine().into_any()).expect("convertible").text;
+        let native = meaning(&source("syncd.toml", &text), Side::Peer);
+        assert_eq!(native, meaning(&legacy, Side::Peer), "{owner}: {text}");
+        assert!(native.is_some(), "{owner}: {text}");
+    }
+    // Another machine may have what this one has not.
+    let legacy = source("rsyncd.conf", format!("[m]\npath = {}\nuid = app\ngid = app\n", writable.display()));
+    let text = of(&[legacy], &machine().into_any()).expect("convertible").text;
+    assert!(text.contains("gid = [\"app\"]"), "{text}");
+}
+
+#[test]
 fn what_cannot_be_converted_is_refused_with_its_reason() {
     let refused = |source: SourceText| of(&[source], &machine()).expect_err("refused").to_string();
     assert!(refused(source("a.toml", "[node]\n")).contains("a syncd.toml already"));
