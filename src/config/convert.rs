@@ -10,8 +10,9 @@ use super::load::{self, Loaded};
 use super::machine::Machine;
 use super::native::write::{self, NotText};
 use super::overrides::{Overrides, Side};
+use super::places::Named;
 use super::source::make_unique;
-use super::{Config, ConfigError, Vrrp, vrrp};
+use super::{Config, ConfigError, ReplicaSet, Vrrp, vrrp};
 use crate::vrrp::packet::Auth;
 
 /// What the files come to.
@@ -202,6 +203,7 @@ impl Whole {
         let config = match (self.config, other.config) {
             (Some(first), Some(second)) => {
                 left.extend(overruled(&first.config, &second.config));
+                left.extend(taken(&first, &second));
                 Some(first.and(second, join))
             }
             (first, second) => first.or(second),
@@ -228,7 +230,7 @@ impl Whole {
             let file = files.first().map_or(Path::new("convert"), PathBuf::as_path);
             return Err(Finding::of_file(file, "config-kind", "there is nothing to convert").into());
         };
-        let said = |path: &Path| loaded.place_of(path).into_iter().collect();
+        let said = |named: Named<'_>| loaded.place_of(named).into_iter().collect();
         let native = write::write(&loaded.config, &said).map_err(|why| not_text(loaded, &why))?;
         text.push_str(&native);
         let mut left = self.left;
@@ -264,14 +266,33 @@ fn not_text(loaded: &Loaded, why: &NotText) -> Finding {
 fn join(first: Config, second: Config) -> Config {
     let mut joined = first;
     joined.sources.extend(second.sources);
-    joined.replicas.extend(second.replicas);
+    let free: Vec<_> = second.replicas.into_iter().filter(|set| !has_replica(&joined, &set.name)).collect();
+    joined.replicas.extend(free);
     make_unique(&mut joined.sources);
+    joined.node.debug |= second.node.debug;
     joined.node.listen = joined.node.listen.or(second.node.listen);
     joined.node.pid_file = joined.node.pid_file.or(second.node.pid_file);
     joined.fail_log = joined.fail_log.or(second.fail_log);
     joined.vrrp = joined.vrrp.or(second.vrrp);
     joined.tuning.retry_ceiling = joined.tuning.retry_ceiling.min(second.tuning.retry_ceiling);
     joined
+}
+
+fn has_replica(config: &Config, name: &str) -> bool {
+    config.replicas.iter().any(|set| set.name == name)
+}
+
+/// The modules of the second file whose names the first has: peers know a set by its name alone.
+fn taken(first: &Loaded, second: &Loaded) -> Vec<Left> {
+    let of = |set: &ReplicaSet| {
+        let at = second.places.replica(&set.name);
+        let (line, column) = at.map_or((1, 1), |at| (at.place.line, at.place.column));
+        let file = at.map_or_else(|| second.config.file.clone(), |at| at.file.clone());
+        let theirs = first.places.replica(&set.name).map_or(&first.config.file, |at| &at.file).display();
+        let text = format!("the module `{}`: a node has one of that name, that of {theirs}", set.name);
+        Left { file, line, column, text }
+    };
+    second.config.replicas.iter().filter(|set| has_replica(&first.config, &set.name)).map(of).collect()
 }
 
 /// What the second file says in vain.

@@ -10,7 +10,7 @@ use super::include;
 use super::kind::{self, Kind};
 use super::machine::Machine;
 use super::overrides::{Overrides, Side};
-use super::places::Places;
+use super::places::{Named, Places};
 use super::{Config, ConfigError, DEFAULT_PORT, check, native, peer, source, vrrp};
 
 /// A configuration file is smaller.
@@ -53,9 +53,9 @@ impl Loaded {
         Ok(self)
     }
 
-    /// `from FILE:LINE`: where `path` was named.
-    pub(super) fn place_of(&self, path: &Path) -> Option<String> {
-        let at = self.places.path(path)?;
+    /// `from FILE:LINE`: where it was named.
+    pub(super) fn place_of(&self, named: Named<'_>) -> Option<String> {
+        let at = self.places.of(named)?;
         Some(format!("from {}:{}", at.file.display(), at.place.line))
     }
 

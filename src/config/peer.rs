@@ -133,6 +133,7 @@ fn path(cx: &mut Context<'_>, module: &Module) -> Option<PathBuf> {
         fault(cx, value.span, format!("`{}` {what}", value.value), "write it out, from `/` on and without variables");
         return None;
     }
+    cx.places.add_replica(&module.name.value, cx.source, (module.name.span, value.span));
     Some(named_path(cx, value))
 }
 

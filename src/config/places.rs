@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use syncd_compat::diag::Place;
 use syncd_compat::{Finding, SourceText, Span};
 
-use super::{SourceSet, Target};
+use super::{ReplicaSet, SourceSet, Target};
 
 /// A place, and the file that it is in.
 #[derive(Clone, Debug)]
@@ -25,14 +25,34 @@ impl Located {
 /// Where a file says where a set goes.
 #[derive(Clone, Debug)]
 pub(super) struct TargetPlaces {
+    /// The directory that goes there.
+    pub(super) root: Located,
     pub(super) host: Located,
     pub(super) module: Located,
     /// None where no user is said.
     pub(super) user: Option<Located>,
 }
 
+/// Where a file says what a replica is.
+#[derive(Clone, Debug)]
+struct ReplicaPlaces {
+    name: Located,
+    root: Located,
+}
+
 /// Of how many targets the places are kept: a line of each is in memory.
 const MOST_TARGETS: usize = 10_000;
+
+/// A path that a native file names.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Named<'a> {
+    /// Some file.
+    Path(&'a Path),
+    /// The directory of a set that goes out.
+    Source(&'a SourceSet),
+    /// The directory of a set that is received.
+    Replica(&'a ReplicaSet),
+}
 
 /// Where a file names each path, target and replica that it names.
 #[derive(Clone, Debug, Default)]
@@ -40,7 +60,7 @@ pub(super) struct Places {
     paths: BTreeMap<PathBuf, Located>,
     /// By the root of the set, the host and the module.
     targets: BTreeMap<(PathBuf, String, String), TargetPlaces>,
-    replicas: BTreeMap<String, Located>,
+    replicas: BTreeMap<String, ReplicaPlaces>,
 }
 
 impl Places {
@@ -57,16 +77,18 @@ impl Places {
         self.targets.entry((root.to_owned(), target.host.clone(), target.set.clone())).or_insert(places);
     }
 
-    /// Notes that `source` names a replica at `span`.
-    pub(super) fn add_replica(&mut self, name: &str, source: &SourceText, span: Span) {
-        self.replicas.entry(name.to_owned()).or_insert_with(|| Located::of(source, span));
+    /// Notes that `source` names a replica and its directory at these spans.
+    pub(super) fn add_replica(&mut self, name: &str, source: &SourceText, (at, root): (Span, Span)) {
+        let places = || ReplicaPlaces { name: Located::of(source, at), root: Located::of(source, root) };
+        self.replicas.entry(name.to_owned()).or_insert_with(places);
     }
 
-    /// Notes all that `others` hold too.
+    /// Notes all that `others` hold too; what both know stays.
     pub(super) fn extend(&mut self, others: Self) {
-        self.paths.extend(others.paths);
-        self.targets.extend(others.targets);
-        self.replicas.extend(others.replicas);
+        let Self { paths, targets, replicas } = others;
+        paths.into_iter().for_each(|(path, at)| drop(self.paths.entry(path).or_insert(at)));
+        targets.into_iter().for_each(|(target, at)| drop(self.targets.entry(target).or_insert(at)));
+        replicas.into_iter().for_each(|(name, at)| drop(self.replicas.entry(name).or_insert(at)));
     }
 
     /// Where `path` is named.
@@ -81,7 +103,21 @@ impl Places {
 
     /// Where the replica of that name is named.
     pub(super) fn replica(&self, name: &str) -> Option<&Located> {
-        self.replicas.get(name)
+        self.replicas.get(name).map(|places| &places.name)
+    }
+
+    /// Where what a native file names is named; of a directory that several sets have, by its own set.
+    pub(super) fn of(&self, named: Named<'_>) -> Option<&Located> {
+        match named {
+            Named::Path(path) => self.path(path),
+            Named::Source(set) => {
+                let target = set.targets.first().and_then(|target| self.target(set, target));
+                target.map(|places| &places.root).or_else(|| self.path(&set.path))
+            }
+            Named::Replica(set) => {
+                self.replicas.get(&set.name).map(|places| &places.root).or_else(|| self.path(&set.path))
+            }
+        }
     }
 
     /// `finding`, which is about `path`, at the place that names it.

@@ -24,6 +24,9 @@ use crate::filter::{Filter, Rule, excludes_parents};
 /// Minutes between full compares where `<crontab>` says nothing that can be read.
 const STOCK_SCHEDULE: u64 = 600;
 
+/// The most minutes that a syncd.toml can say as well.
+const MOST_MINUTES: u64 = u64::MAX / 60_000_000;
+
 /// What `conf` means; what is wrong with it goes to the findings.
 pub(super) fn translate(cx: &mut Context<'_>, conf: &ConfXml) -> Config {
     say_switches(cx, conf);
@@ -199,7 +202,8 @@ fn targets(
         let target = Target::new(host, port, remote.name.value.clone(), auth);
         let at = |said: &Spanned<String>| Located::of(cx.source, said.span);
         let user = rsync.auth.as_ref().and_then(|auth| auth.users.as_ref()).map(at);
-        cx.places.add_target(root, &target, TargetPlaces { host: at(&remote.ip), module: at(&remote.name), user });
+        let places = TargetPlaces { root: at(&local.watch), host: at(&remote.ip), module: at(&remote.name), user };
+        cx.places.add_target(root, &target, places);
         Some(Target { transport, reach, ..target })
     };
     let mut targets: Vec<Target> = Vec::new();
@@ -450,7 +454,7 @@ fn schedule(cx: &mut Context<'_>, schedule: Option<&Spanned<String>>) -> Duratio
             STOCK_SCHEDULE
         }
     };
-    Duration::from_secs(minutes.saturating_mul(60))
+    Duration::from_secs(minutes.min(MOST_MINUTES) * 60)
 }
 
 /// Says what the events that are switched off leave to compares.

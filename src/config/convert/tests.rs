@@ -179,6 +179,74 @@ fn a_group_that_is_not_on_this_machine_is_not_written_for_the_one_that_is() {
     assert!(text.contains("gid = [\"app\"]"), "{text}");
 }
 
+/// A `confxml.xml` that mirrors `/srv` to `h::m`, with `more` in its `<sersync>`.
+fn xml(more: &str) -> SourceText {
+    let text = format!(
+        "<head>\n<debug start=\"true\"/>\n<sersync>\n<localpath watch=\"/srv\"><remote ip=\"h\" name=\"m\"/></localpath>\n\
+         {more}</sersync></head>"
+    );
+    source("conf.xml", text)
+}
+
+fn rsyncd(name: &str, more: &str, module: &str, path: &str) -> SourceText {
+    source(name, format!("uid = www\ngid = www\n{more}[{module}]\npath = {path}\nread only = no\n"))
+}
+
+/// What `files` come to for one side, and the text that says so.
+fn joined(files: &[SourceText], side: Side) -> (Config, String) {
+    let text = of(files, &machine()).expect("convertible").text;
+    let loaded = translated(&source("syncd.toml", &text), &machine(), side).unwrap_or_else(|e| panic!("{e}\n{text}"));
+    (loaded.config, text)
+}
+
+#[test]
+fn a_password_is_kept_where_the_first_remote_is_reached_by_ssh() {
+    let text = "<head><sersync><localpath watch=\"/srv\"><remote ip=\"a\" name=\"/srv\"/>\
+        <remote ip=\"b\" name=\"m\" transport=\"quic\"/></localpath><rsync>\
+        <auth start=\"true\" users=\"bk\" passwordfile=\"/p\"/><ssh start=\"true\"/></rsync></sersync></head>";
+    let text = round(&source("conf.xml", text), Side::Source).expect("usable");
+    assert!(text.contains("user = \"bk\""), "{text}");
+}
+
+#[test]
+fn the_pid_file_of_an_rsyncd_is_not_the_primarys() {
+    let files = [xml(""), rsyncd("r.conf", "pid file = /run/rsyncd.pid\n", "m", "/m")];
+    let pid_file = |side| joined(&files, side).0.node.pid_file;
+    assert_eq!((pid_file(Side::Source), pid_file(Side::Peer)), (None, Some("/run/rsyncd.pid".into())));
+}
+
+#[test]
+fn debug_is_on_whichever_file_comes_first() {
+    let (native, text) = joined(&[rsyncd("r.conf", "", "m", "/m"), xml("")], Side::Source);
+    assert!(native.node.debug, "{text}");
+}
+
+#[test]
+fn of_two_modules_of_one_name_the_first_counts_and_the_other_is_listed() {
+    let files = [rsyncd("a.conf", "", "m", "/a"), rsyncd("b.conf", "", "m", "/b"), rsyncd("c.conf", "", "n", "/c")];
+    let (native, text) = joined(&files, Side::Peer);
+    let sets: Vec<_> = native.replicas.iter().map(|set| (set.name.as_str(), set.path.as_path())).collect();
+    assert_eq!(sets, [("m", Path::new("/a")), ("n", Path::new("/c"))], "{text}");
+    assert!(text.contains("# b.conf:3:1: the module `m`: a node has one of that name, that of a.conf"), "{text}");
+}
+
+#[test]
+fn a_path_is_said_to_come_from_where_its_own_set_names_it() {
+    let two = source("r.conf", "[a]\npath = /srv\nuid = www\n[b]\nuid = www\npath = /srv\n");
+    let (_, text) =
+        joined(&[two, xml("<localpath watch=\"/srv\"><remote ip=\"h\" name=\"n\"/></localpath>")], Side::Peer);
+    let said: Vec<_> = text.lines().filter(|line| line.starts_with("# from")).collect();
+    assert_eq!(said, ["# from conf.xml:4", "# from conf.xml:5", "# from r.conf:2", "# from r.conf:6"], "{text}");
+}
+
+#[test]
+fn a_schedule_that_is_longer_than_anybody_lives_is_one_that_can_be_read_back() {
+    for minutes in ["99999999999999", "18446744073709551615", "307445734561825", "307445734561826"] {
+        let crontab = format!("<crontab start=\"true\" schedule=\"{minutes}\"/>");
+        round(&xml(&crontab), Side::Source).expect("usable");
+    }
+}
+
 #[test]
 fn what_cannot_be_converted_is_refused_with_its_reason() {
     let refused = |source: SourceText| of(&[source], &machine()).expect_err("refused").to_string();

@@ -65,6 +65,8 @@ pub(super) struct Node {
     pub(super) fail_log: Option<Text>,
     /// Holds the number of the process while it runs.
     pub(super) pid_file: Option<Text>,
+    /// The same of `syncd peer`, where one file serves both.
+    pub(super) peer_pid_file: Option<Text>,
     /// Log each event and what is done about it.
     #[serde(default)]
     pub(super) debug: bool,

@@ -87,7 +87,7 @@ fn translate(cx: &mut Context<'_>, file: &File, side: Side) -> Config {
         node: NodeConfig {
             name,
             listen: (side == Side::Peer).then(|| listen_address(cx, file)),
-            pid_file: file.node.pid_file.as_ref().map(|said| path(cx, said)),
+            pid_file: pid_file(file, side).map(|said| path(cx, said)),
             debug: file.node.debug,
         },
         sources,
@@ -97,6 +97,12 @@ fn translate(cx: &mut Context<'_>, file: &File, side: Side) -> Config {
         tuning: tuning(cx, &file.tuning),
         vrrp,
     }
+}
+
+/// The file that is to hold the number of this side's process.
+fn pid_file(file: &File, side: Side) -> Option<&Spanned<String>> {
+    let own = file.node.peer_pid_file.as_ref().filter(|_| side == Side::Peer);
+    own.or(file.node.pid_file.as_ref())
 }
 
 /// Whether the process of this side moves the file's addresses: of the two that one file may run, the primary's.
@@ -117,10 +123,13 @@ fn source(cx: &mut Context<'_>, file: &File, set: &Set, own_name: &str) -> Optio
             let (transport, reach) = carrier(cx, peer);
             let family = peer.family.as_ref().and_then(|said| value(cx, said, family));
             let module = module.as_ref().unwrap_or(remote);
-            let target = Target::new(host, port, module.get_ref().clone(), auth.clone());
+            // ssh has keys of its own.
+            let auth = if reach == Reach::Daemon { auth.clone() } else { SourceAuth::Key };
+            let target = Target::new(host, port, module.get_ref().clone(), auth);
             let at = |said: &Spanned<String>| Located::of(cx.source, said.span().into());
             let user = set.auth.as_ref().and_then(|auth| auth.get_ref().user.as_ref()).map(at);
-            cx.places.add_target(&root, &target, TargetPlaces { host: at(&peer.address), module: at(module), user });
+            let places = TargetPlaces { root: at(&set.path), host: at(&peer.address), module: at(module), user };
+            cx.places.add_target(&root, &target, places);
             targets.push(Target { family, transport, reach, ..target });
         }
     }
@@ -154,7 +163,7 @@ fn replica(cx: &mut Context<'_>, file: &File, set: &Set) -> Option<ReplicaSet> {
     let gid: Vec<Owner> = set.gid.iter().filter_map(|gid| group(cx, gid)).collect();
     let defaults = SetOptions::default();
     let (root, umask) = (path(cx, &set.path), cx.machine.umask);
-    cx.places.add_replica(set.name.get_ref(), cx.source, set.name.span().into());
+    cx.places.add_replica(set.name.get_ref(), cx.source, (set.name.span().into(), set.path.span().into()));
     let chmod = |text: &str| Chmod::parse(text, umask).map_err(|e| e.to_string());
     Some(ReplicaSet {
         name: set.name.get_ref().clone(),

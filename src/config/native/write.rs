@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::config::places::Named;
 use crate::config::{
     CdnPassword, Coalesce, Compare, Compression, Config, DEFAULT_PORT, DeletePolicy, Events, Family, HostPattern,
     NodeConfig, Owner, Plugin, PluginAction, Reach, ReplicaAuth, ReplicaSet, SetOptions, SourceAuth, SourceSet, Target,
@@ -31,12 +32,12 @@ pub(in crate::config) enum NotText {
     Pattern(String),
 }
 
-/// The file without a word about where each setting came from; `said` gives the comment lines of a
-/// path that is named.
+/// The file without a word about where each setting came from; `said` gives the comment lines of what
+/// is named.
 ///
 /// # Errors
 /// [`NotText`]: a path or a pattern.
-pub(in crate::config) fn write(config: &Config, said: &dyn Fn(&Path) -> Vec<String>) -> Result<String, NotText> {
+pub(in crate::config) fn write(config: &Config, said: &dyn Fn(Named<'_>) -> Vec<String>) -> Result<String, NotText> {
     // Each field by name: one that is new has to be written too.
     let Config { file: _, node, sources, replicas, trust_first_use, fail_log, tuning, vrrp } = config;
     let mut out = Writer { text: String::new(), said };
@@ -119,7 +120,7 @@ fn carrier(target: &Target) -> Option<&'static str> {
 
 struct Writer<'a> {
     text: String,
-    said: &'a dyn Fn(&Path) -> Vec<String>,
+    said: &'a dyn Fn(Named<'_>) -> Vec<String>,
 }
 
 impl Writer<'_> {
@@ -149,7 +150,8 @@ impl Writer<'_> {
         self.unless("trust-first-use", &trust_first_use, &false, bool::to_string);
         self.unless("debug", debug, &false, bool::to_string);
         if let Some(file) = pid_file {
-            self.path("pid-file", file)?;
+            // Who listens is the peer, and the file may serve a primary as well.
+            self.path(if listen.is_some() { "peer-pid-file" } else { "pid-file" }, file)?;
         }
         if let Some(file) = fail_log {
             self.path("fail-log", file)?;
@@ -162,14 +164,16 @@ impl Writer<'_> {
             set;
         self.table("[[set]]");
         self.key("name", text(name));
-        self.path("path", path)?;
+        self.root(Named::Source(set), path)?;
         self.key("role", text("primary"));
         let goes_to = |target: &Target| match peer_name(target) {
             peer if target.set == *name => peer,
             peer => format!("{peer}::{}", target.set),
         };
         self.list("peers", targets.iter().map(goes_to));
-        if let Some(SourceAuth::Password { user, file }) = targets.first().map(|target| &target.auth) {
+        // Those that are reached by ssh have none.
+        let password = targets.iter().map(|target| &target.auth).find(|auth| **auth != SourceAuth::Key);
+        if let Some(SourceAuth::Password { user, file }) = password {
             self.key("auth", format!("{{ user = {}, password-file = {} }}", text(user), text(utf8(file)?)));
         }
         self.unless("delete", &options.delete, &DeletePolicy::Guarded, |policy| text(delete(*policy)));
@@ -304,7 +308,7 @@ impl Writer<'_> {
         } = set;
         self.table("[[set]]");
         self.key("name", text(name));
-        self.path("path", path)?;
+        self.root(Named::Replica(set), path)?;
         self.key("role", text("replica"));
         if let ReplicaAuth::Password { users, file, strict } = auth {
             let users: Vec<String> = users.iter().map(|user| text(user)).collect();
@@ -396,7 +400,15 @@ impl Writer<'_> {
     }
 
     fn path(&mut self, key: &str, path: &Path) -> Result<(), NotText> {
-        for line in (self.said)(path) {
+        self.named(Named::Path(path), key, path)
+    }
+
+    fn root(&mut self, set: Named<'_>, path: &Path) -> Result<(), NotText> {
+        self.named(set, "path", path)
+    }
+
+    fn named(&mut self, named: Named<'_>, key: &str, path: &Path) -> Result<(), NotText> {
+        for line in (self.said)(named) {
             let _ = writeln!(self.text, "# {line}");
         }
         self.key(key, text(utf8(path)?));
