@@ -102,6 +102,12 @@ impl Machine {
         found.or_else(|| number.or(self.any.then_some(u32::MAX)).map(unnamed))
     }
 
+    /// Whether `name` is that of the user that runs this, or its number.
+    pub(super) fn is_own_user(&self, name: &str) -> bool {
+        let own = self.user(&self.euid.to_string());
+        own.is_some_and(|own| own.owner.name == name || own.owner.id.to_string() == name)
+    }
+
     /// The group called `name`, or with that number.
     pub(super) fn group(&self, name: &str) -> Option<Owner> {
         let listed = |name: &str, number: Option<u32>| {

@@ -358,9 +358,7 @@ fn may_write(path: &Path, uid: u32, groups: &[Owner]) -> bool {
 }
 
 fn say_not_root(cx: &mut Context<'_>, uid: Option<&Spanned<String>>, gid: Option<&Spanned<String>>) {
-    let me = cx.machine.user(&cx.machine.euid.to_string());
-    let own = |name: &str| me.as_ref().is_some_and(|me| me.owner.name == name || me.owner.id.to_string() == name);
-    let foreign = uid.filter(|uid| !own(&uid.value)).map(|uid| ("uid", uid));
+    let foreign = uid.filter(|uid| !cx.machine.is_own_user(&uid.value)).map(|uid| ("uid", uid));
     if let Some((name, value)) = foreign.or(gid.filter(|_| uid.is_none()).map(|gid| ("gid", gid))) {
         let message = format!("`{name} = {}` is ignored, since syncd does not run as root", value.value);
         let help = "start it as root, or as that user";

@@ -74,6 +74,20 @@ fn every_legacy_fixture_means_what_its_snapshot_says() {
 }
 
 #[test]
+fn who_is_not_root_writes_as_itself_whatever_the_native_file_says() {
+    let text = "[[set]]\nname = \"m\"\npath = \"/m\"\nrole = \"replica\"\nuid = \"root\"\ngid = [\"root\"]\n";
+    let identity = |euid| {
+        let loaded = load_bytes("s.toml", text.as_bytes(), Side::Peer, euid).expect("usable");
+        let said: Vec<_> = loaded.findings.iter().map(Finding::summary).collect();
+        let set = loaded.config.replicas.into_iter().next().expect("a set");
+        (set.uid.map(|uid| uid.id), set.gid.len(), said)
+    };
+    assert_eq!(identity(0), (Some(0), 1, Vec::new()));
+    let said = "s.toml:5:7: warning: `uid = root` is ignored, since syncd does not run as root — start it as root, or as that user";
+    assert_eq!(identity(65534), (None, 0, vec![said.to_owned()]));
+}
+
+#[test]
 fn encoding_mark_and_line_ends_change_neither_meaning_nor_place() {
     let plain = meaning("tests/fixtures/legacy/tutorial.xml");
     assert_eq!(meaning("tests/fixtures/legacy/tutorial-bom.xml"), plain);

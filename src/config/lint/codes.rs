@@ -365,6 +365,7 @@ pub const CODES: &[Code] = &[
     code("toml-program", "warning", "a program cannot be run, or others could change it", "give it to root"),
     code("toml-role", "error", "a role is unknown, or a key is for the other role", "`primary` or `replica`"),
     code("toml-syntax", "error", "this is no TOML", "correct it"),
+    code("toml-uid", "warning", "a user or group cannot be taken", "start syncd as root, or as that user"),
     code("toml-unknown-key", "error", "a key is unknown", "the nearest right one"),
     code("toml-value", "error", "a value cannot be used", "write what the message says"),
     code("toml-vrrp", "error", "tables about virtual addresses do not fit each other", "what the message says"),

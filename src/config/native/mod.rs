@@ -159,8 +159,7 @@ fn replica(cx: &mut Context<'_>, file: &File, set: &Set) -> Option<ReplicaSet> {
     let auth = set.auth.as_ref().and_then(|auth| replica_auth(cx, auth)).unwrap_or(ReplicaAuth::Key);
     let mut hosts_allow = host_list(cx, &set.hosts_allow);
     hosts_allow.extend(peer_hosts(cx, file, set));
-    let uid = set.uid.as_ref().and_then(|uid| user(cx, uid));
-    let gid: Vec<Owner> = set.gid.iter().filter_map(|gid| group(cx, gid)).collect();
+    let (uid, gid) = identity(cx, set);
     let defaults = SetOptions::default();
     let (root, umask) = (path(cx, &set.path), cx.machine.umask);
     cx.places.add_replica(set.name.get_ref(), cx.source, (set.name.span().into(), set.path.span().into()));
@@ -182,6 +181,21 @@ fn replica(cx: &mut Context<'_>, file: &File, set: &Set) -> Option<ReplicaSet> {
         incoming_chmod: set.incoming_chmod.as_ref().and_then(|said| value(cx, said, chmod)).unwrap_or_default(),
         path: root,
     })
+}
+
+/// The user and groups that files are written as, which only root can choose.
+fn identity(cx: &mut Context<'_>, set: &Set) -> (Option<Owner>, Vec<Owner>) {
+    if cx.machine.is_root() {
+        let uid = set.uid.as_ref().and_then(|uid| user(cx, uid));
+        return (uid, set.gid.iter().filter_map(|gid| group(cx, gid)).collect());
+    }
+    let foreign = set.uid.as_ref().filter(|uid| !cx.machine.is_own_user(uid.get_ref())).map(|uid| ("uid", uid));
+    if let Some((key, said)) = foreign.or(set.gid.first().filter(|_| set.uid.is_none()).map(|gid| ("gid", gid))) {
+        let message = format!("`{key} = {}` is ignored, since syncd does not run as root", said.get_ref());
+        let finding = cx.source.warning("toml-uid", said.span().into(), message);
+        cx.findings.push(finding.help("start it as root, or as that user"));
+    }
+    (None, Vec::new())
 }
 
 /// A line for a shell, whose program is known by its place.
