@@ -1,16 +1,20 @@
 //! Legacy files as one `syncd.toml`: all that they say is in it, or listed at its end with the reason.
 
+mod idle;
+
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use syncd_compat::{Finding, Findings, Severity, SourceText, Span, confxml, keepalived, rsync, rsyncd};
+
+use idle::Idle;
 
 use super::kind::{self, Kind};
 use super::load::{self, Loaded};
 use super::machine::Machine;
 use super::native::write::{self, NotText};
 use super::overrides::{Overrides, Side};
-use super::places::Named;
+use super::places::{Named, Settled};
 use super::source::make_unique;
 use super::{Config, ConfigError, ReplicaSet, Vrrp, vrrp};
 use crate::vrrp::packet::Auth;
@@ -70,12 +74,14 @@ fn part(source: &SourceText, machine: &Machine) -> Result<Whole, ConfigError> {
             let mut listed = xml_settings(source)?;
             let loaded = translated(source, machine, Side::Source)?;
             listed.extend(said(&loaded.findings, &listed));
+            listed.extend(settled(&loaded));
             Ok(Whole { config: Some(loaded), left: listed })
         }
         Some(Kind::Rsyncd) => {
             let mut listed = rsyncd_settings(source, machine);
             let loaded = translated(source, machine, Side::Peer)?;
             listed.extend(said(&loaded.findings, &listed));
+            listed.extend(settled(&loaded));
             Ok(Whole { config: Some(loaded), left: listed })
         }
         Some(Kind::Keepalived) => virtual_addresses(source, machine),
@@ -102,6 +108,16 @@ fn said(findings: &[Finding], listed: &[Left]) -> Vec<Left> {
     findings.iter().filter(|finding| finding.severity != Severity::Error).map(of).filter(new).collect()
 }
 
+/// What the file leaves to the moment when it is read.
+fn settled(loaded: &Loaded) -> impl Iterator<Item = Left> {
+    loaded.places.settled().iter().map(|Settled { at, what }| Left {
+        file: at.file.clone(),
+        line: at.place.line,
+        column: at.place.column,
+        text: what.clone(),
+    })
+}
+
 impl Left {
     fn at(source: &SourceText, span: Span, text: String) -> Self {
         let (line, column) = source.position(span.start);
@@ -112,15 +128,16 @@ impl Left {
 /// The settings of a `confxml.xml` that do not come about as they stand there.
 fn xml_settings(source: &SourceText) -> Result<Vec<Left>, ConfigError> {
     let mut left = Vec::new();
-    let present = confxml::present(source)?;
-    let runs = present.iter().any(|p| p.setting.element == "sersync/plugin" && !p.off);
-    for confxml::Present { setting, value, off } in present {
+    let conf = confxml::read(source, &mut Findings::default())?;
+    let idle = Idle::of(&conf);
+    for present in confxml::present(source)? {
+        let why = idle.why(&present);
+        let confxml::Present { setting, value, .. } = present;
         let name = format!("{} {}", setting.element, setting.attribute);
-        let unused = setting.element.starts_with("plugin") && !runs;
-        if (off && setting.attribute != "start") || unused {
+        if let Some(why) = why {
             // What is not in force is nothing that could be carried over; nor is it lost in silence.
             let shown = if setting.attribute == "passwd" { "…" } else { &value.value };
-            let text = format!("{}=\"{shown}\": it is switched off", name.trim());
+            let text = format!("{}=\"{shown}\": {why}", name.trim());
             left.push(Left::at(source, value.span, text));
             continue;
         }

@@ -142,6 +142,7 @@ fn named_path(cx: &mut Context<'_>, value: &Spanned<String>) -> PathBuf {
     let path = cx.machine.cwd.join(OsString::from_vec(cx.source.original_bytes(value)));
     let path: PathBuf = path.components().collect();
     cx.places.add(&path, cx.source, value.span);
+    cx.places.settle_path(cx.source, value.span, &value.value, &path);
     path
 }
 
@@ -257,6 +258,7 @@ fn rules(cx: &mut Context<'_>, section: &Section) -> Vec<Rule> {
         }
     }
     cx.findings.extend(gathering.findings);
+    cx.places.settle_rules(gathering.files);
     gathering.rules
 }
 

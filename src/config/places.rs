@@ -9,7 +9,7 @@ use syncd_compat::{Finding, SourceText, Span};
 use super::{ReplicaSet, SourceSet, Target};
 
 /// A place, and the file that it is in.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) struct Located {
     pub(super) file: PathBuf,
     pub(super) place: Place,
@@ -40,6 +40,13 @@ struct ReplicaPlaces {
     root: Located,
 }
 
+/// Something that a file leaves to the moment when it is read, and how it was taken.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) struct Settled {
+    pub(super) at: Located,
+    pub(super) what: String,
+}
+
 /// Of how many targets the places are kept: a line of each is in memory.
 const MOST_TARGETS: usize = 10_000;
 
@@ -61,6 +68,7 @@ pub(super) struct Places {
     /// By the root of the set, the host and the module.
     targets: BTreeMap<(PathBuf, String, String), TargetPlaces>,
     replicas: BTreeMap<String, ReplicaPlaces>,
+    settled: Vec<Settled>,
 }
 
 impl Places {
@@ -83,12 +91,41 @@ impl Places {
         self.replicas.entry(name.to_owned()).or_insert_with(places);
     }
 
+    /// Notes that `said`, which `source` says at `span`, was taken for `path`.
+    pub(super) fn settle_path(&mut self, source: &SourceText, span: Span, said: &str, path: &Path) {
+        if !said.starts_with('/') {
+            let path = path.display();
+            let what = format!("`{said}` is relative: written as {path}, from the directory of this conversion");
+            self.settle(Settled { at: Located::of(source, span), what });
+        }
+    }
+
+    /// Notes the files whose rules were read, with the places that name them.
+    pub(super) fn settle_rules(&mut self, files: Vec<(Located, PathBuf)>) {
+        for (at, file) in files {
+            let what = format!("the rules of {} are written as they are now: it is not read any more", file.display());
+            self.settle(Settled { at, what });
+        }
+    }
+
+    fn settle(&mut self, settled: Settled) {
+        if self.settled.len() < MOST_TARGETS && !self.settled.contains(&settled) {
+            self.settled.push(settled);
+        }
+    }
+
+    /// What a file that is written once and for all cannot leave open.
+    pub(super) fn settled(&self) -> &[Settled] {
+        &self.settled
+    }
+
     /// Notes all that `others` hold too; what both know stays.
     pub(super) fn extend(&mut self, others: Self) {
-        let Self { paths, targets, replicas } = others;
-        paths.into_iter().for_each(|(path, at)| drop(self.paths.entry(path).or_insert(at)));
-        targets.into_iter().for_each(|(target, at)| drop(self.targets.entry(target).or_insert(at)));
-        replicas.into_iter().for_each(|(name, at)| drop(self.replicas.entry(name).or_insert(at)));
+        let Self { paths, targets, replicas, settled } = others;
+        self.settled.extend(settled);
+        add_new(&mut self.paths, paths);
+        add_new(&mut self.targets, targets);
+        add_new(&mut self.replicas, replicas);
     }
 
     /// Where `path` is named.
@@ -126,5 +163,11 @@ impl Places {
             Some(at) => finding.at(&at.file, at.place.clone()),
             None => finding,
         }
+    }
+}
+
+fn add_new<K: Ord, V>(known: &mut BTreeMap<K, V>, others: BTreeMap<K, V>) {
+    for (key, value) in others {
+        known.entry(key).or_insert(value);
     }
 }

@@ -21,6 +21,20 @@ pub(super) struct Used {
     pub(super) path: Option<Spanned<String>>,
 }
 
+/// Names each block of which there is one of that name already.
+pub(super) fn say_repeated(cx: &mut Context<'_>, conf: &ConfXml) {
+    let mut seen = Vec::new();
+    for plugin in &conf.plugins {
+        let name = plugin.name.as_ref().map_or("", |name| name.value.as_str());
+        if seen.contains(&name) {
+            let message = format!("this `<plugin name=\"{name}\">` is ignored: the first one of that name counts");
+            cx.findings.push(cx.source.warning("xml-repeated", plugin.span, message).help("remove one of them"));
+        } else if PLUGINS.contains(&name) {
+            seen.push(name);
+        }
+    }
+}
+
 /// The plugin called `name`, which is asked for at `at`, or else on the command line. What is wrong
 /// with it goes to the findings.
 pub(super) fn find(cx: &mut Context<'_>, conf: &ConfXml, name: &str, at: Option<Span>) -> Option<Used> {
@@ -72,7 +86,11 @@ fn command(cx: &mut Context<'_>, plugin: &LegacyPlugin) -> Option<PluginAction> 
     let (mut before, after) = words.filter(|_| usable)?;
     if let Some(program) = before.first_mut().filter(|program| program.contains('/')) {
         // A relative one starts from the working directory, as with sersync2.
-        *program = cx.machine.cwd.join(&*program).to_string_lossy().into_owned();
+        let path = cx.machine.cwd.join(&*program);
+        if let Some(said) = &plugin.prefix {
+            cx.places.settle_path(cx.source, said.span, program, &path);
+        }
+        *program = path.to_string_lossy().into_owned();
     }
     let include = plugin.include.as_ref().map(|list| list.iter().map(|e| e.value.clone()).collect());
     Some(PluginAction::Command { before, after, include })

@@ -8,6 +8,7 @@ use syncd_compat::rsync::{CVS_EXCLUDES, Directive, Effect, Pattern, Refused, Rsy
 use syncd_compat::{Finding, SourceText, Span};
 
 use super::load::read;
+use super::places::Located;
 use crate::filter::Rule;
 
 /// How deep files of rules may name one another.
@@ -56,6 +57,8 @@ pub(super) struct Gathering<'a> {
     pub(super) rules: Vec<Rule>,
     /// What is to be said.
     pub(super) findings: Vec<Finding>,
+    /// The files that were read, each with the place that names it.
+    pub(super) files: Vec<(Located, PathBuf)>,
     files_left: usize,
     bytes_left: usize,
 }
@@ -78,7 +81,8 @@ impl Text<'_> {
 impl<'a> Gathering<'a> {
     /// Nothing yet.
     pub(super) fn new(base: &'a Path) -> Self {
-        Self { base, rules: Vec::new(), findings: Vec::new(), files_left: MAX_FILES, bytes_left: MAX_BYTES }
+        let (rules, findings, files) = (Vec::new(), Vec::new(), Vec::new());
+        Self { base, rules, findings, files, files_left: MAX_FILES, bytes_left: MAX_BYTES }
     }
 
     /// Adds what options of a command line say, in their order.
@@ -193,6 +197,7 @@ impl<'a> Gathering<'a> {
             return self.findings.push(refuse("there are too many rules in all".to_owned()));
         };
         (self.files_left, self.bytes_left) = (self.files_left - 1, bytes_left);
+        self.files.push((Located::of(named.source, named.span), path.clone()));
         let source = SourceText::decode(&path, &bytes);
         let whole = source.text();
         if form.words {

@@ -30,6 +30,7 @@ const MOST_MINUTES: u64 = u64::MAX / 60_000_000;
 /// What `conf` means; what is wrong with it goes to the findings.
 pub(super) fn translate(cx: &mut Context<'_>, conf: &ConfXml) -> Config {
     say_switches(cx, conf);
+    plugin::say_repeated(cx, conf);
     let exclude_regex = expressions(cx, conf);
     let mut config = Config {
         file: cx.source.file().to_owned(),
@@ -310,6 +311,7 @@ fn rules(cx: &mut Context<'_>, block: &Sersync, root: &Path) -> Vec<Rule> {
     let known = |finding: &Finding| cx.findings.contains(finding);
     let new: Vec<Finding> = gathering.findings.into_iter().filter(|finding| !known(finding)).collect();
     cx.findings.extend(new);
+    cx.places.settle_rules(gathering.files);
     gathering.rules
 }
 
@@ -344,6 +346,7 @@ fn path(cx: &mut Context<'_>, written: &Spanned<String>) -> PathBuf {
     let bytes = cx.source.original_bytes(written);
     let path: PathBuf = cx.machine.cwd.join(OsString::from_vec(bytes)).components().collect();
     cx.places.add(&path, cx.source, written.span);
+    cx.places.settle_path(cx.source, written.span, &written.value, &path);
     path
 }
 

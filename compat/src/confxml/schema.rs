@@ -16,6 +16,13 @@ pub(super) struct Rule {
     repeated: &'static [&'static str],
 }
 
+impl Rule {
+    /// The children of which the first counts.
+    pub(super) fn once(&self) -> impl Iterator<Item = &'static str> {
+        self.children.iter().copied().filter(|child| !self.repeated.contains(child))
+    }
+}
+
 const fn leaf(path: &'static str, attributes: &'static [&'static str]) -> Rule {
     Rule { path, attributes, children: &[], repeated: &[] }
 }
@@ -82,12 +89,7 @@ pub(super) const RULES: &[Rule] = &[
     },
     leaf("head/sersync/crontab/crontabfilter/exclude", &["expression"]),
     leaf("head/sersync/plugin", &["start", "name"]),
-    Rule {
-        path: "head/plugin",
-        attributes: &["name"],
-        children: &["param", "filter", "localpath"],
-        repeated: &["localpath"],
-    },
+    Rule { path: "head/plugin", attributes: &["name"], children: &["param", "filter", "localpath"], repeated: &[] },
     leaf("head/plugin/param", &["prefix", "suffix", "ignoreError"]),
     Rule { path: "head/plugin/filter", attributes: &["start"], children: &["include"], repeated: &["include"] },
     leaf("head/plugin/filter/include", &["expression"]),

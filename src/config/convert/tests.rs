@@ -248,6 +248,78 @@ fn a_schedule_that_is_longer_than_anybody_lives_is_one_that_can_be_read_back() {
 }
 
 #[test]
+fn a_file_of_rules_is_named_since_what_it_says_is_written_as_it_is_now() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let (rules, nested) = (dir.path().join("rules"), dir.path().join("nested"));
+    std::fs::write(&rules, "*.log\n").expect("written");
+    std::fs::write(&nested, format!("- *.tmp\n. {}\n", dir.path().join("deep").display())).expect("written");
+    std::fs::write(dir.path().join("deep"), "- *.bak\n").expect("written");
+    let params = format!("<rsync><commonParams params=\"-a --exclude-from={}\"/></rsync>\n", rules.display());
+    let (rules, nested) = (rules.display(), nested.display());
+    let module = format!("exclude from = {rules}\nfilter = merge {nested}\n");
+    let text = of(&[xml(&params), rsyncd("r.conf", &module, "m", "/m")], &machine()).expect("convertible").text;
+    let named = |place: &str, file: &str| {
+        let line = format!("# {place}: the rules of {file} are written as they are now: it is not read any more\n");
+        assert_eq!(text.matches(&line).count(), 1, "{line}{text}");
+    };
+    named("conf.xml:5:33", &rules.to_string());
+    named("r.conf:3:16", &rules.to_string());
+    named("r.conf:4:10", &nested.to_string());
+    named(&format!("{nested}:2:1"), &dir.path().join("deep").display().to_string());
+}
+
+#[test]
+fn a_relative_path_is_listed_with_what_it_is_written_as() {
+    let text = "<head><sersync><localpath watch=\"data\"><remote ip=\"h\" name=\"m\"/></localpath>\n\
+        <failLog path=\"log/fail.sh\"/>\n<plugin start=\"true\" name=\"command\"/></sersync>\n\
+        <plugin name=\"command\"><param prefix=\"bin/run\"/></plugin></head>";
+    let module = "secrets file = rsyncd.secrets\nauth users = u\n";
+    let text = of(&[source("c.xml", text), rsyncd("r.conf", module, "m", "/m")], &machine()).expect("convertible").text;
+    let listed = [
+        "# c.xml:1:34: `data` is relative: written as /cwd/data, from the directory of this conversion\n",
+        "# c.xml:2:16: `log/fail.sh` is relative: written as /cwd/log/fail.sh, from the directory of this conversion\n",
+        "# c.xml:4:39: `bin/run` is relative: written as /cwd/bin/run, from the directory of this conversion\n",
+        "# r.conf:3:16: `rsyncd.secrets` is relative: written as /cwd/rsyncd.secrets, from the directory of this conversion\n",
+    ];
+    for line in listed {
+        assert_eq!(text.matches(line).count(), 1, "{line}{text}");
+    }
+    assert!(
+        !of(&[xml(""), rsyncd("r.conf", "", "m", "/m")], &machine()).expect("convertible").text.contains("relative")
+    );
+}
+
+#[test]
+fn what_no_plugin_reads_is_listed() {
+    let text = "<head><sersync><localpath watch=\"/srv\"><remote ip=\"h\" name=\"m\"/></localpath>\n\
+        <plugin start=\"true\" name=\"socket\"/></sersync>\n\
+        <plugin name=\"socket\"><localpath watch=\"/own\"><deshost ip=\"10.0.0.1\" port=\"1\"/></localpath>\n\
+        <localpath watch=\"/more\"><deshost ip=\"10.0.0.2\" port=\"2\"/></localpath>\n\
+        <filter start=\"true\"><include expression=\"x\"/></filter></plugin>\n\
+        <plugin name=\"socket\"><localpath watch=\"/again\"/></plugin>\n\
+        <plugin name=\"refreshCDN\"><localpath><cdninfo passwd=\"geheim\"/></localpath></plugin></head>";
+    let Converted { text, .. } = of(&[source("c.xml", text)], &machine()).expect("convertible");
+    let listed: Vec<_> = text.lines().filter(|line| line.starts_with("# c.xml:")).collect();
+    insta::assert_debug_snapshot!(listed, @r##"
+    [
+        "# c.xml:3:41: the plugin is told of changes in `/own`, while `/srv` is mirrored; sersync2 mirrored the plugin's directory instead",
+        "# c.xml:4:2: this `<localpath>` is ignored: the first one counts",
+        "# c.xml:4:19: plugin/localpath watch=\"/more\": it is ignored: the first one counts",
+        "# c.xml:4:39: plugin/localpath/deshost ip=\"10.0.0.2\": it is ignored: the first one counts",
+        "# c.xml:4:55: plugin/localpath/deshost port=\"2\": it is ignored: the first one counts",
+        "# c.xml:5:16: plugin/filter start=\"true\": the plugin of this name does not read it",
+        "# c.xml:5:43: plugin/filter/include expression=\"x\": the plugin of this name does not read it",
+        "# c.xml:6:1: this `<plugin name=\"socket\">` is ignored: the first one of that name counts",
+        "# c.xml:6:15: plugin name=\"socket\": it is ignored: the first one counts",
+        "# c.xml:6:41: plugin/localpath watch=\"/again\": it is ignored: the first one counts",
+        "# c.xml:7:15: plugin name=\"refreshCDN\": it is switched off",
+        "# c.xml:7:55: plugin/localpath/cdninfo passwd=\"…\": it is switched off",
+    ]
+    "##);
+    assert!(!text.contains("geheim") && !text.contains("cdn.password"), "{text}");
+}
+
+#[test]
 fn what_cannot_be_converted_is_refused_with_its_reason() {
     let refused = |source: SourceText| of(&[source], &machine()).expect_err("refused").to_string();
     assert!(refused(source("a.toml", "[node]\n")).contains("a syncd.toml already"));
