@@ -2,11 +2,13 @@
 
 mod support;
 
-use std::fs;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use support::node::wait_until;
 use support::pair::{EQUAL_WITHIN, TestPair};
+use support::skip;
 
 fn lines(file: &Path) -> Vec<String> {
     fs::read_to_string(file).unwrap_or_default().lines().map(str::to_owned).collect()
@@ -59,6 +61,23 @@ fn what_pre_xfer_exec_refuses_goes_live_nowhere_and_both_sides_say_why() {
     assert!(fs::read_dir(pair.dst()).unwrap().all(|entry| stage(entry.unwrap())), "something is live");
     fs::write(&gate, "").unwrap();
     pair.wait_equal(EQUAL_WITHIN);
+}
+
+#[test]
+fn a_module_that_its_user_may_write_and_does_not_own_is_served_from_the_first_start_on() {
+    let test = "a_module_that_its_user_may_write_and_does_not_own_is_served_from_the_first_start_on";
+    if !skip::am_root(test) {
+        return;
+    }
+    let mut pair = TestPair::builder().build();
+    edit(&pair, |text| text.replace("uid = root\ngid = root\n", "uid = nobody\n"));
+    for (dir, mode) in [(pair.dir.path(), 0o755), (pair.dst(), 0o777)] {
+        fs::set_permissions(dir, Permissions::from_mode(mode)).unwrap();
+    }
+    fs::write(pair.src().join("site.conf"), "one").unwrap();
+    pair.start_all();
+    let arrived = pair.dst().join("site.conf");
+    assert!(wait_until(EQUAL_WITHIN, || lines(&arrived) == ["one"]), "nothing came");
 }
 
 #[test]

@@ -53,8 +53,11 @@ impl Applier {
         let before = look_fd(&root).map_err(local)?;
         let (own, made) = open_own(root.as_fd(), OWN_DIR, &path)?;
         if made {
-            // A directory that only syncd sees must not count as a change.
-            set_mtime(&root, before.entry.meta.mtime).map_err(local)?;
+            // A directory that only syncd sees must not count as a change. Only the owner can say so.
+            match set_mtime(&root, before.entry.meta.mtime) {
+                Err(e) if e.kind() == io::ErrorKind::PermissionDenied => {}
+                set => set.map_err(local)?,
+            }
         }
         if fstat(&own).map_err(|e| local(e.into()))?.st_dev != before.stamp.map_or(0, |s| s.dev) {
             return Err(ApplyError::OwnDir { path, why: "it is on another file system than the root" });
