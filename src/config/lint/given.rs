@@ -94,13 +94,20 @@ impl Given {
         self.receiving.extend(conf.modules.iter().map(of));
     }
 
-    /// A file of one's own may have sets of both sides; that one of them is absent is no fault.
+    /// A file of one's own may have sets of both sides, or virtual addresses alone; that the others are absent is
+    /// no fault.
     fn add_native(&mut self, source: &SourceText, machine: &Machine, findings: &mut Vec<Finding>) {
         let absent =
             |faults: &[Finding]| faults.iter().any(|f| ["config-role", "toml-nothing-to-do"].contains(&f.code));
         match (translated(source, machine, Side::Source), translated(source, machine, Side::Peer)) {
             (Err(faults), Ok(loaded)) | (Ok(loaded), Err(faults)) if absent(&faults) => {
                 self.take(loaded, findings);
+            }
+            (Err(faults), Err(others)) if absent(&faults) && absent(&others) => {
+                match load::virtual_addresses(source, machine) {
+                    Ok(loaded) if loaded.config.vrrp.is_some() => self.take(loaded, findings),
+                    _ => findings.extend(faults.into_iter().chain(others)),
+                }
             }
             (sent, received) => {
                 for side in [sent, received] {

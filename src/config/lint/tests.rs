@@ -296,6 +296,18 @@ fn a_keepalived_conf_alone_is_a_file_to_check() {
 }
 
 #[test]
+fn virtual_addresses_alone_are_a_file_to_check() {
+    let toml = "[[vrrp]]\nname = 'V'\ninterface = 'eth0'\nvrid = 7\naddresses = ['10.0.0.9/24']\n";
+    let (both, findings) = given(&[("s.toml", toml)]);
+    assert_eq!((both.loaded.len(), findings.len()), (1, 0), "{findings:?}");
+    let (_, findings) = given(&[("s.toml", "[node]\nname = 'x'\n")]);
+    assert!(
+        !findings.is_empty() && findings.iter().all(|finding| finding.code == "toml-nothing-to-do"),
+        "{findings:?}"
+    );
+}
+
+#[test]
 fn every_file_of_the_corpus_is_checked_with_known_codes() {
     let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("compat/tests/corpus");
     let mut checked = 0;
