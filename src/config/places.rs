@@ -47,6 +47,34 @@ pub(super) struct Settled {
     pub(super) what: String,
 }
 
+/// Where a `[[vrrp]]` says what it says, as spans of its file; of what is a default there is none.
+#[derive(Clone, Debug, Default)]
+pub(super) struct RouterPlaces {
+    pub(super) name: Span,
+    pub(super) interface: Span,
+    pub(super) vrid: Span,
+    pub(super) version: Option<Span>,
+    pub(super) priority: Option<Span>,
+    pub(super) interval: Option<Span>,
+    pub(super) preempt: Option<Span>,
+    pub(super) password: Option<Span>,
+    pub(super) group: Option<Span>,
+    pub(super) addresses: Vec<Span>,
+    pub(super) excluded: Vec<Span>,
+    pub(super) peers: Vec<Span>,
+    pub(super) interfaces: Vec<TrackPlace>,
+    pub(super) scripts: Vec<TrackPlace>,
+    pub(super) processes: Vec<TrackPlace>,
+    pub(super) files: Vec<TrackPlace>,
+}
+
+/// Where something that is tracked is named, and its weight.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct TrackPlace {
+    pub(super) name: Span,
+    pub(super) weight: Option<Span>,
+}
+
 /// Of how many targets the places are kept: a line of each is in memory.
 const MOST_TARGETS: usize = 10_000;
 
@@ -61,7 +89,7 @@ pub(super) enum Named<'a> {
     Replica(&'a ReplicaSet),
 }
 
-/// Where a file names each path, target and replica that it names.
+/// Where a file names each path, target, replica and virtual router that it names.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Places {
     paths: BTreeMap<PathBuf, Located>,
@@ -69,6 +97,7 @@ pub(super) struct Places {
     targets: BTreeMap<(PathBuf, String, String), TargetPlaces>,
     replicas: BTreeMap<String, ReplicaPlaces>,
     settled: Vec<Settled>,
+    routers: BTreeMap<String, RouterPlaces>,
 }
 
 impl Places {
@@ -100,6 +129,11 @@ impl Places {
         }
     }
 
+    /// Notes where the `[[vrrp]]` of that name says what it says.
+    pub(super) fn add_router(&mut self, name: &str, places: RouterPlaces) {
+        self.routers.entry(name.to_owned()).or_insert(places);
+    }
+
     /// Notes the files whose rules were read, with the places that name them.
     pub(super) fn settle_rules(&mut self, files: Vec<(Located, PathBuf)>) {
         for (at, file) in files {
@@ -121,11 +155,12 @@ impl Places {
 
     /// Notes all that `others` hold too; what both know stays.
     pub(super) fn extend(&mut self, others: Self) {
-        let Self { paths, targets, replicas, settled } = others;
+        let Self { paths, targets, replicas, routers, settled } = others;
         self.settled.extend(settled);
         add_new(&mut self.paths, paths);
         add_new(&mut self.targets, targets);
         add_new(&mut self.replicas, replicas);
+        add_new(&mut self.routers, routers);
     }
 
     /// Where `path` is named.
@@ -155,6 +190,11 @@ impl Places {
                 self.replicas.get(&set.name).map(|places| &places.root).or_else(|| self.path(&set.path))
             }
         }
+    }
+
+    /// Where the `[[vrrp]]` of that name says what it says.
+    pub(super) fn router(&self, name: &str) -> Option<&RouterPlaces> {
+        self.routers.get(name)
     }
 
     /// `finding`, which is about `path`, at the place that names it.

@@ -256,11 +256,11 @@ impl Traps<'_> {
     /// Weights that do nothing whatever the other nodes are.
     fn weights(&mut self, instance: &Instance) {
         let weighed = self.names.weighed(instance);
-        let well = weight::priority(instance, &weighed);
+        let well = weight::priority(instance.priority.value, &weighed);
         for w in weighed.iter().filter(|w| w.weight.value != 0).take(FEW) {
             let at = w.track.weight.and_then(|weight| weight.at).unwrap_or(w.track.name.at);
             let name = &w.track.name.value;
-            let failed = weight::priority_without(instance, &weighed, w);
+            let failed = weight::priority_without(instance.priority.value, &weighed, w);
             if instance.priority.value == 255 {
                 let message =
                     format!("the weight of `{name}` does nothing: priority 255 is an owner's and never changes");

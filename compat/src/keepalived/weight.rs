@@ -93,24 +93,23 @@ impl Tracking {
     }
 }
 
-/// The priority with everything well.
+/// The priority with everything well, where `own` is that of the instance.
 #[must_use]
-pub fn priority(instance: &Instance, weighed: &[Weighed<'_>]) -> i32 {
-    let own = i32::from(instance.priority.value);
+pub fn priority(own: u8, weighed: &[Weighed<'_>]) -> i32 {
     let well: i32 = weighed.iter().map(|w| w.part(true)).fold(0, i32::saturating_add);
     clamped(own, well)
 }
 
 /// The priority when `failed` has failed, where it is `well` with everything well.
 #[must_use]
-pub fn priority_without(instance: &Instance, weighed: &[Weighed<'_>], failed: &Weighed<'_>) -> i32 {
-    let own = i32::from(instance.priority.value);
+pub fn priority_without(own: u8, weighed: &[Weighed<'_>], failed: &Weighed<'_>) -> i32 {
     let well: i32 = weighed.iter().map(|w| w.part(true)).fold(0, i32::saturating_add);
     clamped(own, well.saturating_add(failed.part(false)).saturating_sub(failed.part(true)))
 }
 
 /// Within 1 to 254, but an owner's own.
-fn clamped(own: i32, change: i32) -> i32 {
+fn clamped(own: u8, change: i32) -> i32 {
+    let own = i32::from(own);
     if own == 255 { own } else { own.saturating_add(change).clamp(1, 254) }
 }
 
@@ -132,19 +131,16 @@ mod tests {
 
     #[test]
     fn positive_weights_add_while_well_and_negative_ones_take_while_not() {
-        let mut instance = Instance::named(Located::new("V".to_owned(), At::default()));
-        instance.priority.value = 100;
         let track = Track { name: Located::new("x".to_owned(), At::default()), weight: None };
         let of =
             |value, reverse| Weighed { kind: Kind::Script, track: &track, weight: Weight { value, reverse, at: None } };
-        let both = |instance: &Instance, all: &[Weighed<'_>], failed: usize| {
-            (priority(instance, all), priority_without(instance, all, &all[failed]))
+        let both = |own: u8, all: &[Weighed<'_>], failed: usize| {
+            (priority(own, all), priority_without(own, all, &all[failed]))
         };
-        assert_eq!(both(&instance, &[of(20, false)], 0), (120, 100));
-        assert_eq!(both(&instance, &[of(-20, false)], 0), (100, 80));
-        assert_eq!(both(&instance, &[of(-20, true)], 0), (80, 100));
-        assert_eq!(both(&instance, &[of(253, false), of(-9, false)], 1), (254, 254));
-        instance.priority.value = 255;
-        assert_eq!(both(&instance, &[of(-20, false)], 0), (255, 255));
+        assert_eq!(both(100, &[of(20, false)], 0), (120, 100));
+        assert_eq!(both(100, &[of(-20, false)], 0), (100, 80));
+        assert_eq!(both(100, &[of(-20, true)], 0), (80, 100));
+        assert_eq!(both(100, &[of(253, false), of(-9, false)], 1), (254, 254));
+        assert_eq!(both(255, &[of(-20, false)], 0), (255, 255));
     }
 }

@@ -21,7 +21,7 @@ pub(super) struct Facts {
     pub(super) nginx: Vec<SourceText>,
     /// The permissions of files.
     pub(super) modes: BTreeMap<PathBuf, u32>,
-    /// What each password file of a source holds.
+    /// What each password file of a source or of a virtual router holds.
     pub(super) passwords: BTreeMap<PathBuf, Hidden>,
     /// What each secrets file of a replica holds for a user; none for a user that is not in it.
     pub(super) secrets: BTreeMap<(PathBuf, String), Option<Hidden>>,
@@ -30,6 +30,15 @@ pub(super) struct Facts {
 /// A password that can be compared and does not show itself.
 #[derive(Clone, Eq, PartialEq)]
 pub(super) struct Hidden(pub(super) Vec<u8>);
+
+impl Hidden {
+    /// The eight bytes of it that VRRP sends.
+    pub(super) fn wire(&self) -> [u8; 8] {
+        let mut bytes = [0; 8];
+        bytes.iter_mut().zip(&self.0).for_each(|(to, from)| *to = *from);
+        bytes
+    }
+}
 
 impl std::fmt::Debug for Hidden {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

@@ -11,6 +11,7 @@ use syncd_compat::SourceText;
 
 use super::facts::{Facts, Hidden};
 use super::given::Given;
+use super::router::Proof;
 use crate::config::{ReplicaAuth, SourceAuth};
 
 /// How many files are read for one question.
@@ -41,11 +42,11 @@ pub(super) fn facts(given: &Given) -> Facts {
         let text = fs::read_to_string(format!("/proc/sys/net/{family}/ip_nonlocal_bind")).ok()?;
         Some(text.trim() != "0")
     });
-    if !given.vrrp.is_empty() {
+    if !given.nodes.is_empty() {
         facts.network = NETWORK.iter().flat_map(|dir| texts(Path::new(dir), |_| true)).collect();
         facts.nginx = nginx(given);
     }
-    let sources = given.vrrp.iter().flat_map(|vrrp| vrrp.conf.sources.iter());
+    let sources = given.nodes.iter().flat_map(|node| &node.sources);
     let secrets = given.receiving.iter().filter_map(|set| match &set.auth {
         ReplicaAuth::Password { file, .. } => Some(file.as_path()),
         ReplicaAuth::Key => None,
@@ -57,9 +58,16 @@ pub(super) fn facts(given: &Given) -> Facts {
     facts
 }
 
-/// The passwords of both ends, where both ends are given.
+/// The passwords of both ends, where both ends are given, and of virtual routers.
 fn passwords(given: &Given, facts: &mut Facts) {
     let mut users = BTreeSet::new();
+    for router in given.nodes.iter().flat_map(|node| &node.routers) {
+        if let Proof::File(file) = &router.proof
+            && let Ok(password) = read_password_file(file)
+        {
+            facts.passwords.insert(file.clone(), Hidden(password.to_vec()));
+        }
+    }
     for target in given.sending.iter().flat_map(|set| &set.targets) {
         let SourceAuth::Password { user, file } = &target.auth else { continue };
         users.insert(user.as_str());

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use syncd_compat::keepalived::{self, KeepalivedConf, Loader};
 use syncd_compat::{Finding, Findings, SourceText, rsyncd};
 
+use super::router::Node;
 use super::view::{Receiving, Sending};
 use crate::config::include;
 use crate::config::kind::{self, Kind};
@@ -28,7 +29,9 @@ pub(super) struct Given {
     pub(super) sending: Vec<Sending>,
     /// The sets that they receive.
     pub(super) receiving: Vec<Receiving>,
-    /// VRRP.
+    /// The virtual routers of files of any kind.
+    pub(super) nodes: Vec<Node>,
+    /// Those of them that are a `keepalived.conf`.
     pub(super) vrrp: Vec<Vrrp>,
     /// What the node would run.
     pub(super) loaded: Vec<Loaded>,
@@ -72,6 +75,7 @@ impl Given {
             let finding = Finding::of_file(source.file(), "keepalived-nothing-to-do", "there is no `vrrp_instance`");
             findings.push(finding.help("write `vrrp_instance NAME { … }`"));
         }
+        self.nodes.push(Node::of_keepalived(source.file(), &conf));
         self.vrrp.push(Vrrp { file: source.file().to_owned(), conf });
     }
 
@@ -97,18 +101,18 @@ impl Given {
     /// A file of one's own may have sets of both sides, or virtual addresses alone; that the others are absent is
     /// no fault.
     fn add_native(&mut self, source: &SourceText, machine: &Machine, findings: &mut Vec<Finding>) {
+        let alone = load::virtual_addresses(source, machine).ok().filter(|loaded| loaded.config.vrrp.is_some());
+        self.nodes.extend(alone.as_ref().and_then(|loaded| Node::of_native(source, loaded)));
         let absent =
             |faults: &[Finding]| faults.iter().any(|f| ["config-role", "toml-nothing-to-do"].contains(&f.code));
         match (translated(source, machine, Side::Source), translated(source, machine, Side::Peer)) {
             (Err(faults), Ok(loaded)) | (Ok(loaded), Err(faults)) if absent(&faults) => {
                 self.take(loaded, findings);
             }
-            (Err(faults), Err(others)) if absent(&faults) && absent(&others) => {
-                match load::virtual_addresses(source, machine) {
-                    Ok(loaded) if loaded.config.vrrp.is_some() => self.take(loaded, findings),
-                    _ => findings.extend(faults.into_iter().chain(others)),
-                }
-            }
+            (Err(faults), Err(others)) if absent(&faults) && absent(&others) => match alone {
+                Some(loaded) => self.take(loaded, findings),
+                None => findings.extend(faults.into_iter().chain(others)),
+            },
             (sent, received) => {
                 for side in [sent, received] {
                     match side {

@@ -1,58 +1,52 @@
-//! A `keepalived.conf` beside this machine's interfaces and files.
+//! Virtual routers beside this machine's interfaces and files.
 
 use std::net::IpAddr;
 
-use syncd_compat::keepalived::{AuthKind, Instance};
 use syncd_compat::{Finding, Findings, Severity, SourceText, Span, nearest};
 
 use super::facts::Facts;
-use super::given::{Given, Vrrp};
+use super::given::Given;
+use super::router::{Node, Router};
 
 pub(super) fn check(given: &Given, facts: &Facts, findings: &mut Findings) {
     // Of several files, one at most is this machine's.
-    let severity = if given.vrrp.len() > 1 { Severity::Note } else { Severity::Warning };
-    for vrrp in &given.vrrp {
-        for instance in &vrrp.conf.instances {
-            interfaces(vrrp, instance, facts, severity, findings);
-            stays(vrrp, instance, facts, findings);
+    let severity = if given.nodes.len() > 1 { Severity::Note } else { Severity::Warning };
+    for node in &given.nodes {
+        for router in &node.routers {
+            interfaces(node, router, facts, severity, findings);
+            stays(node, router, facts, findings);
         }
-        findings.extend(readable(vrrp, facts));
+        findings.extend(readable(node, facts));
     }
 }
 
 /// Interfaces that are not there: what names one does not run, and keepalived ends with all its instances.
-fn interfaces(vrrp: &Vrrp, instance: &Instance, facts: &Facts, severity: Severity, findings: &mut Findings) {
-    let Some(known) = facts.interfaces.as_ref().filter(|_| !vrrp.conf.globals.dynamic_interfaces.value) else { return };
-    let devices = instance.addresses.iter().chain(&instance.excluded).filter_map(|address| address.device.as_ref());
-    let tracked = instance.track.interfaces.iter().map(|track| &track.name);
-    let vmac = instance.vmac.as_ref().and_then(|vmac| vmac.name.as_ref()).map(|name| name.value.as_str());
-    for name in instance.interface.iter().chain(devices).chain(tracked) {
-        if known.contains(&name.value) || vmac == Some(name.value.as_str()) {
-            continue;
-        }
+fn interfaces(node: &Node, router: &Router, facts: &Facts, severity: Severity, findings: &mut Findings) {
+    let Some(known) = facts.interfaces.as_ref().filter(|_| !node.dynamic_interfaces) else { return };
+    for name in router.interfaces.iter().filter(|name| !known.contains(&name.value)) {
         let names: Vec<&str> = known.iter().map(String::as_str).filter(|name| *name != "lo").collect();
         let message = format!("there is no interface `{}` on this machine: the instance does not run", name.value);
         let help = match nearest(&name.value, names.iter().copied()) {
             Some(near) => format!("did you mean `{near}`? There are {}", names.join(", ")),
             None => format!("there are {}", names.join(", ")),
         };
-        findings.push(vrrp.conf.sources.finding(severity, "keepalived-interface", name.at, message).help(help));
+        findings.push(node.finding(severity, "keepalived-interface", name.at, message).help(help));
     }
 }
 
 /// Addresses that the machine also gives itself at boot.
-fn stays(vrrp: &Vrrp, instance: &Instance, facts: &Facts, findings: &mut Findings) {
-    for address in instance.addresses.iter().chain(&instance.excluded) {
-        let found = facts.network.iter().find_map(|file| Some((file, mention(file, address.ip.value)?)));
+fn stays(node: &Node, router: &Router, facts: &Facts, findings: &mut Findings) {
+    for address in router.moving() {
+        let found = facts.network.iter().find_map(|file| Some((file, mention(file, address.value)?)));
         if let Some((file, span)) = found {
             let line = file.position(span.start).0;
             let message = format!(
                 "`{}` moves, and {}:{line} gives it to this machine for good: two nodes have it after a boot",
-                address.ip.value,
+                address.value,
                 file.file().display()
             );
             let help = "remove it from the interface's configuration";
-            findings.push(vrrp.conf.sources.error("keepalived-vip-static", address.at, message).help(help));
+            findings.push(node.finding(Severity::Error, "keepalived-vip-static", address.at, message).help(help));
         }
     }
 }
@@ -80,17 +74,13 @@ fn mention(file: &SourceText, ip: IpAddr) -> Option<Span> {
 }
 
 /// A password that everybody on the machine can read.
-fn readable(vrrp: &Vrrp, facts: &Facts) -> Option<Finding> {
-    let with_password = |instance: &&Instance| {
-        instance.auth.as_ref().is_some_and(|auth| auth.kind.value == AuthKind::Pass && auth.password.is_some())
-    };
-    let auth = vrrp.conf.instances.iter().find(with_password)?.auth.as_ref()?;
-    let at = auth.kind.at;
-    let file = vrrp.conf.sources.get(at.file)?.file();
+fn readable(node: &Node, facts: &Facts) -> Option<Finding> {
+    let at = node.routers.iter().find(|router| router.password_here)?.proof_at?;
+    let file = node.sources.get(at.file)?.file();
     let mode = facts.modes.get(file)?;
     (mode & 0o004 != 0).then(|| {
         let message = format!("others can read the password in this file (mode {:o})", mode & 0o777);
         let help = format!("run: chmod 640 {}", file.display());
-        vrrp.conf.sources.warning("password-readable", at, message).help(help)
+        node.finding(Severity::Warning, "password-readable", at, message).help(help)
     })
 }

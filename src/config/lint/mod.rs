@@ -3,11 +3,12 @@
 //! | question | file |
 //! |---|---|
 //! | which files are there, and what do they say? | `given.rs`, `view.rs` |
+//! | and of virtual routers? | `router.rs` |
 //! | what of the machine counts? | `facts.rs`, gathered by `gather.rs` |
 //! | does a remote make sense? | `remote.rs` |
 //! | do source and replica fit each other? | `ends.rs` |
 //! | do two nodes of VRRP fit each other? | `pair.rs` |
-//! | does a `keepalived.conf` fit the machine? | `host.rs`, `nginx.rs` |
+//! | do virtual routers fit the machine? | `host.rs`, `nginx.rs` |
 //! | may a node that comes back delete? | `delete.rs` |
 //! | what does each code mean? | [`codes`] |
 //! | what is in force? | `explain.rs` |
@@ -26,6 +27,7 @@ mod host;
 mod nginx;
 mod pair;
 mod remote;
+mod router;
 #[cfg(test)]
 mod tests;
 mod view;
@@ -75,7 +77,8 @@ impl Report {
 /// Reads `files` and says what is wrong with each and with all of them as a set; starts nothing.
 #[must_use]
 pub fn check(files: &[PathBuf]) -> Report {
-    let machine = Machine::this();
+    // Interfaces are a rule's to speak of.
+    let machine = Machine::this().without_interfaces();
     let mut findings = Vec::new();
     let mut given = Given::default();
     for file in files {
@@ -107,10 +110,10 @@ fn unreadable(file: &Path, cause: &std::io::Error) -> Finding {
     Finding::of_file(file, "unreadable", format!("cannot be read: {cause}")).help("name a readable file")
 }
 
-/// What is to be said of each `keepalived.conf` once it is translated. Interfaces are a rule's to speak of.
+/// What is to be said of each `keepalived.conf` once it is translated.
 fn virtual_addresses(given: &Given) -> Vec<Finding> {
     // Of several files, one at most is this machine's.
-    let alone = given.vrrp.len() == 1;
+    let alone = given.nodes.len() == 1;
     let host = vrrp::Host::this().elsewhere(alone);
     let said = given.vrrp.iter().flat_map(|one| vrrp::translate(&one.conf, &host).1);
     let elsewhere = |finding: &Finding| !alone && finding.code == "keepalived-user";
@@ -157,7 +160,7 @@ fn rules(given: &Given, facts: &Facts) -> Vec<Finding> {
     remote::check(given, facts, &mut findings);
     ends::check(given, facts, &mut findings);
     delete::check(given, &mut findings);
-    pair::check(given, &mut findings);
+    pair::check(given, facts, &mut findings);
     host::check(given, facts, &mut findings);
     nginx::check(given, facts, &mut findings);
     // All files together have one number.

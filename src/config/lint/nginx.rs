@@ -6,11 +6,11 @@ use syncd_compat::{Findings, SourceText, Span};
 
 use super::facts::Facts;
 use super::given::Given;
+use super::router::Router;
 
 pub(super) fn check(given: &Given, facts: &Facts, findings: &mut Findings) {
-    let instances = given.vrrp.iter().flat_map(|vrrp| &vrrp.conf.instances);
-    let vips: Vec<IpAddr> =
-        instances.flat_map(|i| i.addresses.iter().chain(&i.excluded)).map(|address| address.ip.value).collect();
+    let routers = given.nodes.iter().flat_map(|node| &node.routers);
+    let vips: Vec<IpAddr> = routers.flat_map(Router::moving).map(|address| address.value).collect();
     for file in &facts.nginx {
         for (ip, span) in listens(file).into_iter().filter(|(ip, _)| vips.contains(ip)) {
             let (bind, family) = match ip {

@@ -7,6 +7,7 @@ use syncd_compat::{Finding, Findings, Severity};
 use super::facts::Facts;
 use super::finding;
 use super::given::Given;
+use super::router::Router;
 use super::view::{SendTarget, Sending};
 use crate::config::DEFAULT_PORT;
 
@@ -36,9 +37,9 @@ fn itself(target: &SendTarget, facts: &Facts) -> Option<Finding> {
 
 fn moving(target: &SendTarget, given: &Given) -> Option<Finding> {
     let ip: IpAddr = target.host.parse().ok()?;
-    let vrrp = given.vrrp.iter().find_map(|vrrp| {
-        let mut addresses = vrrp.conf.instances.iter().flat_map(|i| i.addresses.iter().chain(&i.excluded));
-        addresses.find(|address| address.ip.value == ip).map(|address| vrrp.conf.sources.line_of(address.at))
+    let vrrp = given.nodes.iter().find_map(|node| {
+        let mut addresses = node.routers.iter().flat_map(Router::moving);
+        addresses.find(|address| address.value == ip).map(|address| node.line_of(address.at))
     })?;
     let message =
         format!("the remote `{ip}` is a virtual address ({vrrp}): whoever holds it would be sent to, also this node");

@@ -224,7 +224,7 @@ fn a_source_that_the_replica_keeps_out_is_named() {
 
 #[test]
 fn a_remote_that_moves_or_is_the_node_itself_or_pushes_back_is_named() {
-    let vip = A.replace("10.0.0.9/24", "10.0.0.2");
+    let vip = A.replace("10.0.0.9/24", "10.0.0.2").replace("state BACKUP", "state BACKUP\n nopreempt");
     assert_eq!(found(&[("c.xml", XML), ("k.conf", &vip)], &Facts::default()), ["c.xml:3:13 error remote-is-virtual"]);
     let local = XML.replace("10.0.0.2", "localhost");
     assert_eq!(found(&[("c.xml", &local)], &Facts::default()), ["c.xml:3:13 warning remote-is-this-node"]);
@@ -245,7 +245,83 @@ fn a_master_that_preempts_and_deletes_is_named() {
         ["k.conf:6:8 warning delete-and-preempt"]
     );
     let keeps = XML.replace("<sersync>", "<inotify><delete start=\"false\"/></inotify><sersync>");
+    assert_eq!(found(&[("c.xml", &keeps), ("k.conf", A)], &Facts::default()), Vec::<String>::new());
     assert_eq!(found(&[("c.xml", &keeps), ("k.conf", &master)], &Facts::default()), Vec::<String>::new());
+}
+
+#[test]
+fn a_backup_that_outranks_the_other_preempts_as_well() {
+    let delete = |files: &[(&str, &str)]| {
+        let all = found(&[&[("c.xml", XML)], files].concat(), &Facts::default());
+        all.into_iter().filter(|line| line.ends_with("delete-and-preempt")).collect::<Vec<_>>()
+    };
+    let low = A.replace("priority 150", "priority 100");
+    assert_eq!(delete(&[("a", A), ("b", &low)]), ["a:9:11 warning delete-and-preempt"]);
+    assert_eq!(delete(&[("a", A)]), ["a:9:11 warning delete-and-preempt"]);
+    // Alone it may well be the lower of the two, and of two equals neither takes over.
+    assert_eq!(delete(&[("b", &low)]), Vec::<String>::new());
+    assert_eq!(delete(&[("a", A), ("b", A)]), Vec::<String>::new());
+    let patient = A.replace("state BACKUP", "state BACKUP\n nopreempt");
+    assert_eq!(delete(&[("a", &patient), ("b", &low)]), Vec::<String>::new());
+    // keepalived clears `nopreempt` of a MASTER.
+    let master = patient.replace("BACKUP", "MASTER");
+    assert_eq!(delete(&[("a", &master), ("b", &low)]), ["a:6:8 warning delete-and-preempt"]);
+}
+
+/// What [`A`] is in `syncd.toml`.
+const N: &str = "[[vrrp]]\nname = 'VI'\ninterface = 'eth0'\nvrid = 7\npriority = 150\nversion = 2\n\
+    password-file = '/k'\naddresses = ['10.0.0.9/24']\n[[vrrp.track]]\ncommand = ['/x']\nweight = -20\n";
+
+#[test]
+fn virtual_routers_of_every_grammar_are_held_against_each_other() {
+    let other = N.replace("priority = 150", "priority = 140");
+    let native =
+        |old: &str, new: &str| found(&[("a.toml", N), ("b.toml", &other.replace(old, new))], &Facts::default());
+    let cases: [(&str, &str, &[&str]); 9] = [
+        ("", "", &[]),
+        ("vrid = 7", "vrid = 8", &["b.toml:4:8 error pair-vrid"]),
+        ("140", "150", &["b.toml:5:12 warning pair-priority-tie"]),
+        ("140", "125", &["a.toml:11:10 warning pair-weight"]),
+        ("password-file = '/k'", "", &["b.toml:2:8 error pair-auth"]),
+        ("10.0.0.9/24", "10.0.0.8", &["b.toml:8:14 error pair-addresses"]),
+        ("vrid = 7", "vrid = 7\ninterval = '2s'", &["b.toml:5:12 error pair-advert-int"]),
+        ("vrid = 7", "vrid = 7\npeers = ['10.0.0.1']", &["b.toml:5:10 error pair-unicast"]),
+        ("vrid = 7", "vrid = 7\ngroup = '224.0.0.99'", &["b.toml:5:9 error pair-group"]),
+    ];
+    for (old, new, expected) in cases {
+        assert_eq!(native(old, new), expected, "{new}");
+    }
+    // One node has moved on, and the other has not.
+    let mut facts = Facts::default();
+    assert_eq!(found(&[("k.conf", A), ("b.toml", &other)], &facts), Vec::<String>::new());
+    facts.passwords.insert("/k".into(), Hidden(b"secret".to_vec()));
+    assert_eq!(found(&[("k.conf", A), ("b.toml", &other)], &facts), Vec::<String>::new());
+    facts.passwords.insert("/k".into(), Hidden(b"Secret".to_vec()));
+    assert_eq!(found(&[("k.conf", A), ("b.toml", &other)], &facts), ["b.toml:7:17 error pair-auth"]);
+    // Two files of one name are on two nodes.
+    assert_eq!(found(&[("a.toml", N), ("b.toml", &other)], &facts), Vec::<String>::new());
+}
+
+#[test]
+fn the_dangers_of_virtual_routers_are_named_of_every_grammar() {
+    let text = |name: &str, text: &str| SourceText::decode(name, text.as_bytes());
+    let mut facts = Facts { interfaces: Some(["lo", "eth1"].map(String::from).into()), ..Facts::default() };
+    facts.network = vec![text("/etc/network/interfaces", "  address 10.0.0.2/24\n")];
+    facts.nginx = vec![text("/etc/nginx/a.conf", "listen 10.0.0.2:80;\n")];
+    facts.nonlocal_bind = [Some(false), Some(false)];
+    let moving = N.replace("10.0.0.9/24", "10.0.0.2");
+    assert_eq!(
+        found(&[("c.xml", XML), ("n.toml", &moving)], &facts),
+        [
+            "c.xml:3:13 error remote-is-virtual",
+            "n.toml:8:14 error keepalived-vip-static",
+            "n.toml:3:13 warning keepalived-interface",
+            "n.toml:5:12 warning delete-and-preempt",
+            "/etc/nginx/a.conf:1:8 warning nginx-nonlocal-bind",
+        ]
+    );
+    let waits = N.replace("version = 2", "version = 2\npreempt = 'never'");
+    assert_eq!(found(&[("c.xml", XML), ("n.toml", &waits)], &Facts::default()), Vec::<String>::new());
 }
 
 #[test]

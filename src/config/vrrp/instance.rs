@@ -172,6 +172,11 @@ fn auth(cx: &mut Context<'_>, said: &Instance, version: Version) -> Option<Auth>
     }
 }
 
+/// Whether it takes over from a lower priority.
+pub(in crate::config) fn preempts(said: &Instance) -> bool {
+    preemption(said).0
+}
+
 /// Whether it takes over from a lower priority, and how long it waits with it: keepalived's order of what cancels what.
 fn preemption(said: &Instance) -> (bool, Duration) {
     let owner = said.priority.value == OWNER;

@@ -36,7 +36,7 @@ use syncd_compat::{Finding, Findings, Severity, SourceText};
 
 pub(super) use address::scope_of;
 pub use host::Host;
-pub(super) use instance::is_interface;
+pub(super) use instance::{is_interface, preempts};
 pub(super) use timing::interval;
 
 use super::kind::{self, Kind};

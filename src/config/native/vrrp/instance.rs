@@ -10,6 +10,7 @@ use toml::Spanned;
 use super::file::{GarpTable, InstanceTable};
 use super::track::{self, Track};
 use super::{Context, count, fault, interface, path, time, value, words};
+use crate::config::places::{RouterPlaces, TrackPlace};
 use crate::config::vrrp::{interval, is_interface};
 use crate::vrrp::packet::{Auth, Version};
 use crate::vrrp::setup::{Address, Family, Garp, Instance, Peer, Transport, Vmac};
@@ -29,6 +30,7 @@ pub(super) fn instance(
     passwords: &mut BTreeMap<String, PathBuf>,
 ) -> Option<Instance> {
     let name = table.name.get_ref().clone();
+    cx.places.add_router(&name, places(table));
     interface(cx, table.interface.get_ref(), table.interface.span(), dynamic);
     if table.interface.get_ref() == "lo" {
         let message = "nobody hears an instance on the loopback `lo`".to_owned();
@@ -88,6 +90,40 @@ pub(super) fn instance(
         notify_priority: table.notify_priority,
         name,
     })
+}
+
+/// Where `table` says what it says.
+fn places(table: &InstanceTable) -> RouterPlaces {
+    let all = |list: &[Spanned<String>]| list.iter().map(|said| said.span().into()).collect();
+    let text = |said: &Option<Spanned<String>>| said.as_ref().map(|said| said.span().into());
+    let number = |said: &Option<Spanned<u8>>| said.as_ref().map(|said| said.span().into());
+    let mut places = RouterPlaces {
+        name: table.name.span().into(),
+        interface: table.interface.span().into(),
+        vrid: table.vrid.span().into(),
+        version: number(&table.version),
+        priority: number(&table.priority),
+        interval: text(&table.interval),
+        preempt: text(&table.preempt),
+        password: text(&table.password_file),
+        group: text(&table.group),
+        addresses: all(&table.addresses),
+        excluded: all(&table.excluded),
+        peers: all(&table.peers),
+        ..RouterPlaces::default()
+    };
+    for track in &table.track {
+        let weight = track.weight.as_ref().map(|weight| weight.span().into());
+        let command = track.command.as_ref().map(Spanned::span);
+        let (list, name) = match (&track.interface, &track.process, &track.file) {
+            (Some(name), ..) => (&mut places.interfaces, Some(name.span())),
+            (_, Some(name), _) => (&mut places.processes, Some(name.span())),
+            (.., Some(name)) => (&mut places.files, Some(name.span())),
+            _ => (&mut places.scripts, track.script.as_ref().map(Spanned::span).or(command)),
+        };
+        list.push(TrackPlace { name: name.unwrap_or_default().into(), weight });
+    }
+    places
 }
 
 fn addresses(cx: &mut Context<'_>, said: &[Spanned<String>], dynamic: bool) -> Vec<Address> {
