@@ -1,6 +1,8 @@
 //! What a source and the replica that it names have to agree in.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::path::Path;
 
 use syncd_compat::{Finding, Findings, Severity, nearest};
 
@@ -11,33 +13,144 @@ use super::view::{Receiving, SendTarget};
 use crate::config::{ReplicaAuth, SourceAuth};
 use crate::engine::host_allowed;
 
+/// The code of a module that is not there.
+const NO_MODULE: &str = "ends-module";
+
 pub(super) fn check(given: &Given, facts: &Facts, findings: &mut Findings) {
     for set in &given.receiving {
         findings.extend(readable(set, facts));
     }
-    if given.receiving.is_empty() {
-        return;
+    let (senders, replicas) = (senders(given), replicas(given));
+    let mut meetings = Vec::new();
+    for (sender, targets) in &senders {
+        // A node does not send to itself.
+        for (replica, sets) in replicas.iter().filter(|(file, _)| **file != sender.file) {
+            meetings.push(Meeting::of((*sender, targets), (replica, sets), facts));
+        }
     }
-    for target in given.sending.iter().flat_map(|set| &set.targets) {
-        let named = given.receiving.iter().find(|set| set.name == target.module);
-        if named.is_none() {
-            findings.push(no_module(target, given));
+    for meeting in faulty(&meetings) {
+        meeting.compare(facts, findings);
+    }
+}
+
+/// Of all meetings those that are meant and do not fit. No file says on which host it is: whoever fits anybody is
+/// where it should be, and of whoever fits nobody the nearest is meant.
+fn faulty<'m>(meetings: &'m [Meeting<'_>]) -> Vec<&'m Meeting<'m>> {
+    let fitting = || meetings.iter().filter(|one| one.found == 0);
+    let served: BTreeSet<Sender<'_>> = fitting().map(|one| one.sender).collect();
+    let sources: BTreeSet<&Path> = served.iter().map(|sender| sender.file).collect();
+    let written: BTreeSet<&Path> = fitting().map(|one| one.replica).collect();
+    // Where every replica that is given has its source, the other hosts of that source are not among the given.
+    let all_written = meetings.iter().all(|one| written.contains(one.replica));
+    let mut nearest = BTreeMap::new();
+    let mut note = |of: Of<'m>, one: &'m Meeting<'_>| {
+        let best = nearest.entry(of).or_insert(one);
+        if one.distance() < best.distance() {
+            *best = one;
         }
-        if let Some(set) = named.or_else(|| meant(target, &given.receiving)) {
-            let mut pair = Pair { target, set, facts, findings };
-            pair.place();
-            pair.rights();
-            pair.password();
-            pair.hosts();
-        } else if let Some(set) = given.receiving.first() {
-            // Whatever module is meant, it is served where all are.
-            Pair { target, set, facts, findings }.place();
+    };
+    for one in meetings {
+        let elsewhere = all_written && sources.contains(one.sender.file);
+        if !served.contains(&one.sender) && !elsewhere {
+            note(Of::Sender(one.sender), one);
         }
+        if !written.contains(one.replica) {
+            note(Of::Replica(one.replica), one);
+        }
+    }
+    let mut said = BTreeSet::new();
+    nearest.into_values().filter(|one| said.insert((one.sender, one.replica))).collect()
+}
+
+/// All that one file sends to one host.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+struct Sender<'a> {
+    file: &'a Path,
+    host: &'a str,
+}
+
+/// Whom the nearest of all others is looked for.
+#[derive(Debug, Eq, Ord, PartialEq, PartialOrd)]
+enum Of<'a> {
+    Sender(Sender<'a>),
+    Replica(&'a Path),
+}
+
+/// What one file sends to one host, beside what another file receives.
+struct Meeting<'a> {
+    sender: Sender<'a>,
+    replica: &'a Path,
+    targets: &'a [&'a SendTarget],
+    sets: &'a [&'a Receiving],
+    /// How many modules are not there.
+    missing: usize,
+    /// How much is found.
+    found: usize,
+}
+
+impl<'a> Meeting<'a> {
+    fn of(
+        (sender, targets): (Sender<'a>, &'a [&'a SendTarget]),
+        (replica, sets): (&'a Path, &'a [&'a Receiving]),
+        facts: &Facts,
+    ) -> Self {
+        let mut meeting = Self { sender, replica, targets, sets, missing: 0, found: 0 };
+        let mut findings = Findings::default();
+        meeting.compare(facts, &mut findings);
+        meeting.missing = findings.iter().filter(|finding| finding.code == NO_MODULE).count();
+        meeting.found = findings.len();
+        meeting
+    }
+
+    fn compare(&self, facts: &Facts, findings: &mut Findings) {
+        self.targets.iter().for_each(|target| compare(target, self.sets, facts, findings));
+    }
+
+    /// How far both are from each other. A module that is not there is farther than any that is meant; files of one
+    /// directory are likely of one node.
+    fn distance(&self) -> (usize, usize, bool) {
+        (self.missing, self.found, self.sender.file.parent() == self.replica.parent())
+    }
+}
+
+fn senders(given: &Given) -> BTreeMap<Sender<'_>, Vec<&SendTarget>> {
+    let mut senders: BTreeMap<Sender<'_>, Vec<&SendTarget>> = BTreeMap::new();
+    for set in &given.sending {
+        for target in &set.targets {
+            senders.entry(Sender { file: &set.file, host: &target.host }).or_default().push(target);
+        }
+    }
+    senders
+}
+
+fn replicas(given: &Given) -> BTreeMap<&Path, Vec<&Receiving>> {
+    let mut replicas: BTreeMap<&Path, Vec<&Receiving>> = BTreeMap::new();
+    for set in &given.receiving {
+        replicas.entry(&set.file).or_default().push(set);
+    }
+    replicas
+}
+
+/// One target beside the sets of one file.
+fn compare(target: &SendTarget, sets: &[&Receiving], facts: &Facts, findings: &mut Findings) {
+    let named = sets.iter().find(|set| set.name == target.module);
+    if named.is_none() {
+        findings.push(no_module(target, sets));
+    }
+    if let Some(set) = named.or_else(|| meant(target, sets)) {
+        let mut pair = Pair { target, set, facts, findings };
+        pair.place();
+        pair.rights();
+        pair.password();
+        pair.hosts();
+    } else if let Some(set) = sets.first() {
+        // Whatever module is meant, it is served where all are.
+        Pair { target, set, facts, findings }.place();
     }
 }
 
 /// The set that a target means which names none: the nearest, or the only one.
-fn meant<'a>(target: &SendTarget, sets: &'a [Receiving]) -> Option<&'a Receiving> {
+fn meant<'a, 'b>(target: &SendTarget, sets: &'b [&'a Receiving]) -> Option<&'b &'a Receiving> {
     let near = nearest(&target.module, sets.iter().map(|set| set.name.as_str()));
     match sets {
         [only] => Some(only),
@@ -45,15 +158,15 @@ fn meant<'a>(target: &SendTarget, sets: &'a [Receiving]) -> Option<&'a Receiving
     }
 }
 
-fn no_module(target: &SendTarget, given: &Given) -> Finding {
-    let names: Vec<&str> = given.receiving.iter().map(|set| set.name.as_str()).collect();
-    let files: Vec<String> = given.receiving.iter().map(|set| set.file.display().to_string()).collect();
-    let message = format!("`{}` is no module of {}", target.module, files.first().map_or("", String::as_str));
+fn no_module(target: &SendTarget, sets: &[&Receiving]) -> Finding {
+    let names: Vec<&str> = sets.iter().map(|set| set.name.as_str()).collect();
+    let file = sets.first().map_or_else(String::new, |set| set.file.display().to_string());
+    let message = format!("`{}` is no module of {file}", target.module);
     let help = match nearest(&target.module, names.iter().copied()) {
         Some(near) => format!("did you mean `{near}`?"),
         None => format!("there are {}", names.join(", ")),
     };
-    finding(Severity::Error, "ends-module", target.module_said.at(), message, &help)
+    finding(Severity::Error, NO_MODULE, target.module_said.at(), message, &help)
 }
 
 /// A secrets file that others can read, where the module says that this does not matter.

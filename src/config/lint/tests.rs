@@ -199,6 +199,52 @@ fn all_that_two_ends_differ_in_is_named_at_once() {
 }
 
 #[test]
+fn all_files_of_a_pair_are_held_against_each_other_and_not_the_first_alone() {
+    let facts = Facts::default();
+    let back = XML.replace("10.0.0.2", "10.0.0.1").replace("watch=\"/w\"", "watch=\"/v\"");
+    let pair =
+        |other: &str| found(&[("1/c.xml", XML), ("1/r.conf", RSYNCD), ("2/c.xml", &back), ("2/r.conf", other)], &facts);
+    assert_eq!(pair(RSYNCD), Vec::<String>::new());
+    let cases: [(&str, &str, &[&str]); 4] = [
+        ("auth users = backup", "auth users = other", &["1/c.xml:6:27 error ends-user"]),
+        ("read only = no", "read only = yes", &["2/r.conf:2:1 error ends-read-only"]),
+        ("[nginx]", "[nginxx]", &["1/c.xml:3:29 error ends-module"]),
+        ("uid = nosuch", "port = 8730", &["1/c.xml:3:13 error ends-port"]),
+    ];
+    for (old, new, expected) in cases {
+        assert_eq!(pair(&RSYNCD.replace(old, new)), expected, "{new}");
+    }
+    // A file of both roles sends to the other node, and not to itself.
+    let node = |own: &str, other: &str| {
+        format!(
+            "[[peer]]\nname = 'o'\naddress = '{other}'\n[[set]]\nname = '{own}'\npath = '/{own}'\nrole = 'primary'\n\
+             auth = {{ user = 'u', password-file = '/p' }}\n[[set]]\nname = '{}'\npath = '/r'\nrole = 'replica'\n\
+             auth = {{ users = ['u'], secrets-file = '/s' }}\n",
+            if own == "a" { "b" } else { "a" }
+        )
+    };
+    let (one, two) = (node("a", "10.0.0.2"), node("b", "10.0.0.1"));
+    assert_eq!(found(&[("a.toml", &one)], &facts), Vec::<String>::new());
+    assert_eq!(found(&[("a.toml", &one), ("b.toml", &two)], &facts), Vec::<String>::new());
+    let wrong = two.replace("['u']", "['v']");
+    assert_eq!(found(&[("a.toml", &one), ("b.toml", &wrong)], &facts), ["a.toml:8:17 error ends-user"]);
+}
+
+#[test]
+fn each_replica_that_is_given_has_a_source_and_those_that_are_not_given_are_not_missed() {
+    let facts = Facts::default();
+    let two = XML.replace("</localpath>", "<remote ip=\"10.0.0.3\" name=\"other\"/>\n</localpath>");
+    assert_eq!(found(&[("c.xml", &two), ("r.conf", RSYNCD)], &facts), Vec::<String>::new());
+    let other = RSYNCD.replace("[nginx]", "[other]");
+    assert_eq!(found(&[("c.xml", &two), ("r.conf", RSYNCD), ("s.conf", &other)], &facts), Vec::<String>::new());
+    let wrong = other.replace("read only = no", "read only = yes");
+    assert_eq!(
+        found(&[("c.xml", &two), ("r.conf", RSYNCD), ("s.conf", &wrong)], &facts),
+        ["s.conf:2:1 error ends-read-only"]
+    );
+}
+
+#[test]
 fn a_peer_that_is_not_named_back_is_so_also_where_the_other_node_has_no_peers() {
     let one = A.replace("interface eth0", "interface eth0\n unicast_src_ip 10.0.0.1");
     let two = b().replace("interface eth0", "interface eth0\n unicast_peer {\n 10.0.0.7\n }");
