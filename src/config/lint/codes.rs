@@ -80,8 +80,8 @@ pub const CODES: &[Code] = &[
     code(
         "ends-user",
         "error",
-        "the user of the source is unknown to the replica",
-        "one name in `users`, `auth users` and the secrets file",
+        "the user of the source is unknown to the replica, or may not write there",
+        "one name in `users`, `auth users` (without `:ro` and `:deny`) and the secrets file",
     ),
     code("fail-log", "warning", "the failure log cannot be written where it is to be", "create its directory"),
     code("filter", "error", "an expression or glob cannot be read", "correct it, or remove it"),

@@ -249,7 +249,7 @@ impl Pair<'_> {
         let ReplicaAuth::Password { users, file: secrets, .. } = &set.auth else { return };
         if !users.contains(user) {
             let message =
-                format!("the user `{user}` is not among the `auth users` of `{}`: {}", set.name, users.join(", "));
+                format!("the user `{user}` is not among those who may write `{}`: {}", set.name, users.join(", "));
             self.say(Severity::Error, "ends-user", message, "write one name on both sides");
         }
         let Some(theirs) = facts.secrets.get(&(secrets.clone(), user.clone())) else { return };

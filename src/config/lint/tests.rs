@@ -124,6 +124,11 @@ fn both_ends_agree_in_name_port_user_and_password() {
         ("auth users = backup", "auth users = other, third", "c.xml:6:27 error ends-user"),
         ("auth users = backup", "", "c.xml:6:27 warning ends-auth"),
     ];
+    let users = |said: &str| ends(&RSYNCD.replace("auth users = backup", &format!("auth users = {said}")), &facts);
+    assert_eq!(users("backup:ro, other"), ["c.xml:6:27 error ends-user"]);
+    assert_eq!(users("other:rw backup:deny"), ["c.xml:6:27 error ends-user"]);
+    assert_eq!(users("backup:ro"), ["r.conf:2:1 error ends-read-only"]);
+    assert_eq!(users("backup:rw, other:ro\nread only = yes"), Vec::<String>::new());
     for (old, new, expected) in cases {
         assert_eq!(ends(&RSYNCD.replace(old, new), &facts), [expected], "{new}");
     }

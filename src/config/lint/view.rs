@@ -119,25 +119,49 @@ impl Receiving {
         let address = text(&conf.global, "address").and_then(|address| address.parse().ok());
         let port = text(&conf.global, "port").and_then(|port| port.parse().ok());
         let listen = SocketAddr::new(address.unwrap_or(Ipv4Addr::UNSPECIFIED.into()), port.unwrap_or(DEFAULT_PORT));
-        // `user:rw` has its right behind the colon.
-        let user = |word: &str| word.split(':').next().unwrap_or(word).to_owned();
-        let listed = of("auth users").unwrap_or_default();
-        let users = listed.split([',', ' ', '\t']).filter(|word| !word.is_empty()).map(user).collect::<Vec<_>>();
-        let auth = match (users, of("secrets file")) {
-            (users, Some(file)) if !users.is_empty() => {
+        let users = Users::of(&of("auth users").unwrap_or_default(), on("read only", true));
+        let (read_only, users) = (users.writers.is_empty(), users.meant());
+        let auth = match of("secrets file") {
+            Some(file) if !users.is_empty() => {
                 ReplicaAuth::Password { users, file: file.into(), strict: on("strict modes", true) }
             }
             _ => ReplicaAuth::Key,
         };
+        let read_only = if matches!(auth, ReplicaAuth::Key) { on("read only", true) } else { read_only };
         Self {
             file: source.file().to_owned(),
             name: module.name.value.clone(),
             listen: Some(listen),
-            read_only: on("read only", true),
+            read_only,
             auth,
             hosts_allow: hosts("hosts allow"),
             hosts_deny: hosts("hosts deny"),
             module_said: Said::at_or_in(Some(&Located::of(source, module.name.span)), source.file()),
         }
+    }
+}
+
+/// `auth users`, in their order.
+#[derive(Debug, Default)]
+struct Users {
+    writers: Vec<String>,
+    others: Vec<String>,
+}
+
+impl Users {
+    /// Those of `listed` by what stands behind their colons, else by what holds for the whole module.
+    fn of(listed: &str, read_only: bool) -> Self {
+        let mut users = Self::default();
+        for word in listed.split([',', ' ', '\t']).filter(|word| !word.is_empty()) {
+            let (name, right) = word.split_once(':').unwrap_or((word, if read_only { "ro" } else { "rw" }));
+            let list = if right == "rw" { &mut users.writers } else { &mut users.others };
+            list.push(name.to_owned());
+        }
+        users
+    }
+
+    /// Those who write; where nobody does, that is said of the module, and they are who would.
+    fn meant(self) -> Vec<String> {
+        if self.writers.is_empty() { self.others } else { self.writers }
     }
 }
