@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
+use syncd_compat::Severity;
+
 use super::Owner;
 
 /// The length of packets on an interface of which nothing is known.
@@ -34,6 +36,8 @@ pub(super) struct Machine {
     tables: BTreeMap<String, u32>,
     /// Whether users and groups that are not in the files are taken for being there.
     any: bool,
+    /// Whether files may be another machine's.
+    elsewhere: bool,
 }
 
 /// One user of passwd(5).
@@ -61,12 +65,23 @@ impl Machine {
                 .find_map(|file| fs::read_to_string(file).ok())
                 .map_or_else(BTreeMap::new, |t| tables(&t)),
             any: false,
+            elsewhere: false,
         }
     }
 
     /// A machine of which nothing is known but its name, as root sees it: every user and group may be there.
     pub(super) fn into_any(self) -> Self {
         Self { euid: 0, any: true, ..self }.without_interfaces()
+    }
+
+    /// The same machine, for files that may be another's.
+    pub(super) fn or_elsewhere(self) -> Self {
+        Self { elsewhere: true, ..self }
+    }
+
+    /// How severe it is that this machine lacks what a file names.
+    pub(super) fn lack(&self) -> Severity {
+        if self.elsewhere { Severity::Warning } else { Severity::Error }
     }
 
     /// The same machine, of which it is not known which interfaces there are.

@@ -279,7 +279,7 @@ fn identity(cx: &mut Context<'_>, module: &Module, path: &Path) -> (Option<Owner
     }
     let Some(uid) = uid else { return default_identity(cx, module, gid, path) };
     let Some(user) = cx.machine.user(&uid.value) else {
-        fault(cx, uid.span, format!("there is no user `{}` in /etc/passwd", uid.value), "create it, or write a number");
+        lack(cx, uid.span, format!("there is no user `{}` in /etc/passwd", uid.value));
         return (None, Vec::new());
     };
     let groups = groups(cx, gid, &user);
@@ -333,12 +333,7 @@ fn groups(cx: &mut Context<'_>, gid: Option<&Spanned<String>>, user: &User) -> V
                 groups.extend(other);
             }
             None => {
-                fault(
-                    cx,
-                    gid.span,
-                    format!("there is no group `{word}` in /etc/group"),
-                    "create it, or write a number",
-                );
+                lack(cx, gid.span, format!("there is no group `{word}` in /etc/group"));
             }
         }
     }
@@ -373,6 +368,12 @@ fn boolean(cx: &mut Context<'_>, section: &Section, name: &str, default: bool) -
         cx.findings.push(finding);
         default
     })
+}
+
+/// A user or a group that this machine has not.
+fn lack(cx: &mut Context<'_>, span: Span, message: String) {
+    let finding = cx.source.finding(cx.machine.lack(), "rsyncd-value", span, message);
+    cx.findings.push(finding.help("create it, or write a number"));
 }
 
 fn fault(cx: &mut Context<'_>, span: Span, message: String, help: &str) {

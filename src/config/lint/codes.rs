@@ -217,7 +217,7 @@ pub const CODES: &[Code] = &[
         "the nearest right name, or write what it stands for",
     ),
     code("keepalived-unused", "warning", "something is checked and nobody asks", "name it in `track_*`, or remove it"),
-    code("keepalived-user", "error", "there is no such user or group on this machine", "create it"),
+    code("keepalived-user", "error, warning, note", "there is no such user or group on this machine", "create it"),
     code(
         "keepalived-value",
         "error, warning",
@@ -367,7 +367,7 @@ pub const CODES: &[Code] = &[
     code("toml-syntax", "error", "this is no TOML", "correct it"),
     code("toml-uid", "warning", "a user or group cannot be taken", "start syncd as root, or as that user"),
     code("toml-unknown-key", "error", "a key is unknown", "the nearest right one"),
-    code("toml-value", "error", "a value cannot be used", "write what the message says"),
+    code("toml-value", "error, warning", "a value cannot be used", "write what the message says"),
     code("toml-vrrp", "error", "tables about virtual addresses do not fit each other", "what the message says"),
     code(
         "transport-unencrypted",

@@ -270,12 +270,14 @@ impl Pair<'_> {
         }
     }
 
-    /// Whether the module lets this machine in, where this machine is not the receiver itself.
+    /// Whether the module lets this machine in, where this machine is the source: what is watched is here, and it is
+    /// not the receiver itself.
     fn hosts(&mut self) {
         let (set, facts) = (self.set, self.facts);
         let own: Vec<IpAddr> = facts.outgoing().collect();
         let let_in = own.iter().any(|ip| host_allowed(*ip, &set.hosts_allow, &set.hosts_deny));
-        if own.is_empty() || let_in || facts.is_here(&self.target.host) {
+        let source = facts.directories.contains(&self.target.path);
+        if !source || own.is_empty() || let_in || facts.is_here(&self.target.host) {
             return;
         }
         let message = format!("the module `{}` lets none of this machine's addresses in", set.name);

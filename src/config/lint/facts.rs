@@ -11,6 +11,10 @@ use syncd_compat::SourceText;
 pub(super) struct Facts {
     /// The names of its interfaces; none where they cannot be listed.
     pub(super) interfaces: Option<BTreeSet<String>>,
+    /// What it is called, in small letters.
+    pub(super) names: BTreeSet<String>,
+    /// The watched directories that are here.
+    pub(super) directories: BTreeSet<PathBuf>,
     /// The addresses that it has now, loopback too.
     pub(super) addresses: BTreeSet<IpAddr>,
     /// `net.ipv4.ip_nonlocal_bind` and `net.ipv6.ip_nonlocal_bind`.
@@ -47,16 +51,30 @@ impl std::fmt::Debug for Hidden {
 }
 
 impl Facts {
-    /// Whether `host`, an address or `localhost`, is this machine.
+    /// Whether `host`, an address or a name, is this machine.
     pub(super) fn is_here(&self, host: &str) -> bool {
-        match host.parse::<IpAddr>() {
-            Ok(ip) => ip.is_loopback() || ip.is_unspecified() || self.addresses.contains(&ip),
-            Err(_) => host.eq_ignore_ascii_case("localhost"),
-        }
+        is_itself(host)
+            || match host.parse::<IpAddr>() {
+                Ok(ip) => self.addresses.contains(&ip),
+                Err(_) => self.names.contains(&folded(host)),
+            }
     }
 
     /// The addresses that others can see it come from.
     pub(super) fn outgoing(&self) -> impl Iterator<Item = IpAddr> {
         self.addresses.iter().copied().filter(|ip| !ip.is_loopback())
     }
+}
+
+/// Whether `host` is the machine itself on every machine.
+pub(super) fn is_itself(host: &str) -> bool {
+    match host.parse::<IpAddr>() {
+        Ok(ip) => ip.is_loopback() || ip.is_unspecified(),
+        Err(_) => ["localhost", "localhost.localdomain"].contains(&folded(host).as_str()),
+    }
+}
+
+/// A host's name as it is compared.
+pub(super) fn folded(name: &str) -> String {
+    name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase()
 }

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use syncd_certs::secrets::{lookup_secret, read_password_file};
 use syncd_compat::SourceText;
 
-use super::facts::{Facts, Hidden};
+use super::facts::{Facts, Hidden, folded};
 use super::given::Given;
 use super::router::Proof;
 use crate::config::{ReplicaAuth, SourceAuth};
@@ -38,6 +38,9 @@ const NGINX: &str = "/etc/nginx";
 /// The facts of this machine that `given` makes worth knowing.
 pub(super) fn facts(given: &Given) -> Facts {
     let mut facts = Facts { addresses: addresses(), interfaces: interfaces(), ..Facts::default() };
+    let text = |path| fs::read(path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default();
+    facts.names = names(&text("/proc/sys/kernel/hostname"), &text("/etc/hosts"), &facts.addresses);
+    facts.directories = given.sending.iter().map(|set| set.path.clone()).filter(|path| path.is_dir()).collect();
     facts.nonlocal_bind = ["ipv4", "ipv6"].map(|family| {
         let text = fs::read_to_string(format!("/proc/sys/net/{family}/ip_nonlocal_bind")).ok()?;
         Some(text.trim() != "0")
@@ -84,6 +87,20 @@ fn passwords(given: &Given, facts: &mut Facts) {
             }
         }
     }
+}
+
+/// What the host calls itself, and what its hosts(5) calls one of its own addresses.
+fn names(hostname: &str, hosts: &str, own: &BTreeSet<IpAddr>) -> BTreeSet<String> {
+    let mut names = BTreeSet::from([folded(hostname.trim())]);
+    for line in hosts.lines() {
+        let mut words = line.split('#').next().unwrap_or("").split_whitespace();
+        let Some(ip) = words.next().and_then(|ip| ip.parse::<IpAddr>().ok()) else { continue };
+        if ip.is_loopback() || own.contains(&ip) {
+            names.extend(words.map(folded));
+        }
+    }
+    names.remove("");
+    names
 }
 
 fn interfaces() -> Option<BTreeSet<String>> {
@@ -171,6 +188,13 @@ mod tests {
         fs::write(dir.path().join("large"), vec![b'x'; 300 << 10]).expect("file");
         let names = |worth: fn(&SourceText) -> bool| texts(dir.path(), worth).len();
         assert_eq!((names(|_| true), names(|source| source.text().contains("listen"))), (2, 1));
+    }
+
+    #[test]
+    fn a_machine_has_the_names_of_its_own_addresses() {
+        let hosts = "127.0.1.1 Web1.example. web1 # web0\n10.0.0.7 me\n10.0.0.8 other\nbroken\n";
+        let names = names("WEB1-new\n", hosts, &BTreeSet::from([IpAddr::from([10, 0, 0, 7])]));
+        assert_eq!(names, ["me", "web1", "web1-new", "web1.example"].map(String::from).into());
     }
 
     #[test]

@@ -41,7 +41,7 @@ use syncd_compat::{Finding, Findings, MORE, Severity};
 pub use explain::InForce;
 
 use super::machine::Machine;
-use super::{ConfigError, load, vrrp};
+use super::{ConfigError, check as faults, load, vrrp};
 use facts::Facts;
 use given::Given;
 
@@ -78,7 +78,7 @@ impl Report {
 #[must_use]
 pub fn check(files: &[PathBuf]) -> Report {
     // Interfaces are a rule's to speak of.
-    let machine = Machine::this().without_interfaces();
+    let machine = Machine::this().without_interfaces().or_elsewhere();
     let mut findings = Vec::new();
     let mut given = Given::default();
     for file in files {
@@ -116,10 +116,10 @@ fn virtual_addresses(given: &Given) -> Vec<Finding> {
     let alone = given.nodes.len() == 1;
     let host = vrrp::Host::this().elsewhere(alone);
     let said = given.vrrp.iter().flat_map(|one| vrrp::translate(&one.conf, &host).1);
-    let elsewhere = |finding: &Finding| !alone && finding.code == "keepalived-user";
-    said.map(|finding| match elsewhere(&finding) {
-        true => Finding { severity: Severity::Note, ..finding },
-        false => finding,
+    let severity = if alone { Severity::Warning } else { Severity::Note };
+    said.map(|finding| match finding.code {
+        "keepalived-user" => Finding { severity, ..finding },
+        _ => finding,
     })
     .collect()
 }
@@ -135,8 +135,8 @@ pub(super) fn check_alone(file: &Path, bytes: &[u8], machine: &Machine) -> Vec<F
     sorted(&[file.to_owned()], findings)
 }
 
-/// What the files name and this machine has not. Of two ends one is another machine's: what is
-/// missing here may be there.
+/// What the files name and this machine has not. It may be another machine's file: what is missing here may be
+/// there, and is an error only of whoever starts with it. Of two ends one is surely another's.
 fn local(given: &Given) -> Vec<Finding> {
     let both = !given.sending.is_empty() && !given.receiving.is_empty();
     let mut findings = Vec::new();
@@ -144,11 +144,14 @@ fn local(given: &Given) -> Vec<Finding> {
         if let Some(mut setup) = loaded.config.vrrp.as_ref().map(|vrrp| vrrp.setup.clone()) {
             findings.extend(vrrp::local::withhold(&mut setup, &loaded.config.file));
         }
-        let found = loaded.check_local().unwrap_or_else(|error| error.findings().to_vec());
-        for finding in found {
-            let missing = both && matches!(finding.code, "directory" | "secret");
-            let severity = if missing { Severity::Warning } else { finding.severity };
-            findings.push(Finding { severity, ..finding });
+        for (path, finding) in faults::faults(&loaded.config) {
+            let absent = both || !path.try_exists().unwrap_or(true);
+            let severity = match finding.code {
+                "directory" | "secret" if absent => Severity::Warning,
+                "program-missing" => Severity::Warning,
+                _ => finding.severity,
+            };
+            findings.push(loaded.places.locate(&path, Finding { severity, ..finding }));
         }
     }
     findings

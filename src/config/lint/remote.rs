@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use syncd_compat::{Finding, Findings, Severity};
 
-use super::facts::Facts;
+use super::facts::{Facts, is_itself};
 use super::finding;
 use super::given::Given;
 use super::router::Router;
@@ -13,7 +13,7 @@ use crate::config::DEFAULT_PORT;
 
 pub(super) fn check(given: &Given, facts: &Facts, findings: &mut Findings) {
     for target in given.sending.iter().flat_map(|set| &set.targets) {
-        findings.extend(itself(target, facts));
+        findings.extend(itself(target, given, facts));
         findings.extend(moving(target, given));
     }
     for (at, set) in given.sending.iter().enumerate() {
@@ -22,8 +22,10 @@ pub(super) fn check(given: &Given, facts: &Facts, findings: &mut Findings) {
     }
 }
 
-fn itself(target: &SendTarget, facts: &Facts) -> Option<Finding> {
-    facts.is_here(&target.host).then(|| {
+fn itself(target: &SendTarget, given: &Given, facts: &Facts) -> Option<Finding> {
+    // With the replica's file beside it the check may well be done on the replica.
+    let replica = given.receiving.iter().any(|set| set.file != target.file);
+    (is_itself(&target.host) || (!replica && facts.is_here(&target.host))).then(|| {
         // A port of its own is likely another instance's.
         let (severity, effect) = match target.port {
             DEFAULT_PORT => (Severity::Warning, "it would mirror into itself"),

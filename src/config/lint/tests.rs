@@ -262,6 +262,7 @@ fn a_peer_that_is_not_named_back_is_so_also_where_the_other_node_has_no_peers() 
 #[test]
 fn a_source_that_the_replica_keeps_out_is_named() {
     let mut facts = with_passwords("x", Some("x"));
+    facts.directories = BTreeSet::from(["/w".into()]);
     facts.addresses = BTreeSet::from(["127.0.0.1", "10.0.0.1"].map(|ip| ip.parse().expect("address")));
     let closed = RSYNCD.replace("read only", "hosts allow = 192.168.0.0/16\nread only");
     assert_eq!(found(&[("c.xml", XML), ("r.conf", &closed)], &facts), ["r.conf:2:1 warning ends-hosts-allow"]);
@@ -269,16 +270,31 @@ fn a_source_that_the_replica_keeps_out_is_named() {
     assert_eq!(found(&[("c.xml", XML), ("r.conf", &open)], &facts), Vec::<String>::new());
     // This machine is the receiver: the source's addresses are not known.
     facts.addresses.insert("10.0.0.2".parse().expect("address"));
-    let found = found(&[("c.xml", XML), ("r.conf", &closed)], &facts);
-    assert_eq!(found, ["c.xml:3:13 warning remote-is-this-node"]);
+    assert_eq!(found(&[("c.xml", XML), ("r.conf", &closed)], &facts), Vec::<String>::new());
+    // This machine is neither: it has not what is watched.
+    (facts.addresses, facts.directories) = (BTreeSet::from(["10.0.0.7".parse().expect("address")]), BTreeSet::new());
+    assert_eq!(found(&[("c.xml", XML), ("r.conf", &closed)], &facts), Vec::<String>::new());
 }
 
 #[test]
 fn a_remote_that_moves_or_is_the_node_itself_or_pushes_back_is_named() {
     let vip = A.replace("10.0.0.9/24", "10.0.0.2").replace("state BACKUP", "state BACKUP\n nopreempt");
     assert_eq!(found(&[("c.xml", XML), ("k.conf", &vip)], &Facts::default()), ["c.xml:3:13 error remote-is-virtual"]);
+    for here in ["localhost", "LocalHost.localdomain.", "127.0.0.2", "10.0.0.2", "web1"] {
+        let facts = Facts {
+            addresses: BTreeSet::from(["10.0.0.2".parse().expect("address")]),
+            names: BTreeSet::from(["web1".to_owned()]),
+            ..Facts::default()
+        };
+        let local = XML.replace("10.0.0.2", here);
+        let rsyncd = RSYNCD.replace("uid = nosuch", "");
+        let said = ["c.xml:3:13 warning remote-is-this-node"];
+        assert_eq!(found(&[("c.xml", &local)], &facts), said, "{here}");
+        // Beside the replica's file this machine may be the replica, but for what is itself everywhere.
+        let beside = if here.starts_with(['l', 'L']) || here.starts_with("127.") { &said[..] } else { &[] };
+        assert_eq!(found(&[("c.xml", &local), ("r.conf", &rsyncd)], &facts), beside, "{here}");
+    }
     let local = XML.replace("10.0.0.2", "localhost");
-    assert_eq!(found(&[("c.xml", &local)], &Facts::default()), ["c.xml:3:13 warning remote-is-this-node"]);
     let port = "<rsync><userDefinedPort start=\"true\" port=\"8730\"/>";
     let instance = local.replace("<rsync>", port);
     assert_eq!(found(&[("c.xml", &instance)], &Facts::default()), ["c.xml:3:13 note remote-is-this-node"]);
@@ -401,6 +417,43 @@ fn a_file_is_held_against_the_machine() {
     facts.modes.clear();
     facts.interfaces = None;
     assert_eq!(found(&[("k.conf", A)], &facts), Vec::<String>::new());
+}
+
+#[test]
+fn what_only_another_machine_can_know_is_no_error() {
+    let dir = tempfile::tempdir().expect("directory");
+    let file = |name: &str, text: &str| {
+        let path = dir.path().join(name);
+        std::fs::write(&path, text).expect("file");
+        path
+    };
+    let rsyncd = "[m]\npath = /no/such/dir\nuid = no-such-user\ngid = no-such-group\nread only = no\n\
+                  auth users = u\nsecrets file = /no/such/file\n";
+    let toml = "[[vrrp]]\nname = 'V'\ninterface = 'no-such-if'\nvrid = 7\naddresses = ['10.254.254.9']\n\
+                [[vrrp.notify]]\non = 'any'\ncommand = ['/bin/true']\nuser = 'no-such-user'\n\
+                [[set]]\nname = 's'\npath = '/no/such/dir'\nrole = 'replica'\nuid = 'no-such-user'\n\
+                gid = ['no-such-group']\n";
+    let vrrp = "global_defs {\n script_user no-such-user\n}\nvrrp_instance V {\n interface no-such-if\n \
+                virtual_router_id 7\n notify /no/such/program\n virtual_ipaddress {\n  10.254.254.9\n }\n}\n";
+    for (name, text, said) in [
+        ("r.conf", rsyncd, &["directory", "secret"][..]),
+        ("s.toml", toml, &["toml-value", "directory", "keepalived-interface"]),
+        ("k.conf", vrrp, &["keepalived-user", "keepalived-interface"]),
+    ] {
+        let report = check(&[file(name, text)]);
+        assert_eq!(report.exit_code(), 1, "{name}: {:?}", report.findings);
+        for code in said {
+            assert!(report.findings.iter().any(|finding| finding.code == *code), "{code}: {:?}", report.findings);
+        }
+    }
+    // What is here and cannot be used is this machine's.
+    let wrong = file("w.conf", &rsyncd.replace("/no/such/dir", "/etc/passwd"));
+    assert_eq!(check(&[wrong]).exit_code(), 2);
+    // It is an error to whoever starts with it.
+    let source = SourceText::decode("r.conf", rsyncd.as_bytes());
+    let overrides = super::super::overrides::Overrides::parse(&[], super::super::overrides::Side::Peer).expect("none");
+    let started = load::translate(&source, &machine(), &overrides, super::super::overrides::Side::Peer, None);
+    assert_eq!(started.expect_err("nobody").findings().len(), 1);
 }
 
 #[test]

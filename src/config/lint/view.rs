@@ -49,6 +49,9 @@ pub(super) struct Sending {
 /// Where a set goes.
 #[derive(Clone, Debug)]
 pub(super) struct SendTarget {
+    pub(super) file: PathBuf,
+    /// The watched directory.
+    pub(super) path: PathBuf,
     pub(super) host: String,
     pub(super) port: u16,
     pub(super) module: String,
@@ -77,6 +80,8 @@ impl Sending {
         let target = |target: &crate::config::Target| {
             let places = loaded.places.target(set, target);
             SendTarget {
+                file: file.clone(),
+                path: set.path.clone(),
                 host: target.host.clone(),
                 port: target.port,
                 module: target.set.clone(),

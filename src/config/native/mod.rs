@@ -522,15 +522,19 @@ fn host_list(cx: &mut Context<'_>, list: &[Spanned<String>]) -> Vec<HostPattern>
 }
 
 fn user(cx: &mut Context<'_>, said: &Spanned<String>) -> Option<Owner> {
-    let machine = cx.machine;
-    value(cx, said, |name| {
-        machine.user(name).map(|user| user.owner).ok_or_else(|| format!("there is no user `{name}` in /etc/passwd"))
-    })
+    let user = cx.machine.user(said.get_ref()).map(|user| user.owner);
+    if user.is_none() {
+        lack(cx, said, format!("there is no user `{}` in /etc/passwd", said.get_ref()));
+    }
+    user
 }
 
 fn group(cx: &mut Context<'_>, said: &Spanned<String>) -> Option<Owner> {
-    let machine = cx.machine;
-    value(cx, said, |name| machine.group(name).ok_or_else(|| format!("there is no group `{name}` in /etc/group")))
+    let group = cx.machine.group(said.get_ref());
+    if group.is_none() {
+        lack(cx, said, format!("there is no group `{}` in /etc/group", said.get_ref()));
+    }
+    group
 }
 
 /// The path without slashes at its end, known by its place.
@@ -549,6 +553,11 @@ fn value<T>(cx: &mut Context<'_>, said: &Spanned<String>, parse: impl FnOnce(&st
             None
         }
     }
+}
+
+/// A user or a group that this machine has not.
+fn lack(cx: &mut Context<'_>, said: &Spanned<String>, message: String) {
+    cx.findings.push(cx.source.finding(cx.machine.lack(), "toml-value", said.span().into(), message));
 }
 
 fn fault(cx: &mut Context<'_>, span: std::ops::Range<usize>, code: &'static str, message: String, help: &str) {

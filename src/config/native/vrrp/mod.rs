@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::time::Duration;
 
-use syncd_compat::nearest;
+use syncd_compat::{Severity, nearest};
 use toml::Spanned;
 
 use super::file::File;
@@ -19,7 +19,7 @@ use super::{Context, fault, path, value};
 use crate::config::value::duration;
 use crate::config::vrrp::{LEASE, is_interface};
 use crate::config::{Vrrp, native};
-use crate::vrrp::setup::{Family, Fifo, Scheduling, Setup, SyncGroup, Tracking};
+use crate::vrrp::setup::{Family, Fifo, Scheduling, Setup, SyncGroup, Tracking, User};
 use file::{GlobalTable, GroupTable, InstanceTable};
 
 /// The shortest lease: the kernel counts in seconds.
@@ -120,9 +120,8 @@ fn fifo(cx: &mut Context<'_>, table: &file::FifoTable) -> Option<Fifo> {
         Some(script) => Some(track::command(cx, script, table.user.as_ref())?),
         None => None,
     };
-    let machine = cx.machine;
     let owner = match &table.owner {
-        Some(owner) => Some(value(cx, owner, |text| words::user(machine, text))?),
+        Some(owner) => Some(user(cx, owner)?),
         None => None,
     };
     Some(Fifo { path: path(cx, &table.path), owner, script })
@@ -205,6 +204,16 @@ fn weights(cx: &mut Context<'_>, file: &File, instances: &[crate::vrrp::setup::I
             fault(cx, table.name.span(), "toml-vrrp", message, "write no weight, which is a fault");
         }
     }
+}
+
+/// `USER` or `USER:GROUP`. Of a file that may be another machine's one that is not here stands for it.
+fn user(cx: &mut Context<'_>, said: &Spanned<String>) -> Option<User> {
+    let why = match words::user(cx.machine, said.get_ref()) {
+        Ok(user) => return Some(user),
+        Err(why) => why,
+    };
+    native::lack(cx, said, why);
+    (cx.machine.lack() == Severity::Warning).then_some(User { uid: u32::MAX, gid: u32::MAX })
 }
 
 /// Says that nothing has that name.

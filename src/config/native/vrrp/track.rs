@@ -7,7 +7,7 @@ use toml::Spanned;
 
 use super::super::file::File;
 use super::file::{NotifyTable, Run, TrackTable};
-use super::{Context, count, fault, interface, path, time, unknown, value, words};
+use super::{Context, count, fault, interface, path, time, unknown, value};
 use crate::vrrp::setup::{self, Command, Notify, ParameterMatch, Process, Script, TrackFile, Tracking};
 
 /// A program is not started more often.
@@ -196,9 +196,8 @@ pub(super) fn command(
         fault(cx, said.span(), "toml-value", "a program is missing".to_owned(), "write [\"/PROGRAM\", \"ARGUMENT\"]");
         return None;
     }
-    let machine = cx.machine;
     let user = match user {
-        Some(user) => Some(value(cx, user, |text| words::user(machine, text))?),
+        Some(user) => Some(super::user(cx, user)?),
         None => None,
     };
     Some(Command { argv: said.get_ref().clone(), user })
