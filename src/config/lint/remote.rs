@@ -1,6 +1,8 @@
 //! Remotes that make no sense: the node itself, an address that moves, two nodes that push into each other.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
+use std::path::Path;
 
 use syncd_compat::{Finding, Findings, Severity};
 
@@ -18,7 +20,7 @@ pub(super) fn check(given: &Given, facts: &Facts, findings: &mut Findings) {
     }
     for (at, set) in given.sending.iter().enumerate() {
         let earlier = given.sending.iter().take(at).filter(|other| other.file != set.file);
-        findings.extend(earlier.filter_map(|other| ring(other, set)));
+        findings.extend(earlier.filter_map(|other| ring(other, set, given)));
     }
 }
 
@@ -50,20 +52,34 @@ fn moving(target: &SendTarget, given: &Given) -> Option<Finding> {
 }
 
 /// Two files send one tree to each other's node: what is written on both sides at once, and what is
-/// removed on one, goes round.
-fn ring(one: &Sending, other: &Sending) -> Option<Finding> {
-    let to = one.targets.iter().find(|to| other.targets.iter().any(|back| back.module == to.module))?;
-    let back = other.targets.iter().find(|back| back.module == to.module)?;
-    let apart = !one.targets.iter().any(|to| other.targets.iter().any(|back| back.host == to.host));
-    (apart && one.path == other.path).then(|| {
-        let message = format!(
-            "`{}` goes from here to {} and by {} to {}: two nodes push into each other",
-            other.path.display(),
-            back.host,
-            one.file.display(),
-            to.host
-        );
-        let help = "let one node be primary; what both write at once is lost on one of them";
-        finding(Severity::Warning, "push-ring", back.host_said.at(), message, help)
-    })
+/// removed on one, goes round. Hosts that both send to are neither of the two.
+fn ring(one: &Sending, other: &Sending, given: &Given) -> Option<Finding> {
+    let hosts = |set: &Sending| set.targets.iter().map(|to| to.host.clone()).collect::<BTreeSet<String>>();
+    let (ours, theirs) = (hosts(other), hosts(one));
+    let there = || one.targets.iter().filter(|to| !ours.contains(&to.host));
+    let mut back = other.targets.iter().filter(|back| !theirs.contains(&back.host));
+    let (to, back) = back.find_map(|back| {
+        let meets = |to: &&SendTarget| {
+            // Where no file says what a module is, the same name leads to the same tree.
+            let same = one.path == other.path && to.module == back.module;
+            leads(to, &other.path, given).unwrap_or(same) && leads(back, &one.path, given).unwrap_or(same)
+        };
+        Some((there().find(meets)?, back))
+    })?;
+    let message = format!(
+        "`{}` goes from here to {} and by {} to {}: two nodes push into each other",
+        other.path.display(),
+        back.host,
+        one.file.display(),
+        to.host
+    );
+    let help = "let one node be primary; what both write at once is lost on one of them";
+    Some(finding(Severity::Warning, "push-ring", back.host_said.at(), message, help))
+}
+
+/// Whether what goes to `target` comes to `tree` there; none where no file says what the module is.
+fn leads(target: &SendTarget, tree: &Path, given: &Given) -> Option<bool> {
+    let sets = given.receiving.iter().filter(|set| set.file != target.file && set.name == target.module);
+    let met = sets.map(|set| set.path.starts_with(tree) || tree.starts_with(&set.path));
+    met.reduce(|one, other| one || other)
 }

@@ -317,6 +317,34 @@ fn a_master_that_preempts_and_deletes_is_named() {
 }
 
 #[test]
+fn two_nodes_that_push_into_each_other_are_named_whatever_else_they_do() {
+    let rings = |files: &[(&str, &str)]| {
+        let all = found(files, &Facts::default());
+        all.into_iter().filter(|line| line.ends_with("push-ring")).collect::<Vec<_>>()
+    };
+    let third = "<remote ip=\"10.0.0.3\" name=\"nginx\"/>\n</localpath>";
+    let (one, two) = (XML.replace("</localpath>", third), XML.replace("10.0.0.2", "10.0.0.1"));
+    let also = two.replace("</localpath>", third);
+    assert_eq!(rings(&[("c.xml", &one), ("d.xml", &also)]), ["d.xml:3:13 warning push-ring"]);
+    assert_eq!(rings(&[("c.xml", &one), ("d.xml", &two)]), ["d.xml:3:13 warning push-ring"]);
+    // Two copies of one file.
+    assert_eq!(rings(&[("c.xml", &one), ("d.xml", &one)]), Vec::<String>::new());
+    // Of modules with two names it counts where they lead to, which only their files say.
+    let named = two.replace("name=\"nginx\"", "name=\"back\"");
+    let back = RSYNCD.replace("[nginx]", "[back]");
+    let aside = RSYNCD.replace("path = /w", "path = /backup");
+    assert_eq!(rings(&[("c.xml", XML), ("d.xml", &named)]), Vec::<String>::new());
+    let all = [("c.xml", XML), ("c.conf", back.as_str()), ("d.xml", &named), ("d.conf", RSYNCD)];
+    assert_eq!(rings(&all), ["d.xml:3:13 warning push-ring"]);
+    let all = [("c.xml", XML), ("c.conf", back.as_str()), ("d.xml", &named), ("d.conf", aside.as_str())];
+    assert_eq!(rings(&all), Vec::<String>::new());
+    // And of two trees with two names.
+    let (there, watched) = (RSYNCD.replace("path = /w", "path = /v/"), named.replace("watch=\"/w\"", "watch=\"/v\""));
+    let all = [("c.xml", XML), ("c.conf", back.as_str()), ("d.xml", &watched), ("d.conf", there.as_str())];
+    assert_eq!(rings(&all), ["d.xml:3:13 warning push-ring"]);
+}
+
+#[test]
 fn a_backup_that_outranks_the_other_preempts_as_well() {
     let delete = |files: &[(&str, &str)]| {
         let all = found(&[&[("c.xml", XML)], files].concat(), &Facts::default());

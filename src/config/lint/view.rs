@@ -65,6 +65,8 @@ pub(super) struct SendTarget {
 #[derive(Clone, Debug)]
 pub(super) struct Receiving {
     pub(super) file: PathBuf,
+    /// Where what comes goes.
+    pub(super) path: PathBuf,
     pub(super) name: String,
     pub(super) listen: Option<SocketAddr>,
     pub(super) read_only: bool,
@@ -105,6 +107,7 @@ impl Receiving {
         let Config { file, node, .. } = &loaded.config;
         Self {
             file: file.clone(),
+            path: set.path.clone(),
             name: set.name.clone(),
             listen: node.listen,
             read_only: set.read_only,
@@ -135,6 +138,7 @@ impl Receiving {
         let read_only = if matches!(auth, ReplicaAuth::Key) { on("read only", true) } else { read_only };
         Self {
             file: source.file().to_owned(),
+            path: of("path").unwrap_or_default().into(),
             name: module.name.value.clone(),
             listen: Some(listen),
             read_only,
