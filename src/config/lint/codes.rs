@@ -283,6 +283,13 @@ pub const CODES: &[Code] = &[
         "name command, socket or refreshCDN, and write its block",
     ),
     code("plugin-value", "error", "a value of a plugin cannot be used", "correct it"),
+    code("port", "error", "what should be a port is none", "write the port of `syncd peer`"),
+    code(
+        "program-missing",
+        "error, warning",
+        "the program that is to carry changes is not installed here",
+        "install what the message says",
+    ),
     code("push-ring", "warning", "two nodes push one tree into each other", "one primary"),
     code("remote-is-this-node", "warning, note", "a remote is the machine itself", "name the other node"),
     code("remote-is-virtual", "error", "a remote is an address that moves", "the other node's own address"),
@@ -427,7 +434,7 @@ mod tests {
     fn emitted() -> BTreeSet<String> {
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
         let look = Regex::new(
-            r#""((?:config|convert|delete|ends|fail|filter|keepalived|more|nginx|no|pair|password|plugin|push|remote|rsync|rsyncd|set|setting|toml|transport|xfer|xml)-[a-z0-9-]+|directory|filter|secret|unreadable)"\s*[,);]"#,
+            r#""((?:config|convert|delete|ends|fail|filter|keepalived|more|nginx|no|pair|password|plugin|program|push|remote|rsync|rsyncd|set|setting|toml|transport|xfer|xml)-[a-z0-9-]+|directory|filter|port|secret|unreadable)"\s*[,);]"#,
         )
         .expect("pattern");
         let files = sources(&root.join("compat/src")).into_iter().chain(sources(&root.join("src/config")));
