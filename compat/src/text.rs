@@ -46,7 +46,7 @@ impl SourceText {
     ///
     /// A declared encoding is not asked, since in the files that we know it is mostly wrong (Chinese
     /// UTF-8 or GBK under `ISO-8859-1`): a byte-order mark decides, then UTF-8 if it is valid, then
-    /// GB18030 if that is, then Latin-1, which every sequence of bytes is.
+    /// GB18030 if that is and most of it looks so, then Latin-1, which every sequence of bytes is.
     #[must_use]
     pub fn decode(file: impl Into<PathBuf>, bytes: &[u8]) -> Self {
         let (text, charset) = decode(bytes);
@@ -244,12 +244,33 @@ fn decode(bytes: &[u8]) -> (Cow<'_, str>, Charset) {
 }
 
 fn decode_unmarked(bytes: &[u8]) -> (Cow<'_, str>, Charset) {
-    for encoding in [UTF_8, GB18030] {
-        if let Some(text) = encoding.decode_without_bom_handling_and_without_replacement(bytes) {
-            return (text, Charset::Known(encoding));
+    if let Some(text) = UTF_8.decode_without_bom_handling_and_without_replacement(bytes) {
+        return (text, Charset::Known(UTF_8));
+    }
+    let chinese = GB18030.decode_without_bom_handling_and_without_replacement(bytes);
+    // What does not come back would be a path or a pattern with other bytes.
+    let faithful = |text: &Cow<'_, str>| looks_chinese(bytes) && *GB18030.encode(text).0 == *bytes;
+    match chinese.filter(faithful) {
+        Some(text) => (text, Charset::Known(GB18030)),
+        None => (encoding_rs::mem::decode_latin1(bytes), Charset::Latin1),
+    }
+}
+
+/// Whether at least half of the pairs that begin with a byte beyond ASCII also end with one: so do
+/// nearly all characters of Chinese text, while an accented letter mostly stands before an ASCII one.
+fn looks_chinese(bytes: &[u8]) -> bool {
+    let (mut high, mut low) = (0_usize, 0_usize);
+    let mut rest = bytes.iter();
+    while let Some(byte) = rest.next() {
+        if byte.is_ascii() {
+            continue;
+        }
+        match rest.next() {
+            Some(second) if !second.is_ascii() => high += 1,
+            _ => low += 1,
         }
     }
-    (encoding_rs::mem::decode_latin1(bytes), Charset::Latin1)
+    high >= low
 }
 
 #[cfg(test)]
@@ -269,6 +290,24 @@ mod tests {
         ];
         for (bytes, text) in cases {
             assert_eq!(SourceText::decode("f", bytes).text(), text);
+        }
+    }
+
+    #[test]
+    fn an_accented_letter_takes_no_sign_behind_it_along() {
+        let cases: [(&[u8], &str); 5] = [
+            (b"[caf\xe9]\n", "[caf\u{e9}]\n"),
+            (b"(caf\xe9|bar)", "(caf\u{e9}|bar)"),
+            (b"[\xe9t\xe9]", "[\u{e9}t\u{e9}]"),
+            // Of 朱镕基 the second character ends with `F`.
+            (b"\xd6\xec\xe9F\xbb\xf9", "\u{6731}\u{9555}\u{57fa}"),
+            // GB18030 has a second way to write the euro's sign.
+            (b"\xc9\xe8\x80", "\u{c9}\u{e8}\u{80}"),
+        ];
+        for (bytes, text) in cases {
+            let source = SourceText::decode("f", bytes);
+            assert_eq!(source.text(), text);
+            assert_eq!(source.bytes_at(0, text), bytes);
         }
     }
 
@@ -321,6 +360,9 @@ mod tests {
             let source = SourceText::decode("f", &bytes);
             let rendered = source.error("x", Span::new(start, start + len), "m").to_string();
             prop_assert!(rendered.contains("error"));
+            if !source.is_utf16() && Encoding::for_bom(&bytes).is_none() {
+                prop_assert_eq!(source.bytes_at(0, source.text()), bytes);
+            }
         }
     }
 }

@@ -410,8 +410,8 @@ impl Events {
 pub struct Compare {
     /// How often, counted from the start of the process; none for only when a peer connects.
     pub every: Option<Duration>,
-    /// rsync's globs: what no compare sends or removes; an event does all the same.
-    pub exclude: Vec<String>,
+    /// rsync's globs, each of which excludes: what no compare sends or removes; an event does all the same.
+    pub exclude: Vec<Rule>,
 }
 
 /// One tree that this node receives.

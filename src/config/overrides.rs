@@ -100,8 +100,9 @@ pub const OVERRIDES: &[Override] = &[
         SOURCE,
         "leave these paths to events; may be given several times",
         |config, value| {
-            Rule::exclude(value).check().map_err(|error| error.to_string())?;
-            config.sources.iter_mut().for_each(|set| set.compare.exclude.push(value.to_owned()));
+            let rule = Rule::exclude(value);
+            rule.check().map_err(|error| error.to_string())?;
+            config.sources.iter_mut().for_each(|set| set.compare.exclude.push(rule.clone()));
             Ok(())
         },
     ),

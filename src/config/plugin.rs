@@ -8,6 +8,7 @@ use syncd_compat::{Finding, Span, Spanned, nearest};
 use super::load::Context;
 use super::value::{host, port};
 use super::{CdnPassword, Plugin, PluginAction};
+use crate::filter::expression_of;
 use crate::plugin::Pattern;
 
 /// The port of a cache that names none.
@@ -79,8 +80,11 @@ fn used(cx: &mut Context<'_>, plugin: &LegacyPlugin, name: &str) -> Option<Used>
 
 fn command(cx: &mut Context<'_>, plugin: &LegacyPlugin) -> Option<PluginAction> {
     let mut usable = true;
+    let mut include: Option<Vec<String>> = plugin.include.as_ref().map(|_| Vec::new());
     for expression in plugin.include.iter().flatten() {
-        usable &= checked(cx, expression, Pattern::whole(&expression.value)).is_some();
+        let text = expression_of(&cx.source.original_bytes(expression));
+        usable &= checked(cx, expression, Pattern::whole(&text)).is_some();
+        include.iter_mut().for_each(|list| list.push(text.clone()));
     }
     let words = plugin.command(cx.source).map_err(|finding| cx.findings.push(finding)).ok();
     let (mut before, after) = words.filter(|_| usable)?;
@@ -92,7 +96,6 @@ fn command(cx: &mut Context<'_>, plugin: &LegacyPlugin) -> Option<PluginAction> 
         }
         *program = path.to_string_lossy().into_owned();
     }
-    let include = plugin.include.as_ref().map(|list| list.iter().map(|e| e.value.clone()).collect());
     Some(PluginAction::Command { before, after, include })
 }
 
@@ -119,8 +122,9 @@ fn refresh_cdn(cx: &mut Context<'_>, path: &PluginPath) -> Option<PluginAction> 
     };
     let rewrite = match pattern {
         Some(pattern) => {
-            checked(cx, &pattern, Pattern::anywhere(&pattern.value))?;
-            Some(pattern.value)
+            let text = expression_of(&cx.source.original_bytes(&pattern));
+            checked(cx, &pattern, Pattern::anywhere(&text))?;
+            Some(text)
         }
         None => None,
     };

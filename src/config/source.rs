@@ -19,7 +19,7 @@ use super::{
     Coalesce, Compare, Config, DeletePolicy, Events, FailLog, NodeConfig, Reach, SourceAuth, SourceSet, Target,
     Transport, Tuning,
 };
-use crate::filter::{Filter, Rule, excludes_parents};
+use crate::filter::{Filter, Rule, excludes_parents, expression_of};
 
 /// Minutes between full compares where `<crontab>` says nothing that can be read.
 const STOCK_SCHEDULE: u64 = 600;
@@ -284,15 +284,17 @@ fn password(cx: &mut Context<'_>, auth: &Auth) -> SourceAuth {
 fn expressions(cx: &mut Context<'_>, conf: &ConfXml) -> Vec<String> {
     let mut usable = Vec::new();
     for expression in conf.filter.exclude.iter().filter(|_| conf.filter.start.on) {
-        match Filter::new(std::slice::from_ref(&expression.value), &[]) {
+        // Names are bytes, and what matches them are those of the file.
+        let text = expression_of(&cx.source.original_bytes(expression));
+        match Filter::new(std::slice::from_ref(&text), &[]) {
             Ok(_) => {
-                if excludes_parents(&expression.value) {
+                if excludes_parents(&text) {
                     let message = "this also excludes the directories above what it means to keep, and below an excluded directory nothing is mirrored";
                     let help =
                         "exclude by name what is to stay away, or use `--include` and `--exclude` in `commonParams`";
                     cx.findings.push(cx.source.warning("filter-excludes-parents", expression.span, message).help(help));
                 }
-                usable.push(expression.value.clone());
+                usable.push(text);
             }
             Err(why) => {
                 let help = "correct or remove it: dropped, what it names would be mirrored";
@@ -419,14 +421,15 @@ fn crontab(cx: &mut Context<'_>, crontab: &Crontab, filtered: bool) -> Compare {
     let filter = &crontab.filter;
     let mut exclude = Vec::new();
     for glob in filter.exclude.iter().filter(|_| filter.start.on) {
-        match Rule::exclude(glob.value.as_bytes()).check() {
+        let rule = Rule::exclude(cx.source.original_bytes(glob));
+        match rule.check() {
             Ok(()) => {
                 if glob.value.starts_with('^') || glob.value.contains("(.*)") {
                     let message = format!("`{}` looks like a regular expression, but is a glob of rsync", glob.value);
                     let help = "write `*.log` for `(.*)\\.log`, and `/dir/` for `^dir/`";
                     cx.findings.push(cx.source.warning("filter", glob.span, message).help(help));
                 }
-                exclude.push(glob.value.clone());
+                exclude.push(rule);
             }
             Err(why) => {
                 let help = "correct or remove it: dropped, compares would send and remove what it names";

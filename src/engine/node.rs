@@ -17,7 +17,7 @@ use super::pool::{Pool, PoolError};
 use super::receiver::{Receiver, ReplicaSet, ServeError};
 use super::source::{After, Halts, Index, Peer, Saved, Shared, SourceSet, Target, Watching, target_id};
 use crate::config::{self, Config, Reach, Transport};
-use crate::filter::{Filter, Rule};
+use crate::filter::Filter;
 use crate::fs::Root;
 use crate::link::{Endpoint, Limits, LinkError, Server};
 use crate::model::{Epoch, NodeKey, RelPath};
@@ -268,9 +268,8 @@ impl Starting {
         })?;
         let filter = Filter::new(&source.exclude_regex, &source.filter)
             .map_err(|e| StartError::Filter { set: set.clone(), cause: e.to_string() })?;
-        let left: Vec<Rule> = source.compare.exclude.iter().map(|glob| Rule::exclude(glob.as_bytes())).collect();
-        let uncompared =
-            Filter::new(&[], &left).map_err(|e| StartError::Filter { set: set.clone(), cause: e.to_string() })?;
+        let uncompared = Filter::new(&[], &source.compare.exclude)
+            .map_err(|e| StartError::Filter { set: set.clone(), cause: e.to_string() })?;
         let pool = Arc::new(Pool::new(&format!("set-{set}"), self.config.tuning.threads)?);
         let known = self.store.load_index(&set)?;
         let resumed = !known.is_empty();

@@ -72,6 +72,29 @@ pub(super) fn excludes_parents(pattern: &str) -> bool {
             .is_ok_and(|expressions| PROBES.iter().all(|probe| expressions.is_match(probe)))
 }
 
+/// The expression that `bytes` are: UTF-8 as it stands, else with `\xNN` for each byte that is not ASCII.
+pub(super) fn of_bytes(bytes: &[u8]) -> String {
+    if let Ok(text) = std::str::from_utf8(bytes) {
+        return text.to_owned();
+    }
+    // Without Unicode `\xNN` is a byte, else a character.
+    let mut text = String::from("(?-u)");
+    let mut rest = bytes.iter().copied().peekable();
+    while let Some(byte) = rest.next() {
+        match (byte, rest.peek().copied()) {
+            // A letter means itself, with a backslash before it as well.
+            (b'\\', Some(0x80..)) => {}
+            (b'\\', Some(next)) => {
+                text.extend(['\\', next.into()]);
+                rest.next();
+            }
+            (..0x80, _) => text.push(byte.into()),
+            (0x80.., _) => text.push_str(&format!(r"\x{byte:02X}")),
+        }
+    }
+    text
+}
+
 /// The pattern so that it matches nothing but whole strings.
 fn kind(pattern: &str) -> Result<Kind, FilterError> {
     // On its own first: `a)|(b` would otherwise break out of the group.

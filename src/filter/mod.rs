@@ -88,6 +88,12 @@ pub fn excludes_parents(expression: &str) -> bool {
     legacy::excludes_parents(expression)
 }
 
+/// The expression that the `bytes` of a file are, whatever encoding they are in: it matches the same bytes.
+#[must_use]
+pub fn expression_of(bytes: &[u8]) -> String {
+    legacy::of_bytes(bytes)
+}
+
 fn is_stage(path: &RelPath) -> bool {
     path.components().next() == Some(STAGE)
 }
@@ -184,6 +190,29 @@ mod tests {
         assert!(filter(&[r"(?!x)..\.bak"], &[]).excludes(&name, false));
         assert!(!filter(&[r"(?!x).\.bak"], &[]).excludes(&name, false));
         assert!(!filter(&[r"(?!x)\w\w\.bak"], &[]).excludes(&name, false));
+    }
+
+    #[test]
+    fn an_expression_in_another_encoding_matches_the_bytes_that_it_has() {
+        let cases: [(&[u8], &[u8], bool); 12] = [
+            (b"(.*)\xc8\xd5\xd6\xbe", b"a\xc8\xd5\xd6\xbe", true),
+            (b"(.*)\xc8\xd5\xd6\xbe", "a\u{65e5}\u{5fd7}".as_bytes(), false),
+            ("(.*)\u{65e5}\u{5fd7}".as_bytes(), "a\u{65e5}\u{5fd7}".as_bytes(), true),
+            (b"(caf\xe9|bar)", b"bar", true),
+            (b"(caf\xe9|bar)", b"caf\xe9", true),
+            (b"(caf\xe9|bar)", "caf\u{e9}".as_bytes(), false),
+            (b"[\xe0-\xe9]x", b"\xe5x", true),
+            (br"\\\.", br"\.", true),
+            (b"\\\xe9\\.b", b"\xe9.b", true),
+            (b"(?!caf)(.*)\xe9", b"th\xe9", true),
+            (b"(?!caf)(.*)\xe9", "th\u{e9}".as_bytes(), false),
+            (b"(.)\\1\xe9", b"\xe8\xe8\xe9", true),
+        ];
+        for (expression, name, excluded) in cases {
+            let text = expression_of(expression);
+            let filter = filter(&[&text], &[]);
+            assert_eq!(filter.excludes(&RelPath::parse(name).expect("valid"), false), excluded, "{text} {name:?}");
+        }
     }
 
     #[test]

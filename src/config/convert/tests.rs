@@ -331,4 +331,27 @@ fn what_cannot_be_converted_is_refused_with_its_reason() {
     let rsyncd = "[m]\npath = /m\nread only = no\nuid = root\nexclude = *.";
     let pattern = refused(source("r.conf", [rsyncd.as_bytes(), b"\xc5\xe4\xd6\xc3\n"].concat()));
     assert!(pattern.contains("the pattern") && pattern.contains("write `*`") && !pattern.contains("disk"), "{pattern}");
+    let compared = b"<head><sersync><localpath watch=\"/srv\"><remote ip=\"h\" name=\"m\"/></localpath><crontab start=\"true\">\
+        <crontabfilter start=\"true\"><exclude expression=\"*.\xc5\xe4\xd6\xc3\"/></crontabfilter></crontab></sersync></head>";
+    let pattern = refused(source("a.xml", compared));
+    assert!(pattern.contains("the pattern") && pattern.contains("write `*`"), "{pattern}");
+}
+
+#[test]
+fn an_expression_in_another_encoding_is_converted_to_the_bytes_that_it_has() {
+    for (bytes, written) in [
+        (&b"(.*)\xc8\xd5\xd6\xbe"[..], r"(?-u)(.*)\xC8\xD5\xD6\xBE"),
+        (b"(caf\xe9|bar)", r"(?-u)(caf\xE9|bar)"),
+        ("(.*)日志".as_bytes(), "(.*)日志"),
+    ] {
+        let xml = [
+            b"<?xml version=\"1.0\" encoding=\"ISO-8859-1\"?><head><filter start=\"true\"><exclude expression=\"",
+            bytes,
+            b"\"/></filter><sersync><localpath watch=\"/srv\"><remote ip=\"h\" name=\"m\"/></localpath></sersync></head>",
+        ];
+        let legacy = source("a.xml", xml.concat());
+        let text = round(&legacy, Side::Source).expect("usable");
+        let native = translated(&source("syncd.toml", &text), &machine(), Side::Source).expect("usable").config;
+        assert_eq!(native.sources[0].exclude_regex, [written]);
+    }
 }

@@ -207,15 +207,20 @@ fn command(cx: &mut Context<'_>, said: &Option<Spanned<String>>) -> Option<Strin
     Some(said.get_ref().clone())
 }
 
-/// `exclude`, and behind it `filter`.
-fn rules(cx: &mut Context<'_>, set: &Set, root: &Path) -> Vec<Rule> {
+/// Patterns each of which excludes.
+fn excluding(cx: &mut Context<'_>, patterns: &[Spanned<String>]) -> Vec<Rule> {
     let exclude = |pattern: &Spanned<String>| {
         value(cx, pattern, |text| {
             let rule = Rule::exclude(text);
             rule.check().map(|()| rule).map_err(|why| why.to_string())
         })
     };
-    let excluded: Vec<Rule> = set.exclude.iter().filter_map(exclude).collect();
+    patterns.iter().filter_map(exclude).collect()
+}
+
+/// `exclude`, and behind it `filter`.
+fn rules(cx: &mut Context<'_>, set: &Set, root: &Path) -> Vec<Rule> {
+    let excluded = excluding(cx, &set.exclude);
     let mut gathering = Gathering::new(root);
     for rule in &set.filter {
         gathering.value(cx.source, rule.get_ref(), rule.span().into(), RULE);
@@ -486,11 +491,8 @@ fn events(table: &EventTable) -> Events {
 }
 
 fn compare(cx: &mut Context<'_>, table: &CompareTable) -> Compare {
-    for pattern in &table.exclude {
-        value(cx, pattern, |glob| Rule::exclude(glob).check().map_err(|why| why.to_string()));
-    }
     let every = table.every.as_ref().and_then(|said| value(cx, said, |text| positive(duration(text)?)));
-    Compare { every, exclude: table.exclude.iter().map(|s| s.get_ref().clone()).collect() }
+    Compare { every, exclude: excluding(cx, &table.exclude) }
 }
 
 fn tuning(cx: &mut Context<'_>, table: &TuningTable) -> Tuning {

@@ -182,8 +182,7 @@ impl Writer<'_> {
         self.options(options);
         self.coalesce(coalesce);
         self.events(events);
-        self.compare(compare);
-        Ok(())
+        self.compare(compare)
     }
 
     fn options(&mut self, options: &SetOptions) {
@@ -278,14 +277,15 @@ impl Writer<'_> {
         self.part("[set.events]", &part.text);
     }
 
-    fn compare(&mut self, compare: &Compare) {
+    fn compare(&mut self, compare: &Compare) -> Result<(), NotText> {
         let Compare { every, exclude } = compare;
         let mut part = Self { text: String::new(), said: self.said };
         if let Some(every) = every {
             part.key("every", text(&duration(*every)));
         }
-        part.unless_empty("exclude", exclude);
+        part.unless_empty("exclude", &exclude.iter().map(glob).collect::<Result<Vec<_>, _>>()?);
         self.part("[set.compare]", &part.text);
+        Ok(())
     }
 
     fn replica(&mut self, set: &ReplicaSet) -> Result<(), NotText> {
@@ -437,10 +437,12 @@ fn text(value: &str) -> String {
 }
 
 fn rule(rule: &Rule) -> Result<String, NotText> {
-    match std::str::from_utf8(&rule.pattern) {
-        Ok(_) => Ok(rule.to_string()),
-        Err(_) => Err(NotText::Pattern(rule.to_string())),
-    }
+    glob(rule).map(|_| rule.to_string())
+}
+
+/// The pattern alone, of a rule that excludes.
+fn glob(rule: &Rule) -> Result<String, NotText> {
+    String::from_utf8(rule.pattern.clone()).map_err(|_| NotText::Pattern(rule.to_string()))
 }
 
 fn delete(policy: DeletePolicy) -> &'static str {
