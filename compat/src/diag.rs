@@ -48,6 +48,16 @@ pub struct Place {
     pub marked: usize,
 }
 
+impl Place {
+    /// Makes stars of what of the line is meant.
+    pub(crate) fn hide_marked(&mut self) {
+        let from = self.column.saturating_sub(1 + self.skipped);
+        let marked = from..from + self.marked;
+        let hidden = self.excerpt.chars().enumerate().map(|(at, c)| if marked.contains(&at) { '*' } else { c });
+        self.excerpt = hidden.collect();
+    }
+}
+
 /// One thing that is worth saying about a file.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Finding {

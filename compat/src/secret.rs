@@ -1,16 +1,18 @@
 //! Passwords in a line that is shown.
 
-/// Words behind which a password stands; `passwordfile` and its like name a file.
-const WORDS: [&str; 3] = ["password", "passwd", "auth_pass"];
+/// Words behind which a password stands, without the signs within them; `passwordfile` and its like name a file.
+const WORDS: [&str; 6] = ["password", "passwd", "authpass", "authpassword", "authpasswd", "passphrase"];
+
+/// Words that are such only with a `=` behind them: `auth_type PASS`.
+const ASSIGNED: [&str; 2] = ["pass", "pwd"];
+
+/// The element in which a word that belongs to nothing may be one.
+const ELEMENT: &str = "<cdninfo";
 
 /// `line` with each password in it replaced by as many stars.
 pub(crate) fn hidden(line: &str) -> String {
-    let folded = line.to_ascii_lowercase();
-    let mut secrets: Vec<(usize, usize)> = WORDS
-        .iter()
-        .flat_map(|word| folded.match_indices(word).map(|(at, _)| (at, word.len())))
-        .filter_map(|(at, len)| value(line, at, len))
-        .collect();
+    let mut secrets: Vec<(usize, usize)> = words(line).filter_map(|(start, end)| value(line, start, end)).collect();
+    secrets.extend(strays(line));
     secrets.sort_unstable();
     let (mut shown, mut upto) = (String::new(), 0);
     for (start, end) in secrets {
@@ -23,16 +25,66 @@ pub(crate) fn hidden(line: &str) -> String {
     shown
 }
 
-/// Where the value of the word at `at` stands, if it is a word by itself.
-fn value(line: &str, at: usize, len: usize) -> Option<(usize, usize)> {
-    let part_of_word = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-');
-    let before = line.get(..at)?.chars().next_back();
-    let rest = line.get(at + len..)?;
-    if before.is_some_and(part_of_word) || rest.starts_with(part_of_word) {
+/// Where each word of the line begins and ends.
+fn words(line: &str) -> impl Iterator<Item = (usize, usize)> {
+    let between = |c: char| !(c.is_alphanumeric() || matches!(c, '_' | '-'));
+    let mut at = 0;
+    line.split_inclusive(between).filter_map(move |piece| {
+        let start = at;
+        at += piece.len();
+        let word = piece.trim_end_matches(between);
+        (!word.is_empty()).then_some((start, start + word.len()))
+    })
+}
+
+/// What stands in [`ELEMENT`] and is no attribute.
+fn strays(line: &str) -> Vec<(usize, usize)> {
+    let folded = line.to_ascii_lowercase();
+    let mut found = Vec::new();
+    for (at, _) in folded.match_indices(ELEMENT) {
+        let start = at + ELEMENT.len();
+        let tag = line.get(start..).unwrap_or("").split('>').next().unwrap_or("");
+        let (mut rest, mut assigned) = (tag, false);
+        while !rest.trim_start().is_empty() {
+            rest = rest.trim_start();
+            let (word, behind) = rest.split_at_checked(token(rest)).unwrap_or((rest, ""));
+            let assigns = behind.trim_start().starts_with('=') || word.ends_with('=');
+            let quoted = word.starts_with(['"', '\'']);
+            if !assigned && !assigns && (quoted || !word.contains('=')) {
+                let from = start + (tag.len() - rest.len());
+                found.push((from, from + word.len()));
+            }
+            (rest, assigned) = (behind, word.ends_with('='));
+        }
+    }
+    found
+}
+
+/// How long the first of the words in a tag is; blanks between quotes are in it.
+fn token(rest: &str) -> usize {
+    let mut quote = None;
+    let end = rest.find(|c: char| {
+        let ends = quote.is_none() && c.is_whitespace();
+        match quote {
+            Some(open) if open == c => quote = None,
+            None if matches!(c, '"' | '\'') => quote = Some(c),
+            _ => {}
+        }
+        ends
+    });
+    end.unwrap_or(rest.len())
+}
+
+/// Where the value of the word from `start` to `end` stands, if it is one behind which a password does.
+fn value(line: &str, start: usize, end: usize) -> Option<(usize, usize)> {
+    let word = line.get(start..end)?.replace(['_', '-'], "").to_ascii_lowercase();
+    let behind = line.get(end..)?.trim_start();
+    let assigned = behind.strip_prefix('=');
+    let known = WORDS.contains(&word.as_str()) || (ASSIGNED.contains(&word.as_str()) && assigned.is_some());
+    if !known {
         return None;
     }
-    let behind = rest.trim_start();
-    let behind = behind.strip_prefix('=').map_or(behind, str::trim_start);
+    let behind = assigned.map_or(behind, str::trim_start);
     let quote = behind.chars().next().filter(|c| matches!(c, '"' | '\''));
     let text = quote.and_then(|quote| behind.strip_prefix(quote)).unwrap_or(behind);
     let end = match quote {
@@ -59,6 +111,13 @@ mod tests {
             ("password-file = \"/p\"", "password-file = \"/p\""),
             ("passwd=密码 x passwd=y", "passwd=** x passwd=*"),
             ("passwd=", "passwd="),
+            ("auth-pass = \"1111\"", "auth-pass = \"****\""),
+            ("Auth-Password=1111", "Auth-Password=****"),
+            ("pass = 'x y'", "pass = '***'"),
+            ("auth_type PASS", "auth_type PASS"),
+            ("auth_type PASS auth_pass 1111", "auth_type PASS auth_pass ****"),
+            ("<CDNinfo username=\"u\" passwd=\"s\" \"top\"/> x", "<CDNinfo username=\"u\" passwd=\"*\" ******> x"),
+            ("<cdninfo username=\"u v\" port = '8' top", "<cdninfo username=\"u v\" port = '8' ***"),
         ];
         for (line, shown) in cases {
             assert_eq!(hidden(line), shown);
@@ -67,7 +126,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_line_panics_or_changes_its_length(line in "(passwd|password|auth_pass|[ =\"'x密])*") {
+        fn no_line_panics_or_changes_its_length(line in "(passwd|password|auth_pass|<cdninfo|[ =\"'x密>-])*") {
             prop_assert_eq!(hidden(&line).chars().count(), line.chars().count());
         }
     }

@@ -345,6 +345,19 @@ mod tests {
     }
 
     #[test]
+    fn a_stray_word_that_may_be_a_password_is_not_repeated() {
+        for tag in ["<cdninfo passwd=\"a\" \"geheim\"/>", "<cdninfo username=\"u\"\n passwd geheim\n/>"] {
+            let text =
+                format!("<head><sersync/><plugin name=\"refreshCDN\"><localpath>{tag}</localpath></plugin></head>");
+            let mut findings = Findings::default();
+            read(&SourceText::decode("c.xml", text.as_bytes()), &mut findings).expect("readable");
+            let said: Vec<_> = findings.iter().map(Finding::to_string).collect();
+            assert!(said.iter().any(|said| said.contains("is no attribute")), "{said:?}");
+            assert!(said.iter().all(|said| !said.contains("geheim")), "{said:?}");
+        }
+    }
+
+    #[test]
     fn the_first_of_two_counts_and_the_other_is_named() {
         let (conf, findings) =
             conf("<head><debug start='false'/><debug start='true'/>\n<host nmae='x'/><dbug/></head>");

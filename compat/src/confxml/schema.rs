@@ -165,8 +165,16 @@ fn check_attributes(source: &SourceText, element: &Element, rule: &Rule, finding
         }
         seen.push(name.to_lowercase());
     }
+    let secret = rule.attributes.contains(&"passwd");
     for word in &element.stray {
-        let message = format!("`{}` is no attribute and ignored", word.value);
-        findings.push(source.warning("xml-stray-word", word.span, message).help("write name=\"value\", or remove it"));
+        // It may be the password.
+        let shown = if secret { "this word" } else { &format!("`{}`", word.value) };
+        let message = format!("{shown} is no attribute and ignored");
+        let mut finding =
+            source.warning("xml-stray-word", word.span, message).help("write name=\"value\", or remove it");
+        if let Some(place) = finding.place.as_mut().filter(|_| secret) {
+            place.hide_marked();
+        }
+        findings.push(finding);
     }
 }

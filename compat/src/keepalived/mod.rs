@@ -32,7 +32,7 @@ mod word;
 
 pub use address::Address;
 pub use place::{At, Located, Setting, Sources};
-pub use reader::Loader;
+pub use reader::{INCLUDES, Loader};
 pub use table::{Block, Keyword, Shape, keywords};
 pub use tree::{
     Auth, AuthKind, Command, Common, Fifo, Garp, Globals, Group, Instance, KeepalivedConf, Notify, Peer, Process,

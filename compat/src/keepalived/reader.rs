@@ -28,6 +28,9 @@ const DEEPEST_INCLUDE: usize = 16;
 /// How many files there may be in all.
 const MOST_FILES: usize = 256;
 
+/// The words that a line begins with which names further files.
+pub const INCLUDES: [&str; 6] = ["include", "includer", "includem", "includew", "includeb", "includea"];
+
 /// Finds the files that an `include` names: given the file that says so and the pattern, gives them
 /// in the order of their names. None found is an empty list.
 pub type Loader<'a> = dyn FnMut(&Path, &str) -> Result<Vec<SourceText>, String> + 'a;
@@ -274,7 +277,7 @@ impl<'a, 'b> Reader<'a, 'b> {
             return None;
         }
         let word = text.split_whitespace().next().unwrap_or("");
-        if matches!(word, "include" | "includer" | "includem" | "includew" | "includeb" | "includea") {
+        if INCLUDES.contains(&word) {
             self.include(&line, word);
             return None;
         }
