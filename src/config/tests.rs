@@ -154,6 +154,17 @@ fn native_faults_have_their_place_and_the_nearest_right_key() {
     insta::assert_snapshot!(all.join("\n\n"));
 }
 
+#[test]
+fn a_misspelt_role_hides_no_other_fault_of_its_set() {
+    let text = "[[peer]]\nname = \"b\"\naddress = \"10.0.0.2\"\n[[set]]\nname = \"s\"\npath = \"/s\"\nrole = \"primry\"\n\
+        delete = \"gaurded\"\npeers = [\"bb\"]\noptions = { compression = \"gzip\", max-size = \"big\" }\nhosts-allow = [\"no host\"]\n\
+        exclude-regex = [\"*.php\"]\nexclude = [\"a[\"]\ncompare = { every = \"5\" }\n";
+    let error = load_bytes("s.toml", text.as_bytes(), Side::Source, 0).expect_err("wrong");
+    let mut lines: Vec<_> = error.findings().iter().filter_map(|f| f.place.as_ref().map(|place| place.line)).collect();
+    lines.sort_unstable();
+    assert_eq!(lines, [7, 8, 9, 10, 10, 11, 12, 13, 14], "{error}");
+}
+
 /// What is said of a `confxml.xml` with these filters and this `commonParams`, by line and column.
 fn said(filter: &str, params: &str) -> Vec<String> {
     let text = format!(

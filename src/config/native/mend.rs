@@ -6,7 +6,7 @@ use std::ops::Range;
 use serde::Deserialize;
 use syncd_compat::{Finding, Findings, MORE, Severity, SourceText};
 use toml::Spanned;
-use toml::de::{DeTable, DeValue};
+use toml::de::{DeArray, DeInteger, DeTable, DeValue};
 
 use super::error;
 use super::file::File;
@@ -20,7 +20,7 @@ const MOST_TEXT: usize = 8 << 20;
 /// A file that could be read, as far as it makes sense.
 pub(super) struct Mended {
     pub(super) file: File,
-    /// The places of texts that are not the file's: what is wrong there has been said.
+    /// The places of values that are not the file's: what is wrong there has been said.
     pub(super) stand_ins: Vec<Range<usize>>,
 }
 
@@ -33,7 +33,7 @@ pub(super) fn read(source: &SourceText, findings: &mut Findings) -> Option<Mende
         findings.extend(errors.iter().take(MOST_ROUNDS).map(|error| error::syntax(source, error)));
         return None;
     }
-    let mut mending = Mending { source, root, stand_ins: Vec::new(), findings };
+    let mut mending = Mending { source, root, stand_ins: Vec::new(), removed: Vec::new(), tried: None, findings };
     for _ in 0..(MOST_TEXT / text.len().max(1)).clamp(1, MOST_ROUNDS) {
         match File::deserialize(toml::Deserializer::from(mending.root.clone())) {
             Ok(file) => return Some(Mended { file, stand_ins: mending.stand_ins }),
@@ -50,7 +50,22 @@ struct Mending<'a, 'i> {
     source: &'a SourceText,
     root: Spanned<DeTable<'i>>,
     stand_ins: Vec<Range<usize>>,
+    /// The values that were taken away: the place of their table, their key, and where they stood.
+    removed: Vec<(Range<usize>, String, Range<usize>)>,
+    /// The stand-in for what is missing that was put in last.
+    tried: Option<Tried>,
     findings: &'a mut Findings,
+}
+
+/// A stand-in for what is missing, whose type only the reader knows.
+struct Tried {
+    /// The place of the table that it is in, and its key there.
+    table: Range<usize>,
+    key: String,
+    /// The place that it is said to have.
+    span: Range<usize>,
+    /// How many types it has had before.
+    before: usize,
 }
 
 impl Mending<'_, '_> {
@@ -65,18 +80,38 @@ impl Mending<'_, '_> {
             self.unknown(&path, &known.split('`').skip(1).step_by(2).collect::<Vec<_>>());
             return Some(());
         }
-        self.findings.push(error::finding(self.source, error));
         if let Some(key) = message.strip_prefix("missing field `").and_then(|rest| rest.strip_suffix('`')) {
-            let table = table_at(self.root.get_mut(), &span)?;
-            table.insert(Spanned::new(span.clone(), Cow::Owned(key.to_owned())), stand_in(&span));
-            self.stand_ins.push(span);
-            return Some(());
+            let taken = self.removed.iter().find(|(table, of, _)| *table == span && of == key);
+            let at = taken.map(|(_, _, value)| value.clone());
+            if at.is_none() {
+                self.findings.push(error::finding(self.source, error));
+            }
+            let at = at.unwrap_or_else(|| span.clone());
+            self.stand_ins.push(at.clone());
+            return self.try_next(Tried { table: span, key: key.to_owned(), span: at, before: 0 });
         }
+        // What was tried last is of another type.
+        if let Some(tried) = self.tried.take_if(|tried| tried.span == span) {
+            return self.try_next(Tried { before: tried.before + 1, ..tried });
+        }
+        self.findings.push(error::finding(self.source, error));
         let text = message.ends_with("expected a string");
         if text {
             self.stand_ins.push(span.clone());
+        } else if let Some((table, key)) = owner(self.root.get_ref(), &self.root.span(), &span) {
+            self.removed.push((table, key, span.clone()));
         }
         replace(self.root.get_mut(), &span, text).then_some(())
+    }
+
+    /// Puts the next stand-in into the table that misses one; none where all were tried.
+    fn try_next(&mut self, tried: Tried) -> Option<()> {
+        let value = kinds().into_iter().nth(tried.before)?;
+        let table = table_at(self.root.get_mut(), &tried.table)?;
+        let key = Spanned::new(tried.span.clone(), Cow::Owned(tried.key.clone()));
+        table.insert(key, Spanned::new(tried.span.clone(), value));
+        self.tried = Some(tried);
+        Some(())
     }
 
     /// Takes every key that is not `known` out of all tables that `path` leads to.
@@ -90,6 +125,35 @@ impl Mending<'_, '_> {
                 table.remove(key.get_ref().as_ref());
             }
         });
+    }
+}
+
+/// A value of each type that a key that must be there can have.
+fn kinds<'i>() -> [DeValue<'i>; 4] {
+    [
+        DeValue::String(Cow::Borrowed("")),
+        // The 0, which nothing that must be there is.
+        DeValue::Integer(DeInteger::default()),
+        DeValue::Array(DeArray::default()),
+        DeValue::Boolean(false),
+    ]
+}
+
+/// The place of the table that has a value at `span`, and the key of that; `at` is the place of `table`.
+fn owner(table: &DeTable<'_>, at: &Range<usize>, span: &Range<usize>) -> Option<(Range<usize>, String)> {
+    table.iter().find_map(|(key, value)| {
+        if value.span() == *span {
+            return Some((at.clone(), key.get_ref().to_string()));
+        }
+        owner_in(value, span)
+    })
+}
+
+fn owner_in(value: &Spanned<DeValue<'_>>, span: &Range<usize>) -> Option<(Range<usize>, String)> {
+    match value.get_ref() {
+        DeValue::Table(table) => owner(table, &value.span(), span),
+        DeValue::Array(array) => array.iter().find_map(|value| owner_in(value, span)),
+        _ => None,
     }
 }
 
@@ -222,6 +286,28 @@ mod tests {
             "s.toml:23:11: error: invalid type: string \"4\", expected usize",
         ]
         "#);
+    }
+
+    #[test]
+    fn a_number_that_must_be_there_is_named_once() {
+        let text = "[[vrrp]]\nname = \"a\"\ninterface = \"e\"\nvrid = 300\npriority = \"x\"\n\
+                    [[vrrp]]\nname = \"b\"\nvrid = \"7\"\n[[vrrp]]\ninterface = \"e\"\n\
+                    [[vrrp-script]]\nname = \"s\"\n[[vrrp-script]]\nname = \"t\"\ncommand = 5\n";
+        insta::assert_debug_snapshot!(findings(text), @r#"
+        [
+            "s.toml:4:8: error: invalid value: integer `300`, expected u8",
+            "s.toml:5:12: error: invalid type: string \"x\", expected u8",
+            "s.toml:6:1: error: `interface` is missing in this table",
+            "s.toml:8:8: error: invalid type: string \"7\", expected u8",
+            "s.toml:9:1: error: `name` is missing in this table",
+            "s.toml:9:1: error: `vrid` is missing in this table",
+            "s.toml:11:1: error: `command` is missing in this table",
+            "s.toml:15:11: error: invalid type: integer `5`, expected a sequence",
+        ]
+        "#);
+        let source = SourceText::decode("s.toml", text.as_bytes());
+        let mended = read(&source, &mut Findings::default()).expect("mended");
+        assert_eq!((mended.file.vrrp.len(), mended.file.vrrp_script.len()), (3, 2));
     }
 
     #[test]

@@ -67,7 +67,10 @@ fn translate(cx: &mut Context<'_>, file: &File, side: Side) -> Config {
         match set.role.get_ref().as_str() {
             "primary" => sources.extend(source(cx, file, set, &name)),
             "replica" => replicas.extend(replica(cx, file, set)),
-            role => unknown_role(cx, &set.role, role),
+            role => {
+                unknown_role(cx, &set.role, role);
+                check_values(cx, file, set);
+            }
         }
     }
     if side == Side::Source {
@@ -137,9 +140,7 @@ fn source(cx: &mut Context<'_>, file: &File, set: &Set, own_name: &str) -> Optio
     if let Some(delete) = &set.delete {
         options.delete = value(cx, delete, delete_policy).unwrap_or(options.delete);
     }
-    for pattern in &set.exclude_regex {
-        value(cx, pattern, |regex| Filter::new(&[regex.to_owned()], &[]).map_err(|why| why.to_string()));
-    }
+    check_expressions(cx, set);
     Some(SourceSet {
         name: set.name.get_ref().clone(),
         path: root.clone(),
@@ -368,6 +369,33 @@ fn unknown_role(cx: &mut Context<'_>, at: &Spanned<String>, role: &str) {
         (format!("`{role}` is no role"), "there are \"primary\" and \"replica\"")
     };
     fault(cx, at.span(), "toml-role", message, help);
+}
+
+/// Names what is wrong with the values of a set, whatever its role may be.
+fn check_values(cx: &mut Context<'_>, file: &File, set: &Set) {
+    let (root, umask) = (path(cx, &set.path), cx.machine.umask);
+    if let Some(delete) = &set.delete {
+        value(cx, delete, delete_policy);
+    }
+    if let Some(chmod) = &set.incoming_chmod {
+        value(cx, chmod, |text| Chmod::parse(text, umask).map_err(|e| e.to_string()));
+    }
+    for name in set.peers.iter().flatten() {
+        goes_to(cx, file, name);
+    }
+    check_expressions(cx, set);
+    options(cx, &set.options);
+    coalesce(cx, &set.coalesce);
+    compare(cx, &set.compare);
+    rules(cx, set, &root);
+    host_list(cx, &set.hosts_allow);
+    host_list(cx, &set.hosts_deny);
+}
+
+fn check_expressions(cx: &mut Context<'_>, set: &Set) {
+    for pattern in &set.exclude_regex {
+        value(cx, pattern, |regex| Filter::new(&[regex.to_owned()], &[]).map_err(|why| why.to_string()));
+    }
 }
 
 /// Two directories that went to one set of one peer would remove each other's files there.
