@@ -1,5 +1,7 @@
 //! What is in force, value by value, and which of it is a default.
 
+mod sets;
+
 use std::fmt::Debug;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -8,7 +10,6 @@ use syncd_compat::keepalived::{Globals, Instance, Setting};
 
 use super::given::Given;
 use crate::config::vrrp::{LEASE, interval};
-use crate::config::{Coalesce, Compression, Config, DeletePolicy, SetOptions, Tuning};
 use crate::vrrp::packet::Version;
 use crate::vrrp::setup::{Garp, Setup};
 
@@ -31,7 +32,7 @@ pub struct InForce {
 pub(super) fn all(given: &Given) -> Vec<InForce> {
     let mut all = Vec::new();
     for loaded in &given.loaded {
-        config(&loaded.config, &mut all);
+        sets::config(&loaded.config, &mut all);
         if let Some(vrrp) = &loaded.config.vrrp {
             virtual_addresses(&loaded.config.file, &vrrp.setup, &mut all);
         }
@@ -62,47 +63,22 @@ impl Values<'_> {
         self.add(name, value, default, |value| format!("{value:?}"));
     }
 
+    /// A list in its order; by default there is nothing in it.
+    fn list(&mut self, name: &'static str, items: &[String]) {
+        let value = if items.is_empty() { "none".to_owned() } else { items.join(", ") };
+        let default = items.is_empty();
+        self.all.push(InForce { file: self.file.to_owned(), of: self.of.to_owned(), name, value, default });
+    }
+
+    /// What may be absent, and is by default.
+    fn maybe<T: ToString>(&mut self, name: &'static str, value: Option<T>) {
+        self.list(name, &value.map(|value| value.to_string()).into_iter().collect::<Vec<_>>());
+    }
+
     fn setting<T: Debug>(&mut self, name: &'static str, setting: &Setting<T>) {
         let (value, default) = (format!("{:?}", setting.value), !setting.is_written());
         self.all.push(InForce { file: self.file.to_owned(), of: self.of.to_owned(), name, value, default });
     }
-}
-
-fn config(config: &Config, all: &mut Vec<InForce>) {
-    for set in &config.sources {
-        let mut values = Values { file: &config.file, of: &set.name, all };
-        let (own, stock) = (&set.options, &SetOptions::default());
-        values.add("delete", &own.delete, &stock.delete, policy);
-        values.add("compression", &own.compression, &stock.compression, compression);
-        values.plain("symlinks", &own.symlinks, &stock.symlinks);
-        values.plain("devices", &own.devices, &stock.devices);
-        values.plain("specials", &own.specials, &stock.specials);
-        values.plain("numeric-ids", &own.numeric_ids, &stock.numeric_ids);
-        values.plain("whole-file", &own.whole_file, &stock.whole_file);
-        values.plain("full-compare", &own.full_compare, &stock.full_compare);
-        values.plain("scan-interval", &own.scan_interval, &stock.scan_interval);
-        let (own, stock) = (&set.coalesce, &Coalesce::default());
-        values.plain("coalesce.quiet", &own.quiet, &stock.quiet);
-        values.plain("coalesce.settle", &own.settle, &stock.settle);
-        values.plain("coalesce.gone", &own.gone, &stock.gone);
-        values.plain("coalesce.open-quiet", &own.open_quiet, &stock.open_quiet);
-        values.plain("coalesce.linger", &own.linger, &stock.linger);
-        values.plain("coalesce.bound", &own.bound, &stock.bound);
-    }
-    for set in &config.replicas {
-        let mut values = Values { file: &config.file, of: &set.name, all };
-        values.add("delete", &set.delete, &DeletePolicy::Guarded, policy);
-        values.plain("read-only", &set.read_only, &false);
-        values.plain("max-connections", &set.max_connections, &0);
-        values.plain("numeric-ids", &set.numeric_ids, &false);
-        values.plain("privileged", &set.privileged, &false);
-    }
-    let mut values = Values { file: &config.file, of: "", all };
-    let (own, stock) = (&config.tuning, &Tuning::default());
-    values.plain("tuning.retry-ceiling", &own.retry_ceiling, &stock.retry_ceiling);
-    values.plain("tuning.idle-timeout", &own.idle_timeout, &stock.idle_timeout);
-    values.plain("tuning.record-after", &own.record_after, &stock.record_after);
-    values.plain("tuning.threads", &own.threads, &stock.threads);
 }
 
 /// `global_defs`, as far as instances do not show it themselves.
@@ -185,20 +161,4 @@ fn master_down(instance: &Instance) -> Duration {
     let below = 256 - u32::from(instance.priority.value);
     let unit = if instance.version.value == 2 { Duration::from_secs(1) } else { interval };
     interval * u32::from(instance.common.down_timer_adverts.value) + unit * below / 256
-}
-
-fn policy(policy: &DeletePolicy) -> String {
-    let word = match policy {
-        DeletePolicy::Always => "always",
-        DeletePolicy::Guarded => "guarded",
-        DeletePolicy::Never => "never",
-    };
-    word.to_owned()
-}
-
-fn compression(compression: &Compression) -> String {
-    match compression {
-        Compression::Off => "off".to_owned(),
-        Compression::Zstd(level) => format!("zstd:{level}"),
-    }
 }

@@ -548,3 +548,25 @@ fn what_is_in_force_says_which_of_it_is_a_default() {
     // Measured with keepalived 2.2.7.
     assert_eq!(of("a takeover after a crash waits"), Some(("3.4140625s", true)));
 }
+
+#[test]
+fn every_option_of_a_set_is_in_force_or_not() {
+    let shown = |params: &str, name: &str| {
+        let (given, _) = given(&[("c.xml", &XML.replace("-artuz", params))]);
+        let found = explain::all(&given).into_iter().find(|value| value.name == name);
+        found.map(|value| (value.value, value.default))
+    };
+    for (params, name, value, default) in [
+        ("-artuz", "mode", "true", true),
+        ("-rlt", "mode", "false", false),
+        ("-rlt", "mtime", "true", true),
+        ("-a --exclude=*.log", "filter", "- *.log", false),
+        ("-a", "peers", "10.0.0.2:873::nginx", false),
+        ("-a", "auth", "backup, by the password in /p", false),
+        ("-a", "compare.every", "none", true),
+        ("-a", "events.modify", "false", false),
+        ("-a --max-size=1k", "max-size", "1024B", false),
+    ] {
+        assert_eq!(shown(params, name), Some((value.to_owned(), default)), "{params} {name}");
+    }
+}

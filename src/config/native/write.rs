@@ -97,7 +97,8 @@ fn peer_name(target: &Target) -> String {
     }
 }
 
-fn address(target: &Target) -> String {
+/// `HOST:PORT`.
+pub(in crate::config) fn address(target: &Target) -> String {
     let Target { host, port, set: _, family: _, auth: _, transport: _, reach: _ } = target;
     if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
 }
@@ -109,7 +110,8 @@ fn kind(family: Family) -> &'static str {
     }
 }
 
-fn carrier(target: &Target) -> Option<&'static str> {
+/// What carries changes to `target`, where that is not QUIC.
+pub(in crate::config) fn carrier(target: &Target) -> Option<&'static str> {
     match (target.transport, &target.reach) {
         (_, Reach::Ssh { .. }) => Some("ssh"),
         (Transport::Quic, Reach::Daemon) => None,
@@ -460,7 +462,7 @@ fn compressed(compression: Compression) -> String {
     }
 }
 
-fn host(pattern: &HostPattern) -> String {
+pub(in crate::config) fn host(pattern: &HostPattern) -> String {
     match pattern {
         HostPattern::Any => "*".to_owned(),
         HostPattern::Net(ip, bits) if *bits == if ip.is_ipv4() { 32 } else { 128 } => ip.to_string(),
