@@ -9,10 +9,14 @@ use super::FilterError;
 /// some milliseconds.
 const STEPS: usize = 100_000;
 
+/// How many bytes one set of expressions may come to: twice what one expression may, so that each has room in one.
+const MOST_OF_SET: usize = 20 << 20;
+
 /// Expressions that must match the whole of a string.
 #[derive(Clone, Debug)]
 pub(super) struct Expressions {
-    plain: RegexSet,
+    /// As many sets as they need, mostly one.
+    plain: Vec<RegexSet>,
     /// Those that need look-around or back-references.
     fancy: Vec<fancy_regex::Regex>,
 }
@@ -32,12 +36,7 @@ impl Expressions {
                 Kind::Fancy(regex) => fancy.push(regex),
             }
         }
-        let set = RegexSetBuilder::new(plain).unicode(false).dot_matches_new_line(true).build();
-        let plain = set.map_err(|error| FilterError {
-            kind: "expressions",
-            pattern: patterns.join("` `"),
-            cause: error.to_string(),
-        })?;
+        let plain = if plain.is_empty() { Vec::new() } else { sets(&plain, MOST_OF_SET)? };
         Ok(Self { plain, fancy })
     }
 
@@ -57,7 +56,23 @@ impl Expressions {
 
     /// A name at which an expression gives up counts as matched, and so is left alone.
     fn is_match(&self, text: &[u8]) -> bool {
-        self.plain.is_match(text) || self.fancy.iter().any(|regex| regex.is_match(text).unwrap_or(true))
+        self.plain.iter().any(|set| set.is_match(text))
+            || self.fancy.iter().any(|regex| regex.is_match(text).unwrap_or(true))
+    }
+}
+
+/// The patterns as sets of which none is larger than `limit`.
+fn sets(patterns: &[String], limit: usize) -> Result<Vec<RegexSet>, FilterError> {
+    let mut builder = RegexSetBuilder::new(patterns);
+    match (builder.unicode(false).dot_matches_new_line(true).size_limit(limit).build(), patterns) {
+        (Ok(set), _) => Ok(vec![set]),
+        (Err(regex::Error::CompiledTooBig(_)), [_, _, ..]) => {
+            let (first, second) = patterns.split_at(patterns.len() / 2);
+            Ok([sets(first, limit)?, sets(second, limit)?].concat())
+        }
+        (Err(error), _) => {
+            Err(FilterError { kind: "expressions", pattern: patterns.join("` `"), cause: error.to_string() })
+        }
     }
 }
 
@@ -131,4 +146,22 @@ fn cause(error: &regex::Error) -> String {
         return format!("{what} (`*.x` is a glob; the expression for it is `(.*)\\.x`)");
     }
     what.to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn more_expressions_than_one_set_can_hold_are_all_in_force() {
+        let many: Vec<String> = (0..4_000).map(|n| format!(r"\A(.*)/release-{n}/(.*)\.(jpe?g|png|gif)\z")).collect();
+        let plain = sets(&many, 1 << 20).expect("usable");
+        assert!(plain.len() > 1, "one set holds them all");
+        let expressions = Expressions { plain, fancy: Vec::new() };
+        for n in [0, 1_999, 2_000, 3_999] {
+            assert!(expressions.matches(format!("a/release-{n}/b.jpg").as_bytes(), false), "{n}");
+        }
+        assert!(!expressions.matches(b"a/release-4000/b.jpg", false));
+        assert!(sets(&many, 100).is_err(), "one alone is too large");
+    }
 }
