@@ -283,7 +283,12 @@ pub const CODES: &[Code] = &[
         "name command, socket or refreshCDN, and write its block",
     ),
     code("plugin-value", "error", "a value of a plugin cannot be used", "correct it"),
-    code("port", "error", "what should be a port is none", "write the port of `syncd peer`"),
+    code(
+        "port",
+        "error",
+        "`<userDefinedPort>` names what is no port",
+        "write the port of `syncd peer`, from 1 to 65535, on UDP",
+    ),
     code(
         "program-missing",
         "error, warning",
@@ -437,13 +442,20 @@ mod tests {
             r#""((?:config|convert|delete|ends|fail|filter|keepalived|more|nginx|no|pair|password|plugin|program|push|remote|rsync|rsyncd|set|setting|toml|transport|xfer|xml)-[a-z0-9-]+|directory|filter|port|secret|unreadable)"\s*[,);]"#,
         )
         .expect("pattern");
+        // What a finding is made with is a code, however it begins.
+        let made = Regex::new(
+            r#"(?:\b(?:error|warning|warn|note)\(|\bfinding\([A-Za-z:]+,|\bof_file\([^"]*?,)\s*"([a-z0-9-]+)"\s*,"#,
+        )
+        .expect("pattern");
         let files = sources(&root.join("compat/src")).into_iter().chain(sources(&root.join("src/config")));
         let other = ["codes.rs", "table.rs", "tests.rs", "overrides.rs", "write.rs", "write/vrrp.rs"];
         let mut all = BTreeSet::new();
         for file in files.filter(|file| !other.iter().any(|name| file.ends_with(name))) {
             let text = std::fs::read_to_string(&file).expect("source");
             let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
-            all.extend(look.captures_iter(code).map(|found| found[1].to_owned()));
+            all.extend(
+                [&look, &made].iter().flat_map(|look| look.captures_iter(code)).map(|found| found[1].to_owned()),
+            );
         }
         all
     }
