@@ -166,7 +166,7 @@ impl Running {
             Occasion::Rival => (garp.lower_repeat, garp.lower_delay),
         };
         self.again = (!delay.is_zero() && times > 0).then(|| (now + delay, times));
-        self.refresh = (!garp.refresh.is_zero()).then(|| now + garp.refresh);
+        self.refresh = self.next_refresh(now);
         times
     }
 
@@ -176,11 +176,26 @@ impl Running {
             return times;
         }
         let garp = self.setup.garp;
-        if self.refresh.is_some_and(|at| at <= now) {
-            self.refresh = Some(now + garp.refresh.max(Duration::from_millis(10)));
+        if self.refresh.take_if(|at| *at <= now).is_some() {
+            self.refresh = self.next_refresh(now);
             return garp.refresh_repeat;
         }
         0
+    }
+
+    /// A reload says something else of it. Returns what was configured.
+    pub fn reconfigure(&mut self, now: Instant, setup: Instance) -> Instance {
+        let old = std::mem::replace(&mut self.setup, setup);
+        if self.router.state() == State::Master && old.garp.refresh != self.setup.garp.refresh {
+            self.refresh = self.next_refresh(now);
+        }
+        old
+    }
+
+    /// When neighbours are told for good measure next; never where no time for that is configured.
+    fn next_refresh(&self, now: Instant) -> Option<Instant> {
+        let refresh = self.setup.garp.refresh;
+        (!refresh.is_zero()).then(|| now + refresh.max(Duration::from_millis(10)))
     }
 
     /// Neighbours are told nothing more.

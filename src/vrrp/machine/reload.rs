@@ -38,7 +38,7 @@ impl Machine {
         for new in &setup.instances {
             let known = self.instances.iter().find(|(_, running)| running.setup.name == new.name).map(|(id, _)| *id);
             if let Some(id) = known {
-                puts.push((id, self.change(id, new.clone())));
+                puts.push((id, self.change(now, id, new.clone())));
             } else {
                 let at = lives.iter().position(|life| life.instance == new.name);
                 self.create(now, new.clone(), at.map(|at| lives.swap_remove(at)));
@@ -105,9 +105,9 @@ impl Machine {
     }
 
     /// Returns the addresses that are to be put on interfaces, once all others have been taken away.
-    fn change(&mut self, id: Id, new: Instance) -> Vec<Held> {
+    fn change(&mut self, now: Instant, id: Id, new: Instance) -> Vec<Held> {
         let Some(running) = self.instances.get_mut(&id) else { return Vec::new() };
-        let old = std::mem::replace(&mut running.setup, new);
+        let old = running.reconfigure(now, new);
         let (take, put) = running.holding.change(addresses(&running.setup));
         let master = running.router.state() == State::Master;
         let routes = (&old.routes, &old.rules) != (&running.setup.routes, &running.setup.rules);

@@ -408,6 +408,23 @@ fn a_reload_keeps_what_stays() {
 }
 
 #[test]
+fn a_reload_begins_and_ends_what_neighbours_are_told_for_good_measure() {
+    let of = |refresh: u32| {
+        let mut one = instance("VI_1", 50, 150);
+        (one.garp.refresh, one.garp.delay) = (refresh * MS, Duration::ZERO);
+        setup(vec![one])
+    };
+    let mut node = Node::new(of(2000));
+    node.after_time(4000 * MS);
+    for (refresh, times) in [(0, 0), (1000, 10), (5000, 2), (0, 0)] {
+        node.with(|machine, now| machine.handle_reload(now, of(refresh)));
+        node.announced = 0;
+        node.after_time(10_000 * MS);
+        assert_eq!(node.announced, times, "{refresh} ms");
+    }
+}
+
+#[test]
 fn who_follows_a_killed_master_goes_on_at_once_and_who_crashed_twice_gives_up() {
     let mut node = Node::new(setup(vec![instance("VI_1", 50, 150)]));
     node.after_time(4000 * MS);
