@@ -12,12 +12,17 @@ use super::address::Present;
 use super::link::Link;
 use super::message::{Message, messages};
 use super::netlink::{is_kernel, socket};
+use super::route::Gone;
 
 /// The longest datagram of the kernel.
 const DATAGRAM: usize = 64 << 10;
 
 /// Interfaces, and addresses of both families (`RTMGRP_LINK`, `RTMGRP_IPV4_IFADDR`, `RTMGRP_IPV6_IFADDR`).
 const GROUPS: u32 = 0x1 | 0x10 | 0x100;
+
+/// Routes and rules of both families (`RTMGRP_IPV4_ROUTE`, `RTMGRP_IPV4_RULE`, `RTMGRP_IPV6_ROUTE`,
+/// `RTNLGRP_IPV6_RULE`).
+const WAYS: u32 = 0x40 | 0x80 | 0x400 | 1 << 18;
 
 /// Something changed.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -35,6 +40,8 @@ pub enum Event {
     AddressCame(Present),
     /// An address is gone.
     AddressGone(Present),
+    /// A route or a rule is gone.
+    WayGone(Gone),
     /// Some of it got lost: what there is has to be read anew.
     Lost,
 }
@@ -53,8 +60,21 @@ impl Monitor {
     /// # Errors
     /// The kernel gives no socket.
     pub fn open() -> Result<Self, NetError> {
-        let socket = socket(GROUPS, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK)
-            .map_err(|cause| NetError::new("changes of interfaces cannot be listened to", cause))?;
+        Self::of(GROUPS, "changes of interfaces cannot be listened to")
+    }
+
+    /// The same for routes and rules that go: apart, since a router may have a million of them that come and go at
+    /// once, and what is told of interfaces must not get lost in that.
+    ///
+    /// # Errors
+    /// The kernel gives no socket.
+    pub fn open_ways() -> Result<Self, NetError> {
+        Self::of(WAYS, "changes of routes cannot be listened to")
+    }
+
+    fn of(groups: u32, or: &str) -> Result<Self, NetError> {
+        let socket =
+            socket(groups, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK).map_err(|cause| NetError::new(or, cause))?;
         Ok(Self { socket, buffer: vec![0; DATAGRAM], events: VecDeque::new() })
     }
 
@@ -94,6 +114,7 @@ fn event(message: &Message<'_>) -> Option<Event> {
         }
         libc::RTM_NEWADDR => Present::parse(message.payload).map(Event::AddressCame),
         libc::RTM_DELADDR => Present::parse(message.payload).map(Event::AddressGone),
+        libc::RTM_DELROUTE | libc::RTM_DELRULE => Gone::parse(message).map(Event::WayGone),
         _ => None,
     }
 }

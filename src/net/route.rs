@@ -13,11 +13,15 @@ use rustix::io::Errno;
 
 use super::NetError;
 use super::address::{Put, Removed};
+use super::message::{Message, attributes, u32_at};
 use super::netlink::Netlink;
 use crate::vrrp::setup::{Family, Route, RouteKind, Rule};
 
 /// Who made a route (`RTPROT_KEEPALIVED`): programs that clean up after keepalived find ours too.
 const KEEPALIVED: u8 = 18;
+
+/// Bytes before the attributes of a route or a rule (`struct rtmsg`, `struct fib_rule_hdr`).
+const FIXED: usize = 12;
 
 /// A route, and the number of the interface that it leads out by, where one is said.
 #[derive(Clone, Copy, Debug)]
@@ -26,6 +30,47 @@ pub struct Routed<'a> {
     pub route: &'a Route,
     /// The number of `route.device`, or of the instance's own interface.
     pub interface: Option<u32>,
+}
+
+/// A route or a rule that is no more.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Gone {
+    /// A route that [`Netlink::put_routes`] or keepalived made.
+    Route {
+        /// Its family.
+        family: Family,
+        /// The length of the prefix that it led to.
+        prefix: u8,
+        /// The table that it was in.
+        table: u32,
+    },
+    /// A rule, whoever made it: not every kernel says who did.
+    Rule {
+        /// Its family.
+        family: Family,
+        /// The table that it named.
+        table: u32,
+    },
+}
+
+impl Gone {
+    /// What a message says of one that is gone; none where it is about something else, or a route of others.
+    pub(super) fn parse(message: &Message<'_>) -> Option<Self> {
+        let &[family, prefix, _, _, short_table, protocol] = message.payload.first_chunk()?;
+        let family = match i32::from(family) {
+            libc::AF_INET => Family::V4,
+            libc::AF_INET6 => Family::V6,
+            _ => return None,
+        };
+        // `RTA_TABLE` and `FRA_TABLE` are the same number.
+        let said = attributes(message.payload, FIXED).find(|(kind, _)| *kind == libc::RTA_TABLE);
+        let table = said.and_then(|(_, value)| u32_at(value, 0)).unwrap_or(u32::from(short_table));
+        match message.kind {
+            libc::RTM_DELROUTE if protocol == KEEPALIVED => Some(Self::Route { family, prefix, table }),
+            libc::RTM_DELRULE => Some(Self::Rule { family, table }),
+            _ => None,
+        }
+    }
 }
 
 impl Netlink {
@@ -172,7 +217,9 @@ fn rule(rule: &Rule) -> RuleMessage {
     message
 }
 
-fn route_text(route: &Route) -> String {
+/// A route, for people.
+#[must_use]
+pub fn route_text(route: &Route) -> String {
     let mut text = format!("the route to {}/{}", route.to.0, route.to.1);
     if let Some(gateway) = route.gateway {
         let _ = write!(text, " via {gateway}");
@@ -183,7 +230,9 @@ fn route_text(route: &Route) -> String {
     text
 }
 
-fn rule_text(rule: &Rule) -> String {
+/// A rule, for people.
+#[must_use]
+pub fn rule_text(rule: &Rule) -> String {
     let mut text = String::from("the rule");
     if let Some((from, prefix)) = rule.from {
         let _ = write!(text, " from {from}/{prefix}");

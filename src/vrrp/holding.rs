@@ -3,16 +3,8 @@
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
+use super::backoff::Backoff;
 use super::message::Held;
-
-/// How long an address that was taken away again and again is left alone at most.
-const LONGEST: Duration = Duration::from_secs(2);
-
-/// How long the first repetition waits; each further one twice as long.
-const FIRST: Duration = Duration::from_millis(10);
-
-/// After how much quiet it counts as the first time again.
-const QUIET: Duration = Duration::from_secs(30);
 
 /// When what could not be put on an interface is tried again.
 const RETRY: Duration = Duration::from_secs(1);
@@ -43,9 +35,8 @@ struct Kept {
     standing: Standing,
     /// When it is to be put there again.
     retry: Option<Instant>,
-    /// How often it was taken away, and when last.
-    removals: u32,
-    removed: Option<Instant>,
+    /// How often it was taken away.
+    removals: Backoff,
     /// It was missed once since it was to be there: neighbours are told anew when it is back.
     missed: bool,
     /// A reload took it off to put it there as it is configured now: that it is gone will be told once.
@@ -109,7 +100,8 @@ impl Holding {
         self.changed |= !ours.is_empty();
         self.former.clear();
         for kept in &mut self.kept {
-            (kept.standing, kept.retry, kept.removals) = (Standing::Absent, None, 0);
+            (kept.standing, kept.retry) = (Standing::Absent, None);
+            kept.removals.forget();
             (kept.missed, kept.replaced) = (false, false);
         }
         ours
@@ -152,7 +144,7 @@ impl Holding {
         let before = kept.standing;
         if put == Put::There {
             // What was said to be gone was not, or not for long enough to be seen.
-            kept.removals = kept.removals.saturating_sub(1);
+            kept.removals.forgive();
         }
         kept.standing = match (put, before) {
             (Put::New, _) | (Put::There, Standing::Ours) => Standing::Ours,
@@ -178,18 +170,11 @@ impl Holding {
             // It may be there again: whoever puts it there is told.
             return Some(Gone { held: kept.held.clone(), at: now, by_others: false });
         }
-        if kept.removed.is_some_and(|last| now.saturating_duration_since(last) > QUIET) {
-            kept.removals = 0;
-        }
-        let wait = match kept.removals {
-            0 => Duration::ZERO,
-            n => FIRST.saturating_mul(1 << (n - 1).min(16)).min(LONGEST),
-        };
-        (kept.removals, kept.removed, kept.missed) = (kept.removals.saturating_add(1), Some(now), true);
+        kept.missed = true;
         // Whoever put it there: it is this node's to keep now.
         self.changed |= kept.standing != Standing::Ours;
         kept.standing = Standing::Ours;
-        let at = now + wait;
+        let at = now + kept.removals.again(now);
         kept.retry = Some(at);
         Some(Gone { held: kept.held.clone(), at, by_others: true })
     }
@@ -250,7 +235,7 @@ impl Holding {
 impl Kept {
     fn absent(held: Held) -> Self {
         let standing = Standing::Absent;
-        Self { held, standing, retry: None, removals: 0, removed: None, missed: false, replaced: false }
+        Self { held, standing, retry: None, removals: Backoff::default(), missed: false, replaced: false }
     }
 }
 
@@ -271,6 +256,7 @@ impl Held {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::vrrp::backoff::{FIRST, QUIET};
     use crate::vrrp::setup::Address;
 
     fn held(last: u8) -> Held {

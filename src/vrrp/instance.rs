@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
+use super::backoff::Backoff;
 use super::counters::Counters;
 use super::holding::Holding;
 use super::interfaces::Interfaces;
@@ -37,6 +38,10 @@ pub struct Running {
     pub unable: Option<String>,
     /// What its programs were told last.
     pub told: Option<State>,
+    /// How often its routes and rules were taken away.
+    pub ways_missed: Backoff,
+    /// When they are to be made again.
+    pub ways_at: Option<Instant>,
     /// When its neighbours are told once more, and how often.
     again: Option<(Instant, u32)>,
     /// When they are told for good measure.
@@ -59,6 +64,8 @@ impl Running {
             unable: None,
             told: life.as_ref().map(|life| life.state),
             life,
+            ways_missed: Backoff::default(),
+            ways_at: None,
             again: None,
             refresh: None,
             setup,
@@ -207,7 +214,8 @@ impl Running {
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
         let again = self.again.map(|(at, _)| at);
-        [self.router.poll_timeout(), self.holding.poll_timeout(), again, self.refresh].into_iter().flatten().min()
+        let all = [self.router.poll_timeout(), self.holding.poll_timeout(), self.ways_at, again, self.refresh];
+        all.into_iter().flatten().min()
     }
 
     /// Whether it may go on as the master that it was, although nobody knows for how long nothing was sent: all that it
@@ -227,6 +235,8 @@ impl Running {
         }
         if self.router.state() != State::Master {
             self.be_silent();
+            self.ways_missed.forget();
+            self.ways_at = None;
         }
     }
 }

@@ -17,6 +17,7 @@
 //! Whoever receives a packet rejects it here or hands it to a router; what is rejected touches no timer.
 
 pub mod announcer;
+pub mod backoff;
 pub mod clock;
 pub mod counters;
 pub mod frames;

@@ -7,3 +7,4 @@ mod faults;
 mod hostile;
 #[path = "../support/mod.rs"]
 mod support;
+mod ways;

@@ -12,10 +12,10 @@ use crate::net::address::{Placed, Put as Placement};
 use crate::net::announce::{Announcer, is_router};
 use crate::net::link::Link;
 use crate::net::netlink::Netlink;
-use crate::net::route::Routed;
+use crate::net::route::{Routed, route_text, rule_text};
 use crate::vrrp::announcer::Announcement;
 use crate::vrrp::holding::Put;
-use crate::vrrp::machine::{Action, Id, Machine};
+use crate::vrrp::machine::{Action, Id, Machine, Ways};
 use crate::vrrp::message::{FromVrrp, Held, Report};
 use crate::vrrp::setup::{Instance, Route, RouteKind, Rule, Vmac};
 
@@ -65,7 +65,7 @@ impl Hands {
                         }
                     }
                 }
-                Action::Routes { instance, setup, there } => self.routes(machine, instance, &setup, there),
+                Action::Routes { instance, setup, ways } => self.routes(machine, instance, &setup, ways),
                 Action::Announce(announcement) => self.announce(machine, &announcement),
                 Action::Open { instance, setup } => self.open(machine, instance, setup),
                 Action::Close { instance, setup } => self.close(machine, instance, &setup),
@@ -120,7 +120,7 @@ impl Hands {
         }
     }
 
-    fn routes(&mut self, machine: &Machine, id: Id, setup: &Instance, there: bool) {
+    fn routes(&mut self, machine: &mut Machine, id: Id, setup: &Instance, ways: Ways) {
         let by = |route: &Route| {
             let name = route.device.as_deref().unwrap_or(&setup.interface);
             let named = route.device.is_some() || route.gateway.is_none() && route.kind == RouteKind::Unicast;
@@ -128,16 +128,26 @@ impl Hands {
         };
         let routes: Vec<Routed<'_>> = setup.routes.iter().map(|route| Routed { route, interface: by(route) }).collect();
         let rules: Vec<&Rule> = setup.rules.iter().collect();
-        let failed: Vec<NetError> = if there {
-            let answers = [self.netlink.put_routes(&routes), self.netlink.put_rules(&rules)];
-            answers.into_iter().flatten().filter_map(Result::err).collect()
-        } else {
+        if ways == Ways::Remove {
             let answers = [self.netlink.remove_rules(&rules), self.netlink.remove_routes(&routes)];
-            answers.into_iter().flatten().filter_map(Result::err).collect()
-        };
-        for error in failed {
-            self.warn(machine, Some(id), error.to_string());
+            for error in answers.into_iter().flatten().filter_map(Result::err) {
+                self.warn(machine, Some(id), error.to_string());
+            }
+            return;
         }
+        let answers = [self.netlink.put_routes(&routes), self.netlink.put_rules(&rules)];
+        let texts = setup.routes.iter().map(route_text).chain(setup.rules.iter().map(rule_text));
+        let mut failed = None;
+        for (answer, text) in answers.into_iter().flatten().zip(texts) {
+            match answer {
+                Ok(Placement::New) if ways == Ways::Repair => {
+                    self.warn(machine, Some(id), format!("{text} was not there: it is put back"));
+                }
+                Ok(_) => {}
+                Err(e) => failed = failed.or(Some(e.to_string())),
+            }
+        }
+        machine.handle_ways(Instant::now(), id, failed);
     }
 
     fn announce(&mut self, machine: &Machine, announcement: &Announcement) {

@@ -18,6 +18,7 @@ use crate::net::NetError;
 use crate::net::advert::LONGEST;
 use crate::net::monitor::{Event, Monitor};
 use crate::net::netlink::Netlink;
+use crate::net::route::Gone;
 use crate::net::{realtime, rights};
 use crate::vrrp::clock::Clock;
 use crate::vrrp::frames::FrameError;
@@ -100,6 +101,7 @@ fn begin(mut channel: Channel, setup: Setup, before: Before) -> Result<Option<Pr
     let machine = Machine::new(clock(), setup, before, interfaces);
     let hands = Hands::new(netlink, keeper, channel, lease)?;
     Ok(Some(Process {
+        ways: machine.has_ways().then(Monitor::open_ways).transpose()?,
         machine,
         hands,
         monitor,
@@ -139,6 +141,8 @@ struct Process {
     machine: Machine,
     hands: Hands,
     monitor: Monitor,
+    /// Routes and rules; none where no instance has any.
+    ways: Option<Monitor>,
     alarm: Alarm,
     buffer: Vec<u8>,
     /// More changes of interfaces are known than have been looked at.
@@ -176,6 +180,7 @@ impl Process {
                 self.receive(n);
             }
             self.look_around()?;
+            self.look_at_ways()?;
             self.look_again(Instant::now());
             if let Some(over) = self.listen()? {
                 return self.end(&over);
@@ -198,11 +203,13 @@ impl Process {
             PollFd::new(&self.alarm, PollFlags::IN),
         ];
         fds.extend(self.hands.outlets.sockets().map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)));
+        let sockets = fds.len() - 3;
+        fds.extend(self.ways.iter().map(|ways| PollFd::new(ways, PollFlags::IN)));
         match poll(&mut fds, None) {
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
             Err(e) => return Err(io::Error::from(e).into()),
         }
-        let ready = fds.iter().skip(3).enumerate().filter(|(_, fd)| !fd.revents().is_empty());
+        let ready = fds.iter().skip(3).take(sockets).enumerate().filter(|(_, fd)| !fd.revents().is_empty());
         Ok(ready.map(|(n, _)| n).collect())
     }
 
@@ -255,7 +262,28 @@ impl Process {
                 Event::AddressGone(address) => {
                     self.machine.handle_address_gone(now, address.interface, address.ip, address.prefix);
                 }
+                // They are told elsewhere.
+                Event::WayGone(_) => {}
                 Event::Lost => self.again = Some(now),
+            }
+            self.hands.act(&mut self.machine);
+        }
+        Ok(())
+    }
+
+    /// Takes what became of routes and rules.
+    fn look_at_ways(&mut self) -> Result<(), VrrpProcessError> {
+        let Some(ways) = &mut self.ways else { return Ok(()) };
+        for _ in 0..EVENTS_AT_ONCE {
+            let Some(event) = ways.receive()? else { return Ok(()) };
+            let now = Instant::now();
+            match event {
+                Event::WayGone(Gone::Route { family, prefix, table }) => {
+                    self.machine.handle_route_gone(now, family, prefix, table);
+                }
+                Event::WayGone(Gone::Rule { family, table }) => self.machine.handle_rule_gone(now, family, table),
+                Event::Lost => self.machine.handle_ways_lost(now),
+                _ => {}
             }
             self.hands.act(&mut self.machine);
         }
@@ -348,8 +376,19 @@ impl Process {
         }
         self.hands.lease = setup.lease;
         self.machine.handle_reload(now, setup);
+        if self.ways.is_some() != self.machine.has_ways() {
+            self.listen_to_ways();
+        }
         self.hands.act(&mut self.machine);
         self.hands.channel.say(&FromVrrp::Ready);
+    }
+
+    /// Begins or ends to listen to what becomes of routes and rules.
+    fn listen_to_ways(&mut self) {
+        match self.machine.has_ways().then(Monitor::open_ways).transpose() {
+            Ok(ways) => self.ways = ways,
+            Err(e) => warn(&mut self.hands.channel, format!("{e}: a route that somebody removes is not put back")),
+        }
     }
 
     fn end(&mut self, over: &Over) -> Result<(), VrrpProcessError> {

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::ways::Ways;
 use super::{Action, Id, Machine};
 use crate::vrrp::group::{Group, Member};
 use crate::vrrp::message::{FromVrrp, Happening, Held, Life, Notice, Report, Subject};
@@ -48,7 +49,7 @@ impl Machine {
         let held = running.holding.hold();
         self.take_away(id, former);
         self.put(id, held);
-        self.routes(id, true);
+        self.routes(id, Ways::Make);
     }
 
     pub(super) fn put(&mut self, instance: Id, held: Vec<Held>) {
@@ -68,18 +69,8 @@ impl Machine {
         running.be_silent();
         let ours = running.holding.release();
         self.announcer.cancel(id, None);
-        self.routes(id, false);
+        self.routes(id, Ways::Remove);
         self.take_away(id, ours);
-    }
-
-    /// Routes lead by addresses: they come after them and go before them.
-    fn routes(&mut self, id: Id, there: bool) {
-        let Some(running) = self.instances.get(&id) else { return };
-        if running.setup.routes.is_empty() && running.setup.rules.is_empty() {
-            return;
-        }
-        let setup = Box::new(running.setup.clone());
-        self.actions.push_back(Action::Routes { instance: id, setup, there });
     }
 
     pub(super) fn burst(&mut self, now: Instant, id: Id, times: u32) {

@@ -5,6 +5,7 @@
 //! | what follows from a router's decision? | `act.rs` |
 //! | what do trackers, links and addresses come to? | `verdicts.rs` |
 //! | what does a reload change? | `reload.rs` |
+//! | what becomes of routes and rules? | `ways.rs` |
 //! | how do things stand, for people? | `status.rs` |
 
 mod act;
@@ -15,6 +16,7 @@ mod status;
 #[cfg(test)]
 mod tests;
 mod verdicts;
+mod ways;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::net::IpAddr;
@@ -32,6 +34,7 @@ use super::message::{FromVrrp, Held, Life, Observed, Report};
 use super::router::State;
 use super::setup::{Family, Instance, Setup, Transport};
 use super::tracker::Trackers;
+pub use ways::Ways;
 
 /// An instance for as long as the process runs, whatever reloads change of it.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -74,14 +77,14 @@ pub enum Action {
         /// The addresses.
         held: Vec<Held>,
     },
-    /// Put the routes and rules of an instance there, or take them away.
+    /// Make the routes and rules of an instance, or take them away, and say to [`Machine::handle_ways`].
     Routes {
         /// Whose.
         instance: Id,
         /// What is configured of it: after a reload, what was.
         setup: Box<Instance>,
-        /// Whether they are to be there.
-        there: bool,
+        /// Which of both.
+        ways: Ways,
     },
     /// Tell neighbours whose an address is.
     Announce(Announcement),
@@ -202,7 +205,11 @@ impl Machine {
         running.router.handle_timeout(now);
         let times = running.poll_announce(now);
         let retries = running.holding.poll_retries(now);
+        let ways = running.ways_at.take_if(|at| *at <= now).is_some();
         self.put(id, retries);
+        if ways {
+            self.routes(id, Ways::Repair);
+        }
         self.burst(now, id, times);
         self.drive(now, id);
     }
@@ -248,6 +255,7 @@ impl Machine {
     /// What became of each address of an [`Action::Put`], and why where it failed.
     pub fn handle_puts(&mut self, now: Instant, id: Id, puts: Vec<(&Held, Put, Option<String>)>) {
         let mut again = Vec::new();
+        let new = puts.iter().any(|(_, put, _)| *put == Put::New);
         for (held, put, why) in puts {
             self.handle_put(now, id, held, put, why);
             if put == Put::There && self.instances.get(&id).is_some_and(|running| running.holding.is_ours(held)) {
@@ -257,6 +265,10 @@ impl Machine {
         }
         if !again.is_empty() {
             self.actions.push_back(Action::Refresh { instance: id, held: again });
+        }
+        if new {
+            // The kernel drops what leads by an address with that.
+            self.make_routes_again(id);
         }
         // Of thousands that somebody took away each comes back by itself, and its life is as it was.
         if self.instances.get_mut(&id).is_some_and(|running| running.holding.take_changed()) {
@@ -304,8 +316,12 @@ impl Machine {
 
     /// An interface came, went up or down, or has another hardware address.
     pub fn handle_link(&mut self, now: Instant, link: Link) {
+        let back = link.running && !self.interfaces.is_running(&link.name);
         self.interfaces.set_link(link);
         self.judge(now);
+        if back {
+            self.handle_ways_lost(now);
+        }
     }
 
     /// An interface is no more.
@@ -363,6 +379,7 @@ impl Machine {
             }
         }
         self.judge(now);
+        self.handle_ways_lost(now);
     }
 
     /// Something that is tracked was looked at.

@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use super::ways::Ways;
 use super::{Action, Id, Machine};
 use crate::vrrp::group::Group;
 use crate::vrrp::instance::{Running, addresses};
@@ -44,8 +45,11 @@ impl Machine {
                 self.create(now, new.clone(), at.map(|at| lives.swap_remove(at)));
             }
         }
-        for (id, held) in puts {
+        for (id, (held, routes)) in puts {
             self.put_new(now, id, held);
+            if routes {
+                self.routes(id, Ways::Make);
+            }
             if self.instances.get_mut(&id).is_some_and(|running| running.holding.take_changed()) {
                 self.tell_life(id);
             }
@@ -104,25 +108,22 @@ impl Machine {
         }
     }
 
-    /// Returns the addresses that are to be put on interfaces, once all others have been taken away.
-    fn change(&mut self, now: Instant, id: Id, new: Instance) -> Vec<Held> {
-        let Some(running) = self.instances.get_mut(&id) else { return Vec::new() };
+    /// Returns the addresses that are to be put on interfaces, once all others have been taken away, and whether
+    /// routes and rules are to be made after that.
+    fn change(&mut self, now: Instant, id: Id, new: Instance) -> (Vec<Held>, bool) {
+        let Some(running) = self.instances.get_mut(&id) else { return (Vec::new(), false) };
         let old = running.reconfigure(now, new);
         let (take, put) = running.holding.change(addresses(&running.setup));
         let master = running.router.state() == State::Master;
         let routes = (&old.routes, &old.rules) != (&running.setup.routes, &running.setup.rules);
-        let new = running.setup.clone();
         if master && routes {
-            self.actions.push_back(Action::Routes { instance: id, setup: Box::new(old), there: false });
+            self.actions.push_back(Action::Routes { instance: id, setup: Box::new(old), ways: Ways::Remove });
         }
         for held in &take {
             self.announcer.cancel(id, Some(held.address.ip));
         }
         self.take_away(id, take);
-        if master && routes {
-            self.actions.push_back(Action::Routes { instance: id, setup: Box::new(new), there: true });
-        }
-        put
+        (put, master && routes)
     }
 
     fn put_new(&mut self, now: Instant, id: Id, held: Vec<Held>) {

@@ -1,5 +1,7 @@
 //! What a whole node does: tracking, groups, addresses, reloads, lives.
 
+mod ways;
+
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::{Duration, Instant};
 
@@ -41,6 +43,8 @@ struct Node {
     /// What is on interfaces.
     there: Vec<Held>,
     announced: usize,
+    /// What became of routes and rules.
+    ways: Vec<Ways>,
     refreshed: usize,
     told: Vec<FromVrrp>,
 }
@@ -62,7 +66,16 @@ impl Node {
         }
         let clock = Clock { at: now, monotonic: 1_000_000_000_000, unix_ms: 1_700_000_000_000 };
         let machine = Machine::new(clock, setup, before, interfaces);
-        let mut node = Self { machine, now, sent: Vec::new(), there, announced: 0, refreshed: 0, told: Vec::new() };
+        let mut node = Self {
+            machine,
+            now,
+            sent: Vec::new(),
+            there,
+            announced: 0,
+            ways: Vec::new(),
+            refreshed: 0,
+            told: Vec::new(),
+        };
         node.machine.handle_timeout(now);
         node.act();
         node
@@ -85,7 +98,8 @@ impl Node {
                 Action::Take { held, .. } => self.there.retain(|there| !held.contains(there)),
                 Action::Announce(_) => self.announced += 1,
                 Action::Tell(told) => self.told.push(told),
-                Action::Routes { .. } | Action::Open { .. } | Action::Close { .. } => {}
+                Action::Routes { ways, .. } => self.ways.push(ways),
+                Action::Open { .. } | Action::Close { .. } => {}
             }
         }
     }
