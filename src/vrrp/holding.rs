@@ -116,7 +116,7 @@ impl Holding {
                 Some(kept) => self.kept.push(kept.clone()),
                 None => {
                     put.push(held.clone());
-                    let same = |kept: &Kept| kept.held.is_at(&held.interface, held.address.ip);
+                    let same = |kept: &Kept| kept.held.is_at(&held.interface, held.address.ip, held.address.prefix);
                     let replaced = before.iter().any(|kept| kept.standing == Standing::Ours && same(kept));
                     self.kept.push(Kept { replaced, ..Kept::absent(held) });
                 }
@@ -160,9 +160,9 @@ impl Holding {
 
     /// It is no longer on the interface. Returns the address when it is to be there: it is put there again at
     /// once for the first time.
-    pub fn handle_gone(&mut self, now: Instant, interface: &str, ip: IpAddr) -> Option<Gone> {
+    pub fn handle_gone(&mut self, now: Instant, interface: &str, ip: IpAddr, prefix: u8) -> Option<Gone> {
         let wanted = self.wanted;
-        let kept = self.kept.iter_mut().find(|kept| kept.held.is_at(interface, ip))?;
+        let kept = self.kept.iter_mut().find(|kept| kept.held.is_at(interface, ip, prefix))?;
         if !wanted || kept.standing == Standing::Absent {
             return None;
         }
@@ -240,9 +240,10 @@ impl Kept {
 }
 
 impl Held {
-    /// Whether it is this address on this interface, whatever its prefix.
-    fn is_at(&self, interface: &str, ip: IpAddr) -> bool {
-        self.address.ip == ip && self.interface == interface
+    /// Whether the kernel takes it for this address on this interface. Of IPv4 it has one for each prefix; of IPv6 one
+    /// alone, whatever its prefix.
+    fn is_at(&self, interface: &str, ip: IpAddr, prefix: u8) -> bool {
+        self.address.ip == ip && (ip.is_ipv6() || self.address.prefix == prefix) && self.interface == interface
     }
 
     /// Whether both are the same address on the same interface, whatever else is said of it.
@@ -301,12 +302,41 @@ mod tests {
     fn what_a_reload_changes_of_an_address_nobody_took_away() {
         let now = Instant::now();
         let mut holding = holding(now, &[(1, Put::New)]);
+        let mut labelled = held(1);
+        labelled.address.label = Some("eth0:1".to_owned());
+        assert_eq!(holding.change(vec![labelled.clone()]), (vec![held(1)], vec![labelled.clone()]));
+        holding.handle_put(now, &labelled, Put::New);
+        let mut gone = |prefix| {
+            let gone = holding.handle_gone(now, "eth0", held(1).address.ip, prefix);
+            gone.map(|gone| (gone.at, gone.by_others))
+        };
+        assert_eq!([gone(24), gone(24)], [Some((now, false)), Some((now, true))]);
+        // One of another prefix is another address.
         let mut wider = held(1);
         wider.address.prefix = 16;
-        assert_eq!(holding.change(vec![wider.clone()]), (vec![held(1)], vec![wider.clone()]));
+        assert_eq!(holding.change(vec![wider.clone()]), (vec![labelled], vec![wider.clone()]));
         holding.handle_put(now, &wider, Put::New);
-        let mut gone = || holding.handle_gone(now, "eth0", held(1).address.ip).map(|gone| (gone.at, gone.by_others));
-        assert_eq!([gone(), gone()], [Some((now, false)), Some((now, true))]);
+        let mut gone = |prefix| {
+            let gone = holding.handle_gone(now, "eth0", held(1).address.ip, prefix);
+            gone.map(|gone| (gone.at, gone.by_others))
+        };
+        assert_eq!([gone(24), gone(16)], [None, Some((now, true))]);
+    }
+
+    #[test]
+    fn one_of_another_prefix_that_came_and_went_was_none_of_these() {
+        let now = Instant::now();
+        let mut holding = holding(now, &[(1, Put::There), (2, Put::New)]);
+        for last in 1..=2 {
+            assert_eq!(holding.handle_gone(now, "eth0", held(last).address.ip, 32), None);
+        }
+        assert_eq!(holding.release(), [held(2)], "what had been there before stays");
+        // Of IPv6 the kernel has an address once, with the prefix that it came with.
+        let six = Held { address: Address::new("fd00::1".parse().expect("an address"), 128), ..held(1) };
+        let mut holding = Holding::new(vec![six.clone()], &[]);
+        holding.hold();
+        holding.handle_put(now, &six, Put::There);
+        assert_eq!(holding.handle_gone(now, "eth0", six.address.ip, 64).map(|gone| gone.held), Some(six));
     }
 
     #[test]
@@ -315,14 +345,14 @@ mod tests {
         let mut holding = holding(now, &[(1, Put::New)]);
         let waits: Vec<u128> = (0..12)
             .map(|_| {
-                let gone = holding.handle_gone(now, "eth0", held(1).address.ip).expect("it is to be there");
+                let gone = holding.handle_gone(now, "eth0", held(1).address.ip, 24).expect("it is to be there");
                 holding.handle_put(now, &held(1), Put::New);
                 (gone.at - now).as_millis()
             })
             .collect();
         assert_eq!(waits, [0, 10, 20, 40, 80, 160, 320, 640, 1280, 2000, 2000, 2000]);
         let later = now + QUIET + FIRST;
-        assert_eq!(holding.handle_gone(later, "eth0", held(1).address.ip).map(|gone| gone.at), Some(later));
+        assert_eq!(holding.handle_gone(later, "eth0", held(1).address.ip, 24).map(|gone| gone.at), Some(later));
     }
 
     #[test]
@@ -330,7 +360,7 @@ mod tests {
         let now = Instant::now();
         let mut holding = holding(now, &[(1, Put::New)]);
         holding.release();
-        assert_eq!(holding.handle_gone(now, "eth0", held(1).address.ip), None);
+        assert_eq!(holding.handle_gone(now, "eth0", held(1).address.ip, 24), None);
     }
 
     #[test]

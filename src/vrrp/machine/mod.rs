@@ -345,7 +345,8 @@ impl Machine {
         for id in &owners {
             let id = *id;
             let Some(running) = self.instances.get_mut(&id) else { continue };
-            let Some(Gone { held, at, by_others }) = running.holding.handle_gone(now, &name, ip) else { continue };
+            let gone = running.holding.handle_gone(now, &name, ip, prefix);
+            let Some(Gone { held, at, by_others }) = gone else { continue };
             if by_others {
                 let message = format!(
                     "{ip} was taken away from {name} by somebody else, or its lease ran out while this host or its VRRP \
