@@ -252,7 +252,9 @@ pub fn addresses(setup: &Instance) -> Vec<Held> {
     let all = setup.addresses.iter().chain(&setup.excluded);
     all.map(|address| {
         let device = address.device.as_deref().filter(|device| *device != setup.interface);
-        Held { interface: device.unwrap_or(base(setup)).to_owned(), address: address.clone() }
+        // A VMAC is of one family: an address of the other is on the interface below, as with keepalived.
+        let usual = if Family::of(address.ip) == setup.family { base(setup) } else { &setup.interface };
+        Held { interface: device.unwrap_or(usual).to_owned(), address: address.clone() }
     })
     .collect()
 }
@@ -268,5 +270,28 @@ fn settings(setup: &Instance, source: Option<IpAddr>, grouped: bool) -> Settings
         answers_lower: !setup.lower_priority_no_advert,
         grouped,
         source: source.unwrap_or(IpAddr::from([0, 0, 0, 0])),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::vrrp::setup::{Address, Vmac};
+
+    #[test]
+    fn an_address_of_the_other_family_is_on_the_interface_below_a_vmac() {
+        let address = |text: &str, device: Option<&str>| Address {
+            device: device.map(str::to_owned),
+            ..Address::new(text.parse().expect("an address"), 24)
+        };
+        let (four, six) = (address("10.0.0.50", None), address("fd00::50", Some("eth0")));
+        for (first, excluded) in [(&four, &six), (&six, &four)] {
+            let mut setup = Instance::new("VI_1", "eth0", 50, vec![first.clone()]);
+            setup.excluded = vec![excluded.clone(), address("fd00::51", Some("eth1"))];
+            let on = |setup: &Instance| addresses(setup).into_iter().map(|held| held.interface).collect::<Vec<_>>();
+            assert_eq!(on(&setup), ["eth0", "eth0", "eth1"]);
+            setup.vmac = Some(Vmac { name: "vrrp.50".to_owned(), mac: [0; 6], transmit_base: false });
+            assert_eq!(on(&setup), ["vrrp.50", "eth0", "eth1"]);
+        }
     }
 }
