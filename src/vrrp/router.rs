@@ -169,6 +169,8 @@ pub struct Router {
     wants: Option<Cause>,
     /// Until when a rival of lower priority is not answered once more: whoever floods makes no flood of answers.
     answered: Option<Instant>,
+    /// The same for one that leaves: the last one is answered then.
+    answered_leaving: Option<Instant>,
     actions: VecDeque<Action>,
 }
 
@@ -189,6 +191,7 @@ impl Router {
             left: false,
             wants: None,
             answered: None,
+            answered_leaving: None,
             actions: VecDeque::new(),
             settings,
         }
@@ -377,8 +380,7 @@ impl Router {
 
     fn master_advert(&mut self, now: Instant, from: IpAddr, priority: u8, interval: Duration) {
         if priority == 0 {
-            self.advertise(now);
-            return;
+            return self.answer_leaving(now);
         }
         let outranked = priority > self.priority || (priority == self.priority && from > self.settings.source);
         if !outranked {
@@ -401,6 +403,16 @@ impl Router {
         }
         self.become_backup(now, Cause::Outranked { by: from, priority });
         self.heard = Some(Heard { from, priority, at: now });
+    }
+
+    /// Others that heard it wait for their skew alone, and are to hear before that who is master.
+    fn answer_leaving(&mut self, now: Instant) {
+        if let Some(until) = self.answered_leaving.filter(|until| now < *until) {
+            self.timer = self.timer.map(|timer| timer.min(until));
+            return;
+        }
+        self.answered_leaving = Some(now + self.settings.interval.min(LONGEST_SILENCE));
+        self.advertise(now);
     }
 
     /// What [`Self::poll_timeout`] named has come.
@@ -489,7 +501,7 @@ impl Router {
         let from = std::mem::replace(&mut self.state, to);
         self.cause = cause;
         (self.timer, self.preempt_at, self.heard, self.wants, self.answered) = (None, None, None, None, None);
-        (self.lower, self.left) = (false, false);
+        (self.lower, self.left, self.answered_leaving) = (false, false, None);
         self.actions.push_back(Action::Enter { from, to, cause });
     }
 

@@ -76,6 +76,12 @@ impl Rig {
         self.actions()
     }
 
+    /// Does what is due by now.
+    fn late(&mut self) -> Vec<Action> {
+        self.router.handle_timeout(self.now);
+        self.actions()
+    }
+
     fn after(&mut self, time: Duration) -> &mut Self {
         self.now += time;
         self
@@ -171,6 +177,20 @@ fn the_loser_of_two_masters_speaks_once_more_so_that_the_winner_announces() {
     let mut high = Rig::master(v2(100));
     high.hears(9, 100);
     assert_eq!(high.router.state(), State::Master);
+}
+
+#[test]
+fn whoever_says_again_and_again_that_he_leaves_is_answered_ten_times_a_second() {
+    let mut rig = Rig::master(v2(150));
+    assert_eq!(rig.hears(2, 0), [Action::Send(150)]);
+    assert_eq!((rig.hears(2, 0), rig.hears(3, 0)), (vec![], vec![]));
+    // Whoever heard the last one, and waits for its skew, learns who is master.
+    let heard = rig.now;
+    assert_eq!((rig.next(), rig.now - heard), (vec![Action::Send(150)], 100 * MS));
+    let sent: usize = (0..20_000).map(|_| rig.after(MS / 10).hears(2, 0).len() + rig.late().len()).sum();
+    assert!((19..=21).contains(&sent), "{sent} in two seconds");
+    // A rival is another matter, and answered at once.
+    assert_eq!(rig.hears(2, 100).first(), Some(&Action::Send(150)));
 }
 
 #[test]
