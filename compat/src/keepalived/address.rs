@@ -38,8 +38,8 @@ pub struct Address {
 /// `brd`.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Broadcast {
-    /// `-`: none.
-    None,
+    /// `-`: the network's first.
+    First,
     /// `+`: the network's last.
     Computed,
     /// An address.
@@ -131,7 +131,7 @@ impl Builder {
                 }
             }
             "brd" | "broadcast" => match (value.text.as_str(), value.text.parse()) {
-                ("-", _) => address.broadcast = Some(Broadcast::None),
+                ("-", _) => address.broadcast = Some(Broadcast::First),
                 ("+", _) => address.broadcast = Some(Broadcast::Computed),
                 (_, Ok(ip)) => address.broadcast = Some(Broadcast::Address(ip)),
                 _ => self.warn("keepalived-address", value.at, "this is no broadcast address", "write one, + or -"),

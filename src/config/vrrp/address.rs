@@ -60,6 +60,7 @@ fn one(cx: &mut Context<'_>, said: &keepalived::Address) -> Address {
     address.broadcast = match (ip, said.broadcast) {
         (IpAddr::V4(_), Some(Broadcast::Address(broadcast))) => Some(broadcast),
         (IpAddr::V4(ip), Some(Broadcast::Computed)) => Some(IpAddr::V4(last_of(ip, said.prefix.value))),
+        (IpAddr::V4(ip), Some(Broadcast::First)) => Some(IpAddr::V4(first_of(ip, said.prefix.value))),
         _ => None,
     };
     // An address of one host alone is not to be picked as a source, as with keepalived.
@@ -107,6 +108,12 @@ fn last_of(ip: Ipv4Addr, prefix: u8) -> Ipv4Addr {
     Ipv4Addr::from(u32::from(ip) | hosts)
 }
 
+/// The first address of that network.
+fn first_of(ip: Ipv4Addr, prefix: u8) -> Ipv4Addr {
+    let hosts = u32::MAX.checked_shr(prefix.into()).unwrap_or(0);
+    Ipv4Addr::from(u32::from(ip) & !hosts)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -124,5 +131,7 @@ mod tests {
         assert_eq!(["global", "link", "7", "moon", "256"].map(scope_of), [Some(0), Some(253), Some(7), None, None]);
         let last = |bits| last_of(Ipv4Addr::new(10, 0, 0, 1), bits).to_string();
         assert_eq!((last(24), last(32), last(0)), ("10.0.0.255".into(), "10.0.0.1".into(), "255.255.255.255".into()));
+        let first = |bits| first_of(Ipv4Addr::new(10, 0, 0, 1), bits).to_string();
+        assert_eq!((first(24), first(32), first(0)), ("10.0.0.0".into(), "10.0.0.1".into(), "0.0.0.0".into()));
     }
 }
