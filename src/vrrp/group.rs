@@ -23,6 +23,8 @@ pub struct Member {
     pub state: State,
     /// It would be master by now.
     pub wants: bool,
+    /// A reload brought it, and nobody else is known to be its master: it is to follow the others.
+    pub joins: bool,
 }
 
 impl Group {
@@ -43,7 +45,8 @@ impl Group {
     #[must_use]
     pub fn is_broken(members: &[Member]) -> bool {
         let masters = members.iter().filter(|member| member.state == State::Master).count();
-        masters > 0 && masters < members.len() && !Self::may_be_master(members)
+        let joining = members.iter().filter(|member| member.joins).count();
+        masters > 0 && masters + joining < members.len() && !Self::may_be_master(members)
     }
 
     /// What its programs are to be told, once for each state.

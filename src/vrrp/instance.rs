@@ -38,6 +38,8 @@ pub struct Running {
     pub unable: Option<String>,
     /// What its programs were told last.
     pub told: Option<State>,
+    /// A reload brought it, and it has not been anything but backup since.
+    pub new: bool,
     /// How often its routes and rules were taken away.
     pub ways_missed: Backoff,
     /// When they are to be made again.
@@ -64,6 +66,7 @@ impl Running {
             unable: None,
             told: life.as_ref().map(|life| life.state),
             life,
+            new: false,
             ways_missed: Backoff::default(),
             ways_at: None,
             again: None,
@@ -228,11 +231,20 @@ impl Running {
         soon && !life.held.is_empty() && life.held.iter().all(there)
     }
 
+    /// Whether it is only to join the other members of its group: a master of their node goes on until it is known that
+    /// somebody else is master of this one.
+    #[must_use]
+    pub fn joins(&self) -> bool {
+        let waits = matches!(self.router.state(), State::Initialize | State::Backup);
+        self.new && waits && !self.router.hears_master()
+    }
+
     /// It came into a state.
     pub fn entered(&mut self, now: Instant, cause: Cause) {
         if cause != Cause::Adopted {
             (self.since, self.transitions) = (now, self.transitions + 1);
         }
+        self.new &= matches!(self.router.state(), State::Initialize | State::Backup);
         if self.router.state() != State::Master {
             self.be_silent();
             self.ways_missed.forget();

@@ -221,6 +221,12 @@ impl Router {
         self.heard
     }
 
+    /// Whether it hears a master that it lets be.
+    #[must_use]
+    pub fn hears_master(&self) -> bool {
+        self.heard.is_some() && !self.left && (!self.lower || self.preempt_at.is_some())
+    }
+
     /// Whether it would be master by now and waits for [`Self::handle_granted`].
     #[must_use]
     pub fn wants_master(&self) -> bool {

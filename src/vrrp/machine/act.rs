@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use super::ways::Ways;
 use super::{Action, Id, Machine};
 use crate::vrrp::group::{Group, Member};
+use crate::vrrp::instance::Running;
 use crate::vrrp::message::{FromVrrp, Happening, Held, Life, Notice, Report, Subject};
 use crate::vrrp::router::{Action as Decision, Cause, State};
 
@@ -157,7 +158,12 @@ impl Machine {
 
     fn members(&self, ids: &[Id]) -> Vec<Member> {
         let running = ids.iter().filter_map(|id| self.instances.get(id));
-        running.map(|running| Member { state: running.router.state(), wants: running.router.wants_master() }).collect()
+        let member = |running: &Running| Member {
+            state: running.router.state(),
+            wants: running.router.wants_master(),
+            joins: running.joins(),
+        };
+        running.map(member).collect()
     }
 
     pub(super) fn tell_groups_stopped(&mut self) {

@@ -23,6 +23,8 @@ impl Machine {
     pub(super) fn apply(&mut self, now: Instant, setup: Setup, mut lives: Vec<Life>) {
         self.trackers.set(&setup);
         self.announcer.set_intervals(setup.garp_interval, setup.gna_interval);
+        // Of a start, all members of a group begin together.
+        let reload = !self.instances.is_empty();
         let stays = |running: &Running| setup.instances.iter().find(|new| new.name == running.setup.name);
         let leaving: Vec<(Id, bool)> = self
             .instances
@@ -42,7 +44,7 @@ impl Machine {
                 puts.push((id, self.change(now, id, new.clone())));
             } else {
                 let at = lives.iter().position(|life| life.instance == new.name);
-                self.create(now, new.clone(), at.map(|at| lives.swap_remove(at)));
+                self.create(now, new.clone(), at.map(|at| lives.swap_remove(at)), reload);
             }
         }
         for (id, (held, routes)) in puts {
@@ -76,11 +78,13 @@ impl Machine {
         }
     }
 
-    fn create(&mut self, now: Instant, setup: Instance, life: Option<Life>) {
+    fn create(&mut self, now: Instant, setup: Instance, life: Option<Life>, joins: bool) {
         let id = Id(self.next);
         self.next += 1;
         self.actions.push_back(Action::Open { instance: id, setup: Box::new(setup.clone()) });
-        self.instances.insert(id, Running::new(now, setup, life, false));
+        let mut running = Running::new(now, setup, life, false);
+        running.new = joins;
+        self.instances.insert(id, running);
     }
 
     /// What instances held that are configured no longer.

@@ -1,5 +1,6 @@
 //! What a whole node does: tracking, groups, addresses, reloads, lives.
 
+mod groups;
 mod ways;
 
 use std::net::{IpAddr, Ipv4Addr};
