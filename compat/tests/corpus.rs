@@ -111,7 +111,8 @@ fn vrrp(conf: &KeepalivedConf) -> String {
 fn every_keepalived_conf_means_what_its_snapshot_says() {
     walk("keepalived", 20, Shown::Texts, |source| {
         let (mut findings, mut none) = (Findings::default(), |_: &Path, _: &str| Ok(Vec::new()));
-        let conf = keepalived::read(source, "web1", &mut none, &mut findings);
+        let here = keepalived::Here { id: "web1", directory: Path::new("/") };
+        let conf = keepalived::read(source, here, &mut none, &mut findings);
         (findings, vrrp(&conf))
     });
 }

@@ -15,7 +15,8 @@ fn read(source: &SourceText) -> (KeepalivedConf, Findings) {
         let text = source.text().rsplit('\0').next().unwrap_or("");
         Ok(vec![SourceText::decode(pattern, text.as_bytes())])
     };
-    let conf = keepalived::read(source, "web1", &mut loader, &mut findings);
+    let here = keepalived::Here { id: "web1", directory: std::path::Path::new("/") };
+    let conf = keepalived::read(source, here, &mut loader, &mut findings);
     (conf, findings)
 }
 

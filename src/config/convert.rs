@@ -185,7 +185,7 @@ fn rsyncd_settings(source: &SourceText, machine: &Machine) -> Vec<Left> {
 fn virtual_addresses(source: &SourceText, machine: &Machine) -> Result<Whole, ConfigError> {
     let host = vrrp::Host::of(machine.clone());
     let mut findings = Findings::default();
-    let conf = keepalived::read(source, host.config_id(), &mut super::glob::load, &mut findings);
+    let conf = keepalived::read(source, machine.here(), &mut super::glob::load, &mut findings);
     let (setup, said) = vrrp::translate(&conf, &host);
     findings.extend(said);
     if setup.instances.is_empty() {

@@ -5,6 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use syncd_compat::Severity;
+use syncd_compat::keepalived::Here;
 
 use super::Owner;
 
@@ -48,6 +49,11 @@ pub(super) struct User {
 }
 
 impl Machine {
+    /// Where a `keepalived.conf` is read.
+    pub(super) fn here(&self) -> Here<'_> {
+        Here { id: self.name.split('.').next().unwrap_or(""), directory: &self.cwd }
+    }
+
     /// The machine that this runs on. What cannot be read is empty, so that only numbers resolve.
     pub(super) fn this() -> Self {
         let text = |path| fs::read(path).map(|b| String::from_utf8_lossy(&b).into_owned()).unwrap_or_default();

@@ -32,7 +32,7 @@ mod word;
 
 pub use address::Address;
 pub use place::{At, Located, Setting, Sources};
-pub use reader::{INCLUDES, Loader};
+pub use reader::{Here, INCLUDES, Loader};
 pub use table::{Block, Keyword, Shape, keywords};
 pub use tree::{
     Auth, AuthKind, Command, Common, Fifo, Garp, Globals, Group, Instance, KeepalivedConf, Notify, Peer, Process,
@@ -47,10 +47,10 @@ use block::Statement;
 use builder::Builder;
 use reader::Reader;
 
-/// Reads the file and, by `loader`, what it includes. Lines for other nodes than `config_id`, by
-/// default the host's short name, are left out. All is said in `findings`.
-pub fn read(source: &SourceText, config_id: &str, loader: &mut Loader<'_>, findings: &mut Findings) -> KeepalivedConf {
-    let mut reader = Reader::new(source, config_id, loader);
+/// Reads the file and, by `loader`, what it includes, without the lines that are for other nodes than the one `here`. All
+/// is said in `findings`.
+pub fn read(source: &SourceText, here: Here<'_>, loader: &mut Loader<'_>, findings: &mut Findings) -> KeepalivedConf {
+    let mut reader = Reader::new(source, here, loader);
     let statements = block::read(&mut reader);
     let mut builder = Builder { sources: reader.sources, findings: reader.findings };
     let mut conf = KeepalivedConf::default();

@@ -1,7 +1,7 @@
 //! Files as the lines that keepalived sees: includes, conditions, definitions and repetitions resolved.
 
 use std::collections::VecDeque;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::define::{self, Definitions};
 use super::line::Line;
@@ -35,6 +35,15 @@ pub const INCLUDES: [&str; 6] = ["include", "includer", "includem", "includew", 
 /// in the order of their names. None found is an empty list.
 pub type Loader<'a> = dyn FnMut(&Path, &str) -> Result<Vec<SourceText>, String> + 'a;
 
+/// Where a configuration is read.
+#[derive(Clone, Copy, Debug)]
+pub struct Here<'a> {
+    /// The node's id, which lines for one node (`@id`) compare with; by default the host's short name.
+    pub id: &'a str,
+    /// What relative names of files start from, in full.
+    pub directory: &'a Path,
+}
+
 /// A file that is being read.
 struct Frame {
     file: usize,
@@ -52,20 +61,21 @@ pub(super) struct Reader<'a, 'b> {
     pub(super) sources: Sources,
     pub(super) findings: Findings,
     loader: &'a mut Loader<'b>,
-    config_id: &'a str,
+    here: Here<'a>,
     frames: Vec<Frame>,
     pending: VecDeque<Pending>,
     names: Definitions,
     text_left: usize,
     lines_left: usize,
     said_condition: bool,
+    /// The file that `${_PWD}` is about.
+    directory_of: Option<usize>,
 }
 
 impl<'a, 'b> Reader<'a, 'b> {
-    pub(super) fn new(main: &SourceText, config_id: &'a str, loader: &'a mut Loader<'b>) -> Self {
+    pub(super) fn new(main: &SourceText, here: Here<'a>, loader: &'a mut Loader<'b>) -> Self {
         let mut names = Definitions::default();
-        let directory = main.file().parent().map(|dir| dir.display().to_string()).unwrap_or_default();
-        for (name, value) in [("_PWD", directory.as_str()), ("_HASH", "#"), ("_BANG", "!"), ("_INSTANCE", "")] {
+        for (name, value) in [("_HASH", "#"), ("_BANG", "!"), ("_INSTANCE", "")] {
             names.set(name, vec![Line::instead(value, At::default())]);
         }
         let mut sources = Sources::default();
@@ -74,14 +84,26 @@ impl<'a, 'b> Reader<'a, 'b> {
             sources,
             findings: Findings::default(),
             loader,
-            config_id,
+            here,
             frames: vec![Frame { file, offset: 0 }],
             pending: VecDeque::new(),
             names,
             text_left: MOST_TEXT,
             lines_left: MOST_LINES,
             said_condition: false,
+            directory_of: None,
         }
+    }
+
+    /// `${_PWD}` is the directory of the file that is being read, in full.
+    fn enter(&mut self, file: usize) {
+        if self.directory_of.replace(file) == Some(file) {
+            return;
+        }
+        let Some(source) = self.sources.get(file) else { return };
+        let whole = self.here.directory.join(source.file());
+        let directory = whole.parent().unwrap_or(&whole).components().collect::<PathBuf>();
+        self.names.set("_PWD", vec![Line::instead(&directory.display().to_string(), At::default())]);
     }
 
     /// The next line that says something.
@@ -169,11 +191,13 @@ impl<'a, 'b> Reader<'a, 'b> {
             let frame = self.frames.last_mut()?;
             let file = frame.file;
             let offset = frame.offset;
+            self.enter(file);
             let rest = self.sources.get(file).and_then(|source| source.text().get(offset..)).unwrap_or("");
             if rest.is_empty() {
                 self.frames.pop();
                 continue;
             }
+            let frame = self.frames.last_mut()?;
             let (line, after) = rest.split_once('\n').unwrap_or((rest, ""));
             frame.offset += rest.len() - after.len();
             let line = line.trim_end_matches('\r');
@@ -244,12 +268,12 @@ impl<'a, 'b> Reader<'a, 'b> {
         let (start, negated) = if text.starts_with("@^") { (2, true) } else { (1, false) };
         let end = text.find([' ', '\t']).unwrap_or(text.len());
         let id = text.get(start..end).unwrap_or("");
-        if (id == self.config_id) != negated {
+        if (id == self.here.id) != negated {
             return Some(line.slice(end, text.len()));
         }
         if !self.said_condition {
             self.said_condition = true;
-            let message = format!("this line is left out here: the node's id is `{}`", self.config_id);
+            let message = format!("this line is left out here: the node's id is `{}`", self.here.id);
             self.findings.push(self.sources.note("keepalived-condition", line.at(0, end), message));
         }
         None
@@ -360,7 +384,7 @@ mod tests {
             Ok(named.map(|(name, text)| SourceText::decode(*name, text.as_bytes())).collect())
         };
         let source = SourceText::decode("/etc/k/k.conf", text.as_bytes());
-        let mut reader = Reader::new(&source, "web1", &mut loader);
+        let mut reader = Reader::new(&source, Here { id: "web1", directory: Path::new("/d") }, &mut loader);
         let lines = std::iter::from_fn(|| reader.next_line()).map(|line| line.text().to_owned()).collect();
         (lines, reader.findings.iter().map(crate::Finding::summary).collect())
     }
@@ -403,6 +427,22 @@ mod tests {
             "/etc/k/k.conf:5:1: error: `no.conf` is not included: there is no such file — create it, or remove the line",
         ]
         "#);
+    }
+
+    #[test]
+    fn the_directory_is_that_of_the_file_that_is_read() {
+        let files = [("sub/b.conf", "$HERE=${_PWD}\nb ${_PWD}\n$B=${_PWD}")];
+        let text = "a ${_PWD}/n.sh\ninclude sub/b.conf\nc ${_PWD} $HERE";
+        assert_eq!(lines_with(text, &files).0, ["a /etc/k/n.sh", "b /d/sub", "c /etc/k /etc/k"]);
+        let directory = |file: &str| {
+            let (source, mut none) = (SourceText::decode(file, b"x ${_PWD}/n"), |_: &Path, _: &str| Ok(Vec::new()));
+            let mut reader = Reader::new(&source, Here { id: "", directory: Path::new("/d/e") }, &mut none);
+            reader.next_line().map(|line| line.text().to_owned()).unwrap_or_default()
+        };
+        assert_eq!(
+            ["k.conf", "./k.conf", "s/k.conf", "../k.conf", "/k.conf"].map(directory),
+            ["x /d/e/n", "x /d/e/n", "x /d/e/s/n", "x /d/e/../n", "x //n"]
+        );
     }
 
     #[test]

@@ -11,7 +11,8 @@ fn conf(text: &str) -> (KeepalivedConf, Vec<String>) {
 fn conf_of(source: &SourceText) -> (KeepalivedConf, Vec<String>) {
     let mut findings = Findings::default();
     let mut none = |_: &std::path::Path, _: &str| Ok(Vec::new());
-    let conf = read(source, "web1", &mut none, &mut findings);
+    let here = Here { id: "web1", directory: std::path::Path::new("/d") };
+    let conf = read(source, here, &mut none, &mut findings);
     (conf, findings.iter().map(crate::Finding::summary).collect())
 }
 
@@ -67,7 +68,8 @@ fn a_password_is_cut_where_a_comment_begins_and_never_shown() {
     let text = PAIR.replace(" state BACKUP\n", " authentication {\n auth_type PASS\n auth_pass s3#cr!et\n }\n");
     let source = SourceText::decode("k.conf", text.as_bytes());
     let (mut findings, mut none) = (Findings::default(), |_: &std::path::Path, _: &str| Ok(Vec::new()));
-    let conf = read(&source, "", &mut none, &mut findings);
+    let here = Here { id: "", directory: std::path::Path::new("/d") };
+    let conf = read(&source, here, &mut none, &mut findings);
     let auth = conf.instances[0].auth.as_ref().expect("auth");
     assert_eq!(auth.password.as_ref().expect("password").value.wire(), *b"s3\0\0\0\0\0\0");
     assert!(!format!("{conf:?}").contains("s3\""));

@@ -67,9 +67,8 @@ impl Given {
         loader: &mut Loader<'_>,
         findings: &mut Vec<Finding>,
     ) {
-        let id = machine.name.split('.').next().unwrap_or("");
         let mut found = Findings::default();
-        let conf = keepalived::read(source, id, loader, &mut found);
+        let conf = keepalived::read(source, machine.here(), loader, &mut found);
         findings.extend(found.into_vec(source.file()));
         if conf.instances.is_empty() {
             let finding = Finding::of_file(source.file(), "keepalived-nothing-to-do", "there is no `vrrp_instance`");

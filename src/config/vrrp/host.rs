@@ -28,11 +28,6 @@ impl Host {
         Self { machine: self.machine.without_interfaces(), programs }
     }
 
-    /// What lines for one node (`@id`) compare with.
-    pub(in crate::config) fn config_id(&self) -> &str {
-        self.machine.name.split('.').next().unwrap_or("")
-    }
-
     pub(super) fn user(&self, name: &str) -> Option<User> {
         // A machine of which nothing is known has no number for it.
         self.machine.user(name).filter(|user| user.owner.id != u32::MAX)

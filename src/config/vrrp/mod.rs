@@ -88,7 +88,7 @@ pub(super) fn read(
         return Err(finding.help("name one, with at least one `vrrp_instance NAME { … }`").into());
     }
     let mut findings = Findings::default();
-    let conf = keepalived::read(source, host.config_id(), loader, &mut findings);
+    let conf = keepalived::read(source, host.machine.here(), loader, &mut findings);
     let (setup, said) = translate(&conf, host);
     findings.extend(said);
     let findings = in_order(source.file(), findings.into_vec(source.file()));
