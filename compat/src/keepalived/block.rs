@@ -31,6 +31,8 @@ pub(super) struct Statement {
     pub(super) block: Option<Vec<Self>>,
     /// Where a comment begins right behind the last word.
     pub(super) cut: Option<At>,
+    /// What the words were cut from: a command is cut in another way.
+    pub(super) line: Line,
 }
 
 impl Statement {
@@ -94,7 +96,7 @@ pub(super) fn read(reader: &mut Reader<'_, '_>) -> Vec<Statement> {
                 None => say(reader, at, "this `}` closes nothing".to_owned(), "remove it, or write the `{`"),
             },
             _ => {
-                let statement = statement(&line);
+                let statement = statement(line);
                 if TOP.contains(&statement.name()) && !open.is_empty() {
                     close_all(reader, &mut open, &mut top, &statement);
                 }
@@ -112,8 +114,8 @@ pub(super) fn read(reader: &mut Reader<'_, '_>) -> Vec<Statement> {
     top
 }
 
-fn statement(line: &Line) -> Statement {
-    Statement { words: word::split(line), block: None, cut: line.cut }
+fn statement(line: Line) -> Statement {
+    Statement { words: word::split(&line), block: None, cut: line.cut, line }
 }
 
 fn begin(reader: &mut Reader<'_, '_>, open: &mut Vec<Open>, top: &mut Vec<Statement>, brace: At) {

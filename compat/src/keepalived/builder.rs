@@ -7,7 +7,7 @@ use super::block::Statement;
 use super::place::{At, Located, Sources};
 use super::table::{self, Block, Keyword, Shape};
 use super::tree::{Command, User, Weight};
-use super::word::{self, Word};
+use super::word::{self, Unended, Word};
 use crate::diag::Severity;
 use crate::findings::Findings;
 use crate::nearest;
@@ -80,7 +80,7 @@ impl Builder {
         let (least, most) = match keyword.shape {
             Shape::Flag => (0, 1),
             Shape::Number(..) | Shape::Seconds(..) | Shape::Address | Shape::Word => (1, 1),
-            Shape::Words => (1, usize::MAX),
+            Shape::Words | Shape::Command(_) => (1, usize::MAX),
             Shape::Any | Shape::Skipped => (0, usize::MAX),
             Shape::Block(_) if block == Block::Top && keyword.name != "global_defs" => (0, 1),
             Shape::Block(_) | Shape::List => (0, 0),
@@ -105,7 +105,15 @@ impl Builder {
             self.warn("keepalived-value", statement.name_at(), message, format!("write a value behind `{name}`"));
             return false;
         }
-        // A command in quotes is complete.
+        if let Shape::Command(behind) = keyword.shape {
+            // Of one without its end more is said where it is read.
+            let words = word::split_escaped(&statement.line).unwrap_or_default();
+            if let Some(surplus) = words.get(2 + behind..).filter(|surplus| !surplus.is_empty()) {
+                self.surplus(block, keyword, surplus);
+            }
+            return true;
+        }
+        // A value in quotes is complete.
         let complete = if arguments.first().is_some_and(|first| first.quoted) { 1 } else { most };
         let most = if keyword.shape == Shape::Words { complete } else { most };
         if let Some(surplus) = arguments.get(most..).filter(|surplus| !surplus.is_empty()) {
@@ -130,7 +138,13 @@ impl Builder {
                 "write it on a line of its own",
             );
         }
-        if keyword.shape != Shape::Words {
+        if let Shape::Command(_) = keyword.shape {
+            let message = format!(
+                "what stands behind the command of `{}` is no argument of it, as with keepalived",
+                keyword.name
+            );
+            self.warn("keepalived-extra-words", at, message, "put the whole command in quotes, or remove it");
+        } else if keyword.shape != Shape::Words {
             let message = format!("what follows the value of `{}` is ignored", keyword.name);
             self.warn("keepalived-extra-words", at, message, "remove it, or write `#` before a comment");
         }
@@ -232,15 +246,26 @@ impl Builder {
         statement.arguments().first().map(Word::located)
     }
 
-    /// The command behind a keyword.
-    pub(super) fn command(statement: &Statement) -> Option<Command> {
-        let words = statement.arguments();
-        let first = words.first()?;
-        // Behind a command in quotes stands whom it runs as.
-        let (command, rest) = if first.quoted { words.split_at(1) } else { words.split_at(words.len()) };
-        let argv = word::arguments(command);
-        let at = command.first()?.at.to(command.last()?.at);
-        argv.first().is_some_and(|program| !program.is_empty()).then(|| Command { argv, user: user(rest), at })
+    /// The command behind a keyword, with whom it runs as.
+    pub(super) fn command(&mut self, statement: &Statement) -> Option<Command> {
+        let at = statement.at();
+        let words = self.ended(word::split_escaped(&statement.line), at)?;
+        let (command, behind) = words.get(1..)?.split_first()?;
+        let argv = self.ended(word::arguments(&command.text), command.at)?;
+        let user = user(behind);
+        argv.first().is_some_and(|program| !program.is_empty()).then_some(Command { argv, user, at: command.at })
+    }
+
+    /// What a command was cut into, where it has an end.
+    fn ended<T>(&mut self, cut: Result<T, Unended>, at: At) -> Option<T> {
+        let what = match cut {
+            Ok(cut) => return Some(cut),
+            Err(Unended::Quote(quote)) => format!("nothing ends a `{quote}` of this command"),
+            Err(Unended::Backslash) => "nothing follows the last `\\` of this command".to_owned(),
+        };
+        let help = r"write the end of what it quotes; a quote that is meant itself is `\\'` in quotes";
+        self.error("keepalived-quote", at, format!("{what}: it is not run, as with keepalived"), help);
+        None
     }
 
     /// `NUMBER`, `NUMBER reverse`, within `bound` on either side.

@@ -40,8 +40,8 @@ impl Builder {
             "vrrp_min_garp" => globals.min_garp.set(self.flag(statement)),
             "notify_fifo" => fifo(&mut globals.notify_fifo, statement),
             "vrrp_notify_fifo" => fifo(&mut globals.vrrp_notify_fifo, statement),
-            "notify_fifo_script" => fifo_script(&mut globals.notify_fifo, Self::command(statement)),
-            "vrrp_notify_fifo_script" => fifo_script(&mut globals.vrrp_notify_fifo, Self::command(statement)),
+            "notify_fifo_script" => fifo_script(&mut globals.notify_fifo, self.command(statement)),
+            "vrrp_notify_fifo_script" => fifo_script(&mut globals.vrrp_notify_fifo, self.command(statement)),
             "fifo_write_vrrp_states_on_reload" => globals.fifo_states_on_reload.set(self.flag(statement)),
             "vrrp_startup_delay" | "vrrp_delay_after_boot" => {
                 globals.startup_delay.set(self.seconds(keyword, statement));

@@ -38,7 +38,7 @@ pub use tree::{
     Auth, AuthKind, Command, Common, Fifo, Garp, Globals, Group, Instance, KeepalivedConf, Notify, Peer, Process,
     Script, Secret, State, Track, TrackFile, Tracking, Unicast, User, Vmac, Weight,
 };
-pub use word::{Word, arguments};
+pub use word::Word;
 
 use crate::diag::Place;
 use crate::findings::Findings;

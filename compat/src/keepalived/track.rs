@@ -4,7 +4,7 @@ use super::block::Statement;
 use super::builder::{Builder, user};
 use super::place::Located;
 use super::table::Block;
-use super::tree::{Group, Notify, Process, Script, Track, TrackFile, Tracking};
+use super::tree::{Command, Group, Notify, Process, Script, Track, TrackFile, Tracking};
 
 /// The largest weight of a script, an interface or a process.
 const WEIGHT: i32 = 253;
@@ -20,7 +20,7 @@ impl Builder {
         for statement in block.children() {
             let Some(keyword) = self.keyword(Block::Script, statement) else { continue };
             match keyword.name {
-                "script" => script.command = Self::command(statement),
+                "script" => script.command = self.command(statement),
                 "interval" => script.interval.set(self.seconds(keyword, statement)),
                 "timeout" => script.timeout.set(self.seconds(keyword, statement)),
                 "weight" => script.weight = self.weight(statement.arguments(), WEIGHT).unwrap_or(script.weight),
@@ -32,7 +32,8 @@ impl Builder {
         }
         script.timeout.or_general(&script.interval.clone());
         if let Some(command) = &mut script.command {
-            command.user = as_user.or(command.user.take());
+            // What stands behind the command is nobody here.
+            command.user = as_user;
         } else {
             let message = format!("`vrrp_script {}` has no `script`: nothing is run", script.name.value);
             self.warn("keepalived-script", script.name.at, message, "write `script \"/PROGRAM ARGUMENTS\"` in it");
@@ -46,7 +47,7 @@ impl Builder {
         for statement in block.children() {
             let Some(keyword) = self.keyword(Block::Process, statement) else { continue };
             match keyword.name {
-                "process" => process.command = Self::command(statement),
+                "process" => process.command = Self::process_words(statement),
                 "weight" => process.weight = self.weight(statement.arguments(), WEIGHT).unwrap_or(process.weight),
                 "quorum" => process.quorum.set(self.number(keyword, statement)),
                 "quorum_max" => process.quorum_max = self.number(keyword, statement),
@@ -70,6 +71,14 @@ impl Builder {
             self.warn("keepalived-script", process.name.at, message, "write `process NAME` in it");
         }
         process
+    }
+
+    /// The program that is looked for and its parameters: words as they stand, since nothing is run.
+    fn process_words(statement: &Statement) -> Option<Command> {
+        let words = statement.arguments();
+        let (first, last) = words.first().zip(words.last())?;
+        let argv: Vec<String> = words.iter().map(|word| word.text.clone()).collect();
+        (!first.text.is_empty()).then(|| Command { argv, user: None, at: first.at.to(last.at) })
     }
 
     /// One `vrrp_track_file`.
@@ -150,6 +159,6 @@ impl Builder {
             let message = format!("this `{}` is ignored: the first one counts", statement.name());
             return self.warn("keepalived-repeated", statement.at(), message, "remove one of them");
         }
-        *slot = Self::command(statement);
+        *slot = self.command(statement);
     }
 }

@@ -1,6 +1,5 @@
 //! The words of a line, and the arguments of a command.
 
-use std::iter::Peekable;
 use std::str::Chars;
 
 use super::line::Line;
@@ -53,63 +52,97 @@ pub(super) fn split(line: &Line) -> Vec<Word> {
     words
 }
 
-/// The arguments of a command: those of one quoted word, in which `"` and `'` quote and a backslash
-/// escapes, or the words themselves. No shell sees them.
-#[must_use]
-pub fn arguments(words: &[Word]) -> Vec<String> {
-    match words {
-        [only] if only.quoted => inner(&only.text),
-        words => words.iter().map(|word| word.text.clone()).collect(),
-    }
+/// What a command does not end.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Unended {
+    /// This quote.
+    Quote(char),
+    /// A backslash with nothing behind it.
+    Backslash,
 }
 
-fn inner(text: &str) -> Vec<String> {
-    let mut all = Vec::new();
-    let mut current: Option<String> = None;
+/// The words of a line whose second one is a command: `"…"` and `'…'` keep blanks, wherever in a word they begin, and a
+/// backslash escapes in either and outside.
+///
+/// # Errors
+/// Something has no end, and keepalived runs nothing.
+pub(super) fn split_escaped(line: &Line) -> Result<Vec<Word>, Unended> {
+    let word = |piece: Piece| Word {
+        quoted: line.text().get(piece.start..).is_some_and(|rest| rest.starts_with(['"', '\''])),
+        at: line.at(piece.start, piece.end),
+        text: piece.text,
+    };
+    Ok(cut(line.text())?.into_iter().map(word).collect())
+}
+
+/// The program and the arguments that the one word of a command comes to: cut once more as its line was. No shell sees
+/// them.
+///
+/// # Errors
+/// Something has no end, and keepalived runs nothing.
+pub(super) fn arguments(command: &str) -> Result<Vec<String>, Unended> {
+    Ok(cut(command)?.into_iter().map(|piece| piece.text).collect())
+}
+
+/// A word without its quotes and escapes, and from where to where it stands with them.
+struct Piece {
+    text: String,
+    start: usize,
+    end: usize,
+}
+
+fn cut(text: &str) -> Result<Vec<Piece>, Unended> {
+    let mut all: Vec<Piece> = Vec::new();
+    let mut current: Option<Piece> = None;
     let mut quote = None;
-    let mut chars = text.chars().peekable();
-    while let Some(c) = chars.next() {
-        match (c, quote) {
-            ('\\', _) => current.get_or_insert_default().push(escaped(&mut chars)),
-            (c, Some(open)) if c == open => quote = None,
-            ('"' | '\'', None) => {
-                quote = Some(c);
-                current.get_or_insert_default();
-            }
-            (c, None) if c.is_whitespace() => all.extend(current.take()),
-            (c, _) => current.get_or_insert_default().push(c),
+    let mut chars = text.chars();
+    loop {
+        let start = text.len() - chars.as_str().len();
+        let Some(c) = chars.next() else { break };
+        if quote.is_none() && c.is_whitespace() {
+            all.extend(current.take());
+            continue;
         }
+        let piece = current.get_or_insert_with(|| Piece { text: String::new(), start, end: start });
+        match (c, quote) {
+            ('\\', _) => piece.text.push(escaped(&mut chars).ok_or(Unended::Backslash)?),
+            (c, Some(open)) if c == open => quote = None,
+            ('"' | '\'', None) => quote = Some(c),
+            (c, _) => piece.text.push(c),
+        }
+        piece.end = text.len() - chars.as_str().len();
     }
     all.extend(current);
-    all
+    quote.map_or(Ok(all), |open| Err(Unended::Quote(open)))
 }
 
-/// What a backslash makes of the characters behind it: `\n`, `\t`, `\x20`, `\033`, `\cC`, or the character itself.
-fn escaped(chars: &mut Peekable<Chars<'_>>) -> char {
-    match chars.next() {
-        None => '\\',
-        Some('a') => '\u{7}',
-        Some('b') => '\u{8}',
-        Some('e') => '\u{1b}',
-        Some('f') => '\u{c}',
-        Some('n') => '\n',
-        Some('r') => '\r',
-        Some('t') => '\t',
-        Some('v') => '\u{b}',
-        Some('x') => number(chars, 0, 16, 2),
-        Some('c') => chars.next().and_then(|c| char::from_u32(u32::from(c) & 0x1f)).unwrap_or('c'),
-        Some(c) => match c.to_digit(8) {
+/// What a backslash makes of the characters behind it: `\n`, `\t`, `\x20`, `\033`, `\cC`, or the character itself; nothing
+/// where there is none.
+fn escaped(chars: &mut Chars<'_>) -> Option<char> {
+    let plain = match chars.next()? {
+        'a' => '\u{7}',
+        'b' => '\u{8}',
+        'E' => '\u{1b}',
+        'f' => '\u{c}',
+        'n' => '\n',
+        'r' => '\r',
+        't' => '\t',
+        'v' => '\u{b}',
+        'x' if chars.as_str().starts_with(|c: char| c.is_ascii_hexdigit()) => number(chars, 0, 16, 2),
+        'c' => chars.next().and_then(|c| char::from_u32(u32::from(c) & 0x1f)).unwrap_or('c'),
+        c => match c.to_digit(8) {
             Some(first) => number(chars, first, 8, 2),
             None => c,
         },
-    }
+    };
+    Some(plain)
 }
 
 /// A byte written in at most `most` more digits.
-fn number(chars: &mut Peekable<Chars<'_>>, first: u32, radix: u32, most: usize) -> char {
+fn number(chars: &mut Chars<'_>, first: u32, radix: u32, most: usize) -> char {
     let mut value = first;
     for _ in 0..most {
-        let Some(digit) = chars.peek().and_then(|c| c.to_digit(radix)) else { break };
+        let Some(digit) = chars.as_str().chars().next().and_then(|c| c.to_digit(radix)) else { break };
         value = value * radix + digit;
         chars.next();
     }
@@ -126,16 +159,45 @@ mod tests {
         split(&Line::verbatim(text, 0, 0))
     }
 
-    fn run(text: &str) -> Vec<String> {
-        arguments(&words(text))
+    /// The program's arguments, and what stands behind the command.
+    fn run(text: &str) -> Result<(Vec<String>, Vec<String>), Unended> {
+        let words = split_escaped(&Line::verbatim(text, 0, 0))?;
+        let Some((command, behind)) = words.split_first() else { return Ok(Default::default()) };
+        Ok((arguments(&command.text)?, behind.iter().map(|word| word.text.clone()).collect()))
+    }
+
+    /// Each line was run by keepalived 2.2.7, whose program wrote down its arguments.
+    #[test]
+    fn a_command_is_cut_as_keepalived_cuts_it() {
+        let argv = |text: &str| run(text).unwrap_or_else(|why| panic!("{text}: {why:?}")).0;
+        assert_eq!(argv("'/p 1 = 1'"), ["/p", "1", "=", "1"]);
+        assert_eq!(argv(r#""/p -c \"exit 0\"""#), ["/p", "-c", "exit 0"]);
+        assert_eq!(argv(r#""/p -c 'echo \"a\"'""#), ["/p", "-c", r#"echo "a""#]);
+        assert_eq!(argv(r#"/b"in/p" x"#), ["/bin/p"]);
+        assert_eq!(argv(r#""/p 'a b' = a\ b""#), ["/p", "a b", "=", "a", "b"]);
+        assert_eq!(argv(r#"'/p \x41 = "q w" z'"#), ["/p", "A", "=", "q w", "z"]);
+        let escapes = r#""/p '\\x41 \\t' \x42 \103 \\e \\E \\cA \q \\q""#;
+        assert_eq!(argv(escapes), ["/p", "A \t", "B", "C", "e", "\u{1b}", "\u{1}", "q", "q"]);
+        assert_eq!(argv(r#""/p \"\" ''  x ""#), ["/p", "", "", "x"]);
+        assert_eq!(argv(r#""/p a\\\\b""#), ["/p", r"a\b"]);
+        assert_eq!(argv(r#""/p "x y"""#), ["/p", "x"]);
+        assert_eq!(argv(r#""/p é 'ü x'""#), ["/p", "é", "ü x"]);
+        assert_eq!(argv(r#""/p a\\ b""#), ["/p", "a b"]);
     }
 
     #[test]
-    fn a_command_is_cut_as_keepalived_cuts_it() {
-        assert_eq!(run(r#""/bin/x 'a b' c""#), ["/bin/x", "a b", "c"]);
-        assert_eq!(run("/bin/x a b"), ["/bin/x", "a", "b"]);
-        assert_eq!(run(r#""/bin/x \x41\tb \101\'""#), ["/bin/x", "A\tb", "A'"]);
-        assert_eq!(run(r#""/bin/sh -c ''""#), ["/bin/sh", "-c", ""]);
+    fn what_stands_behind_a_command_is_none_of_its_arguments() {
+        let behind = |text: &str| run(text).expect("whole");
+        assert_eq!(behind("/p 1 = 1"), (vec!["/p".to_owned()], vec!["1".to_owned(), "=".to_owned(), "1".to_owned()]));
+        assert_eq!(behind(r#""/p x" 'a b' c"#).1, ["a b", "c"]);
+    }
+
+    #[test]
+    fn a_command_without_its_end_is_none() {
+        assert_eq!(run(r#""/p it's""#), Err(Unended::Quote('\'')));
+        assert_eq!(run("'/p a"), Err(Unended::Quote('\'')));
+        assert_eq!(run(r#""/p a"#), Err(Unended::Quote('"')));
+        assert_eq!(run(r#""/p a\\""#), Err(Unended::Backslash));
     }
 
     #[test]
@@ -149,7 +211,7 @@ mod tests {
         #[test]
         fn no_text_panics(text in "[ a\"'\\\\cx0é]{0,20}") {
             let _ = run(&text);
-            let _ = inner(&text);
+            let _ = words(&text);
         }
     }
 }

@@ -175,7 +175,12 @@ pub const CODES: &[Code] = &[
     code("keepalived-peer-self", "warning", "the node itself is among its peers", "name the others only"),
     code("keepalived-peer-vip", "error", "a peer is a virtual address", "the other node's own address"),
     code("keepalived-preempt-delay", "warning", "`preempt_delay` has no effect here", "remove one of the two"),
-    code("keepalived-quote", "warning", "nothing ends a quote", "write the second one"),
+    code(
+        "keepalived-quote",
+        "error, warning",
+        "nothing ends a quote; a command with one is not run",
+        "write the second one",
+    ),
     code("keepalived-repeated", "warning", "a word stands twice and one of them is ignored", "remove one"),
     code("keepalived-repeated-name", "error", "two instances have one name", "rename one"),
     code("keepalived-route", "error", "a route or a rule cannot be set as it is written", "correct it"),

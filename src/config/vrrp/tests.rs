@@ -188,6 +188,34 @@ fn a_group_runs_whole_or_not_at_all() {
     assert!(said.iter().any(|said| said.ends_with("warning keepalived-group-weight")), "{said:?}");
 }
 
+/// keepalived 2.2.7 ran the same files.
+#[test]
+fn commands_are_those_that_keepalived_runs() {
+    let script = |line: &str| {
+        let globals = "global_defs {\nscript_user www\n}\n";
+        let text = format!("{globals}vrrp_script s {{\n{line}\n}}\n{}", instance("track_script { s }"));
+        let (setup, said) = of(&text);
+        (setup.scripts.first().map(|script| script.command.argv.join("|")), said)
+    };
+    let runs = |line: &str| (Some(line.to_owned()), Vec::<String>::new());
+    assert_eq!(script("script '/usr/bin/test 1 = 1'"), runs("/usr/bin/test|1|=|1"));
+    assert_eq!(script(r#"script "/bin/sh -c \"exit 0\"""#), runs("/bin/sh|-c|exit 0"));
+    assert_eq!(script(r#"script "/bin/sh -c 'echo \"a\"'""#), runs(r#"/bin/sh|-c|echo "a""#));
+    let (argv, said) = script("script /usr/bin/test 1 = 1");
+    assert_eq!(
+        (argv.as_deref(), said),
+        (Some("/usr/bin/test"), vec!["5:22 warning keepalived-extra-words".to_owned()])
+    );
+    let (argv, said) = script(r#"script "/bin/echo it's""#);
+    assert_eq!(argv, None);
+    assert!(said.contains(&"5:8 error keepalived-quote".to_owned()), "{said:?}");
+
+    let (setup, said) = of(&instance("notify_master /x/n.sh nobody nogroup"));
+    let master = setup.instances[0].notify.master.as_ref().expect("a command");
+    assert_eq!((master.argv.join("|"), master.user), ("/x/n.sh".to_owned(), Some(User { uid: 65534, gid: 65534 })));
+    assert_eq!(said, Vec::<String>::new());
+}
+
 #[test]
 fn programs_run_as_whom_the_file_says() {
     let user = |globals: &str, more: &str| {

@@ -1,7 +1,7 @@
 //! The blocks, and the keywords of the smaller ones.
 
 use super::Block::{Authentication, File, Globals, Group, Instance, Process, Script, Top};
-use super::Shape::{Any, Block, Flag, List, Number, Seconds, Skipped, Word, Words};
+use super::Shape::{Any, Block, Command, Flag, List, Number, Seconds, Skipped, Word, Words};
 use super::{Keyword, word};
 use crate::standing::Standing;
 use crate::standing::Standing::{Differs, Harmless, Honoured, NotHonoured};
@@ -79,7 +79,13 @@ pub(super) const INNER: &[Keyword] = &[
         Honoured("PASS in version 2; an instance with AH is refused, since its nodes would not hear each other"),
     ),
     word(Authentication, "auth_pass", Word, "", Honoured("eight bytes of it, as they are")),
-    word(Script, "script", Words, "", Honoured("the program and its arguments; one that is not there is not tracked")),
+    word(
+        Script,
+        "script",
+        Command(0),
+        "",
+        Honoured("the program and its arguments; one that is not there is not tracked"),
+    ),
     word(Script, "interval", Seconds(0.001, LONGEST), "1 s", Honoured("from one start to the next, at least 10 ms")),
     word(
         Script,
@@ -102,14 +108,20 @@ pub(super) const INNER: &[Keyword] = &[
     word(
         Group,
         "notify_master",
-        Words,
+        Command(2),
         "",
         Honoured("run when the group has become master, behind those of its members"),
     ),
-    word(Group, "notify_backup", Words, "", Honoured("run when it has become backup")),
-    word(Group, "notify_fault", Words, "", Honoured("run when it has a fault")),
-    word(Group, "notify_stop", Words, "", Honoured("run when the service ends")),
-    word(Group, "notify", Words, "", Honoured("run for each, with `GROUP NAME STATE PRIORITY` behind its arguments")),
+    word(Group, "notify_backup", Command(2), "", Honoured("run when it has become backup")),
+    word(Group, "notify_fault", Command(2), "", Honoured("run when it has a fault")),
+    word(Group, "notify_stop", Command(2), "", Honoured("run when the service ends")),
+    word(
+        Group,
+        "notify",
+        Command(2),
+        "",
+        Honoured("run for each, with `GROUP NAME STATE PRIORITY` behind its arguments"),
+    ),
     word(Group, "notify_priority_changes", Flag, "no", Harmless("a group has no priority of its own")),
     word(Group, "smtp_alert", Flag, "no", MAIL),
     word(Group, "global_tracking", Flag, "no", Differs("no meaning since keepalived 1.2")),

@@ -1,7 +1,7 @@
 //! The keywords of `global_defs`.
 
 use super::Block::Globals;
-use super::Shape::{Address, Any, Flag, List, Number, Seconds, Word, Words};
+use super::Shape::{Address, Any, Command, Flag, List, Number, Seconds, Word, Words};
 use super::{Keyword, Shape, word};
 use crate::standing::Standing;
 use crate::standing::Standing::{Differs, Harmless, Honoured, NotHonoured};
@@ -115,14 +115,14 @@ pub(super) const GLOBALS: &[Keyword] = &[
         "",
         Honoured("a line for each transition; `PATH [USER [GROUP]]`, whose the pipe is where it is made"),
     ),
-    row("vrrp_notify_fifo_script", Words, "", Honoured("reads the pipe, whose path is its last argument")),
+    row("vrrp_notify_fifo_script", Command(2), "", Honoured("reads the pipe, whose path is its last argument")),
     row(
         "notify_fifo",
         Words,
         "",
         Honoured("a line for each transition; `PATH [USER [GROUP]]`, whose the pipe is where it is made"),
     ),
-    row("notify_fifo_script", Words, "", Honoured("reads the pipe, whose path is its last argument")),
+    row("notify_fifo_script", Command(2), "", Honoured("reads the pipe, whose path is its last argument")),
     row("vrrp_notify_priority_changes", Flag, "no", Honoured("changes of priority are told too")),
     row("fifo_write_vrrp_states_on_reload", Flag, "no", Honoured("pipes are told of every state after a reload")),
     row(

@@ -1,7 +1,7 @@
 //! The keywords of `vrrp_instance`.
 
 use super::Block::{Authentication, Instance};
-use super::Shape::{Address, Any, Block, Flag, List, Number, Seconds, Skipped, Word, Words};
+use super::Shape::{Address, Any, Block, Command, Flag, List, Number, Seconds, Skipped, Word};
 use super::{Keyword, Shape, word};
 use crate::standing::Standing;
 use crate::standing::Standing::{Differs, Harmless, Honoured, NotHonoured, Refused};
@@ -97,13 +97,18 @@ pub(super) const INSTANCE: &[Keyword] = &[
     row("track_file", List, "", Honoured("by the name of a `track_file`")),
     row("track_bfd", Skipped, "", NotHonoured("syncd speaks no BFD; use `track_script`")),
     row("dont_track_primary", Flag, "no", Honoured("its own interface being down is no fault")),
-    row("notify_master", Words, "", Honoured("run when it has become master; all programs of one instance in order")),
-    row("notify_backup", Words, "", Honoured("run when it has become backup")),
-    row("notify_fault", Words, "", Honoured("run when it has a fault")),
-    row("notify_stop", Words, "", Honoured("run when the service ends")),
+    row(
+        "notify_master",
+        Command(2),
+        "",
+        Honoured("run when it has become master; all programs of one instance in order"),
+    ),
+    row("notify_backup", Command(2), "", Honoured("run when it has become backup")),
+    row("notify_fault", Command(2), "", Honoured("run when it has a fault")),
+    row("notify_stop", Command(2), "", Honoured("run when the service ends")),
     row("notify_deleted", Any, "", Honoured("run when a reload removes the instance; without it `notify_fault` is")),
-    row("notify", Words, "", Honoured("run for each, with `INSTANCE NAME STATE PRIORITY` behind its arguments")),
-    row("notify_master_rx_lower_pri", Words, "", Honoured("run when a master hears a lower priority")),
+    row("notify", Command(2), "", Honoured("run for each, with `INSTANCE NAME STATE PRIORITY` behind its arguments")),
+    row("notify_master_rx_lower_pri", Command(2), "", Honoured("run when a master hears a lower priority")),
     row("notify_priority_changes", Flag, "vrrp_notify_priority_changes", Honoured("changes of priority are told too")),
     row(
         "garp_master_delay",

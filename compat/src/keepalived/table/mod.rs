@@ -59,6 +59,8 @@ pub enum Shape {
     Word,
     /// One word or more.
     Words,
+    /// A program with its arguments in one word, and behind it so many words about whom it runs as.
+    Command(usize),
     /// Any number of words.
     Any,
     /// A block with keywords of its own.
