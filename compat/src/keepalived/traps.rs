@@ -66,6 +66,22 @@ struct Traps<'a> {
     refused: BTreeSet<usize>,
 }
 
+/// An address of an instance, the interface that it moves on, and where it is written.
+#[derive(Clone, Copy)]
+struct Vip<'a> {
+    instance: usize,
+    link: Option<&'a str>,
+    at: At,
+}
+
+/// Whether `ip` means something on its own link alone.
+fn is_link_local(ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(ip) => ip.is_link_local(),
+        IpAddr::V6(ip) => ip.is_unicast_link_local(),
+    }
+}
+
 impl Traps<'_> {
     fn say(&mut self, severity: Severity, code: &'static str, at: At, message: String, help: &str) {
         self.found.push(self.conf.sources.finding(severity, code, at, message).help(help));
@@ -191,7 +207,7 @@ impl Traps<'_> {
                 self.warn("keepalived-family", address.at, message, help);
             }
         }
-        for address in instance.addresses.iter().chain(&instance.excluded) {
+        for address in instance.moving() {
             let ip = address.ip.value;
             if let Some(own) = self.statics.get(&ip) {
                 let place = self.conf.sources.line_of(*own);
@@ -286,7 +302,9 @@ impl Traps<'_> {
     /// Names, numbers and addresses that may stand only once.
     fn repeated(&mut self) {
         let conf = self.conf;
-        let (mut names, mut vrids, mut vips) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        let (mut names, mut vrids) = (BTreeMap::new(), BTreeMap::new());
+        // The last one on each link, and the first on any.
+        let mut vips = BTreeMap::new();
         for (now, instance) in conf.instances.iter().enumerate() {
             self.now = Some(now);
             let (name, at) = (instance.name.value.as_str(), instance.name.at);
@@ -303,15 +321,41 @@ impl Traps<'_> {
                     self.error("keepalived-duplicate-vrid", vrid.at, message, help);
                 }
             }
-            for address in instance.addresses.iter().chain(&instance.excluded) {
+            for address in instance.moving() {
                 let ip = address.ip.value;
-                if let Some((other, place)) = vips.insert(ip, (name, address.at)) {
-                    let message = format!("`{ip}` is also an address of `{other}` ({})", conf.sources.line_of(place));
-                    self.error("keepalived-duplicate-vip", address.at, message, "let one instance move it, once");
+                let link = address.device.as_ref().or(instance.interface.as_ref()).map(|link| link.value.as_str());
+                let vip = Vip { instance: now, link, at: address.at };
+                // One on the same link says the most.
+                if let Some(other) = vips.insert((ip, Some(link)), vip).or(vips.get(&(ip, None)).copied()) {
+                    self.shared(ip, vip, other);
                 }
+                vips.entry((ip, None)).or_insert(vip);
             }
         }
         self.now = None;
+    }
+
+    /// An address that stands twice. On one link it is of one instance alone; keepalived takes it on two.
+    fn shared(&mut self, ip: IpAddr, vip: Vip<'_>, other: Vip<'_>) {
+        let conf = self.conf;
+        let place = conf.sources.line_of(other.at);
+        let owner = conf.instances.get(other.instance).map_or("", |instance| instance.name.value.as_str());
+        match (vip.instance == other.instance, vip.link == other.link) {
+            (true, true) => {
+                let message = format!("`{ip}` stands twice in `{owner}` ({place}): advertisements count it twice");
+                self.warn("keepalived-duplicate-vip", vip.at, message, "remove one of them, on all nodes at once");
+            }
+            (false, true) => {
+                let message = format!("`{ip}` is also an address of `{owner}` ({place})");
+                self.error("keepalived-duplicate-vip", vip.at, message, "let one instance move it, once");
+            }
+            // Each link has its own of these.
+            (_, false) if is_link_local(ip) => {}
+            (_, false) => {
+                let message = format!("`{ip}` is also an address of `{owner}` on another interface ({place})");
+                self.warn("keepalived-duplicate-vip", vip.at, message, "put it on one interface");
+            }
+        }
     }
 
     fn groups(&mut self) {
@@ -327,19 +371,22 @@ impl Traps<'_> {
                 };
                 self.warn("keepalived-unknown-name", member.at, message, &help);
             }
-            if group.members.len() < 2 {
-                let message = format!(
-                    "the group `{}` has {} members: it keeps nothing together",
-                    group.name.value,
-                    group.members.len()
-                );
-                self.warn(
-                    "keepalived-small-group",
-                    group.name.at,
-                    message,
+            let known: BTreeSet<&str> = group.members.iter().map(|member| member.value.as_str()).collect();
+            let (message, help) = match known.intersection(&names).count() {
+                0 => (
+                    format!("the group `{}` has no instance: it is left out", group.name.value),
                     "name at least two instances, or remove it",
-                );
-            }
+                ),
+                1 => (
+                    format!(
+                        "the group `{}` has one instance: it keeps nothing together, and what it tracks and whom it tells is about that one",
+                        group.name.value
+                    ),
+                    "name at least two instances, or write in that one what stands here",
+                ),
+                _ => continue,
+            };
+            self.warn("keepalived-small-group", group.name.at, message, help);
         }
     }
 

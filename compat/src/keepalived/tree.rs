@@ -448,4 +448,10 @@ impl Instance {
             |address| address.ip.value.is_ipv6(),
         )
     }
+
+    /// The addresses that move: of `addresses` those of another family than the first are left out.
+    pub fn moving(&self) -> impl Iterator<Item = &Address> {
+        let own = self.addresses.iter().filter(|address| address.ip.value.is_ipv6() == self.is_v6());
+        own.chain(&self.excluded)
+    }
 }

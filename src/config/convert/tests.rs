@@ -106,6 +106,31 @@ fn every_keepalived_conf_that_can_be_used_means_the_same_once_it_is_converted() 
     let pipe = "global_defs {\nvrrp_notify_fifo /run/p root root\n}\nvrrp_instance V {\ninterface eth0\nvirtual_router_id 7\n\
         virtual_ipaddress {\n10.0.0.1\n}\n}\n";
     assert!(round_of_addresses(&source("k.conf", pipe)));
+    let quoted = r#"vrrp_instance V {
+interface eth0
+virtual_router_id 7
+virtual_ipaddress {
+fe80::1/64
+fe80::1/64
+}
+notify '/x/n "a b" \\'c \\" $d `e` \t \cA \\\\' nobody nogroup
+notify_master /x/n.sh root
+}
+vrrp_instance W {
+interface eth1
+virtual_router_id 7
+virtual_ipaddress {
+fe80::1/64
+}
+}
+vrrp_sync_group G {
+group {
+V
+}
+notify "/x/n \"a b\" ''"
+}
+"#;
+    assert!(round_of_addresses(&source("k.conf", quoted)));
 }
 
 #[test]

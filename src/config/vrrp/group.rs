@@ -34,8 +34,8 @@ pub(super) fn all(
             names.iter().for_each(|name| {
                 running.remove(name);
             });
-        } else if names.len() > 1 {
-            // Of fewer the grammar has said that they keep nothing together.
+        } else if !names.is_empty() {
+            // One alone is tracked and told of as a group is.
             let track = tracked.tracking(&said.track);
             let member_weights = said.tracking_weight.value;
             groups.push(SyncGroup { name: said.name.value.clone(), members: names, track, notify, member_weights });

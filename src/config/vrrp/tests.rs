@@ -188,6 +188,28 @@ fn a_group_runs_whole_or_not_at_all() {
     assert!(said.iter().any(|said| said.ends_with("warning keepalived-group-weight")), "{said:?}");
 }
 
+#[test]
+fn a_group_of_one_tracks_and_tells_for_it() {
+    let group = |members: &str| {
+        let group = format!(
+            "vrrp_script s {{\nscript /bin/s\n}}\nvrrp_sync_group G {{\ngroup {{ {members} }}\ntrack_script {{ s }}\nnotify_fault /bin/n\n}}\n"
+        );
+        let (setup, said) = of(&format!("global_defs {{\nscript_user root\n}}\n{group}{}", instance("")));
+        let groups = setup.groups.into_iter().map(|group| {
+            assert_eq!((group.track.scripts.len(), group.notify.fault.is_some()), (1, true));
+            group.members.join(" ")
+        });
+        (groups.collect::<Vec<_>>(), setup.scripts.len(), said)
+    };
+    let small = "7:17 warning keepalived-small-group".to_owned();
+    assert_eq!(group("V"), (vec!["V".to_owned()], 1, vec![small.clone()]));
+    let unknown = |place: &str| format!("{place} warning keepalived-unknown-name");
+    assert_eq!(group("V W"), (vec!["V".to_owned()], 1, vec![small.clone(), unknown("8:11")]));
+    let (groups, scripts, said) = group("W");
+    assert_eq!((groups.len(), scripts), (0, 0));
+    assert!(said.contains(&small) && said.contains(&unknown("8:9")), "{said:?}");
+}
+
 /// keepalived 2.2.7 ran the same files.
 #[test]
 fn commands_are_those_that_keepalived_runs() {
@@ -214,6 +236,27 @@ fn commands_are_those_that_keepalived_runs() {
     let master = setup.instances[0].notify.master.as_ref().expect("a command");
     assert_eq!((master.argv.join("|"), master.user), ("/x/n.sh".to_owned(), Some(User { uid: 65534, gid: 65534 })));
     assert_eq!(said, Vec::<String>::new());
+}
+
+#[test]
+fn one_address_may_stand_twice_where_keepalived_runs_it() {
+    let two = |first: &str, second: &str, interface: &str| {
+        let one = |name, interface, vrid, vips| {
+            format!(
+                "vrrp_instance {name} {{\ninterface {interface}\nvirtual_router_id {vrid}\nvirtual_ipaddress {{\n{vips}\n}}\n}}\n"
+            )
+        };
+        let (setup, said) = of(&format!("{}{}", one("A", "eth0", 1, first), one("B", interface, 2, second)));
+        (setup.instances.len(), said)
+    };
+    assert_eq!(two("fe80::1/64", "fe80::1/64", "eth1"), (2, vec![]));
+    let family = "6:1 warning keepalived-family".to_owned();
+    assert_eq!(two("10.0.0.1\nfd00:98::81/64", "fd00:98::81/64", "eth0"), (2, vec![family]));
+    let said = |place: &str| vec![format!("{place} keepalived-duplicate-vip")];
+    assert_eq!(two("10.0.0.1/24\n10.0.0.1/24", "10.0.0.2", "eth0"), (2, said("6:1 warning")));
+    assert_eq!(two("10.0.0.1", "10.0.0.1", "eth1"), (2, said("12:1 warning")));
+    assert_eq!(two("10.0.0.1", "10.0.0.1 dev eth0", "eth1"), (1, said("12:1 error")));
+    assert_eq!(two("fe80::1", "fe80::1", "eth0"), (1, said("12:1 error")));
 }
 
 #[test]

@@ -149,7 +149,10 @@ fn unique(cx: &mut Context<'_>, file: &File, instances: &[crate::vrrp::setup::In
         }
         let said = table.addresses.iter().chain(&table.excluded);
         for (address, said) in instance.addresses.iter().chain(&instance.excluded).zip(said) {
-            if let Some(other) = addresses.insert(address.ip, &instance.name) {
+            let link = address.device.as_ref().unwrap_or(&instance.interface);
+            // Twice in one instance it is advertised twice, as a keepalived beside it may want it.
+            let other = addresses.insert((address.ip, link), &instance.name).filter(|other| **other != instance.name);
+            if let Some(other) = other {
                 let message = format!("`{}` is also an address of `{other}`", address.ip);
                 fault(cx, said.span(), "toml-vrrp", message, "let one instance move it, once");
             }
@@ -163,9 +166,9 @@ fn members(cx: &mut Context<'_>, file: &File) {
     let known_set: BTreeSet<&str> = known.iter().copied().collect();
     let mut group_of: BTreeMap<&str, &str> = BTreeMap::new();
     for table in &file.vrrp_group {
-        if table.members.len() < 2 {
-            let message = format!("the group `{}` keeps nothing together", table.name.get_ref());
-            fault(cx, table.name.span(), "toml-vrrp", message, "name at least two instances, or remove it");
+        if table.members.is_empty() {
+            let message = format!("the group `{}` has no members", table.name.get_ref());
+            fault(cx, table.name.span(), "toml-vrrp", message, "name its instances, or remove it");
         }
         for member in &table.members {
             let name = member.get_ref().as_str();
