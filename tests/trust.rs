@@ -270,6 +270,8 @@ fn a_password_from_another_key_is_refused_until_the_pin_is_forgotten() {
     fs::write(pair.src().join("f"), "from another").expect("write");
     another.start();
     another.wait_status(EQUAL_WITHIN, "refused", |s| cause(target(s, "data")).contains("another key is pinned"));
+    let told = cause(target(&another.status(), "data")).to_owned();
+    assert!(told.contains("run there: syncd certs forget data backuser;"), "{told}");
     pair.peers[0].node.wait_log(0, "run: syncd certs forget data backuser", EQUAL_WITHIN);
     assert_eq!(fs::read_to_string(pair.dst().join("f")).expect("f"), "x", "another key wrote");
 
@@ -281,6 +283,22 @@ fn a_password_from_another_key_is_refused_until_the_pin_is_forgotten() {
     let listed = String::from_utf8(peer.ask(&["certs", "list"]).stdout).expect("text");
     assert!(listed.contains(&format!("{key}  may write data as backuser")), "{listed}");
     assert_eq!(peer.ask(&["certs", "forget", "data", "nobody"]).status.code(), Some(3));
+}
+
+#[test]
+fn another_file_goes_on_as_the_same_node_in_the_same_state_directory() {
+    let mut pair = TestPair::start();
+    fs::write(pair.src().join("f"), "x").expect("write");
+    pair.wait_equal(EQUAL_WITHIN);
+    let key = pair.source.status()["key"].clone();
+    pair.source.stop();
+    let renamed = pair.dir.path().join("conf-new.xml");
+    fs::copy(pair.dir.path().join("confxml.xml"), &renamed).expect("copy");
+    let mut again = Node::new("source", pair.dir.path(), ["--config".into(), renamed.into_os_string()]);
+    fs::write(pair.src().join("f"), "by the other file").expect("write");
+    again.start();
+    pair.wait_equal(EQUAL_WITHIN);
+    assert_eq!(again.status()["key"], key);
 }
 
 #[test]

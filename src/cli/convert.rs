@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 
 use super::{Fault, render};
 use crate::config;
+use crate::store::Store;
+use crate::store::instance::{self, Role};
 
 /// Writes what `files` come to, to `output` or to `out`. A file that is there is never replaced.
 pub(super) fn run(files: &[PathBuf], output: Option<&Path>, out: &mut impl Write) -> Result<(), Fault> {
@@ -26,5 +28,46 @@ pub(super) fn run(files: &[PathBuf], output: Option<&Path>, out: &mut impl Write
             render::counted(n as u64, "setting", "settings")
         ),
     };
-    Ok(writeln!(out, "{} is written: {left}. Next: syncd check {}", output.display(), output.display())?)
+    writeln!(out, "{} is written: {left}. Next: syncd check {}", output.display(), output.display())?;
+    // Without a home there is no state of earlier runs either.
+    let state = instance::state_dir().ok();
+    for (file, dir) in state.iter().flat_map(|state| ran_before(state, files)) {
+        writeln!(out, "{}", goes_on(file, output, &dir))?;
+    }
+    Ok(())
+}
+
+/// Those of `files` by which a primary ran before, with the directories of what it knows.
+fn ran_before<'a>(state: &Path, files: &'a [PathBuf]) -> Vec<(&'a Path, PathBuf)> {
+    let instances = files.iter().map(|file| (file.as_path(), instance::dir_of(state, Role::Source, file)));
+    instances.filter(|(_, dir)| Store::exists(dir)).collect()
+}
+
+/// How `output` is run as what `file` has been.
+fn goes_on(file: &Path, output: &Path, dir: &Path) -> String {
+    format!(
+        "A file of another name is another node to the replicas, which refuse it. To go on as the one that ran by {}, \
+         end that and start: syncd --config {} --state-dir {}. Or run on each replica: syncd certs forget MODULE USER",
+        file.display(),
+        output.display(),
+        dir.display()
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn how_to_go_on_is_said_of_files_that_a_primary_ran_by() {
+        let state = tempfile::tempdir().expect("tempdir");
+        let files = [PathBuf::from("/etc/sersync/confxml.xml"), PathBuf::from("/etc/rsyncd.conf")];
+        assert_eq!(ran_before(state.path(), &files), []);
+        let dir = instance::dir_of(state.path(), Role::Source, &files[0]);
+        std::fs::create_dir(&dir).expect("mkdir");
+        drop(Store::open(&dir).expect("store"));
+        assert_eq!(ran_before(state.path(), &files), [(files[0].as_path(), dir)]);
+        let said = goes_on(&files[0], Path::new("/etc/syncd.toml"), Path::new("/var/lib/syncd/source-x"));
+        assert!(said.contains("start: syncd --config /etc/syncd.toml --state-dir /var/lib/syncd/source-x."), "{said}");
+    }
 }

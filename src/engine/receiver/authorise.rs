@@ -114,8 +114,8 @@ pub(crate) fn confirm(
         Some(key) => Err(denied(
             Refusal::KeyChanged,
             format!(
-                "user {user:?} proved the password with key {}, but {key} is pinned; if that node was reinstalled, \
-                 run: syncd certs forget {} {user}",
+                "user {user:?} proved the password with key {}, but {key} is pinned; if that node was reinstalled \
+                 or runs another configuration file by now, run: syncd certs forget {} {user}",
                 link.node_key(),
                 set.config.name
             ),

@@ -33,6 +33,20 @@ pub(crate) fn is_understood(hello: Option<&Hello>, set: &SourceSet, target: &Tar
     false
 }
 
+/// That another key is pinned there, and what to do about it.
+pub(crate) fn another_key(target: &Target) -> String {
+    let set = &target.config.set;
+    let (proven, user) = match &target.config.auth {
+        SourceAuth::Key => ("", String::new()),
+        SourceAuth::Password { user, .. } => ("the password is right, but ", format!(" {user}")),
+    };
+    format!(
+        "the peer refused: {proven}another key is pinned for it. Each configuration file and each --state-dir has a key \
+         of its own: if this one replaces another, run there: syncd certs forget {set}{user}; if both are to write, \
+         give each a user of its own"
+    )
+}
+
 /// What asks for the set behind `target`, and what answers the challenge where a password proves
 /// the right to it.
 ///

@@ -472,7 +472,10 @@ impl Task {
                 // An answer to what was asked: the next question has a budget of its own, here as there.
                 up.link.renew_budget();
             }
-            channel.handle_refused(now, code);
+            match code {
+                Refusal::KeyChanged => channel.handle_failed(now, &open::another_key(target)),
+                _ => channel.handle_refused(now, code),
+            }
             let cause = channel.fault().map(|f| f.cause.clone()).unwrap_or_default();
             drop(channel);
             if before.as_ref() != Some(&cause) {
