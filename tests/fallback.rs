@@ -175,11 +175,104 @@ fn each_refusal_is_told_and_healed() {
     wait_told(&pair, "refused", "the module is read only");
     fs::write(config(&pair), format!("{good}hosts deny = *\n")).expect("config");
     wait_told(&pair, "refused", "this host is not allowed");
-    fs::write(config(&pair), format!("{good}refuse options = delete\n")).expect("config");
-    wait_told(&pair, "refused", "refuse --delete");
+    fs::write(config(&pair), format!("{good}refuse options = perms\n")).expect("config");
+    wait_told(&pair, "refused", "refuse --perms");
     assert!(!pair.dst().join("d0").exists(), "nothing may have come");
     fs::write(config(&pair), good).expect("config");
     pair.wait_equal(HEALED_WITHIN);
+}
+
+#[test]
+fn what_an_rsyncd_refuses_is_left_off_where_the_work_can_be_done_without() {
+    if !skip::have("what_an_rsyncd_refuses_is_left_off_where_the_work_can_be_done_without", "rsync") {
+        return;
+    }
+    let mut pair = pair("rsync").params("-artuz").module_line("refuse options = c delete compress").build();
+    let _daemon = rsyncd(&pair);
+    let (src, dst) = (pair.src().to_owned(), pair.dst().to_owned());
+    fill(&src);
+    write(&dst.join("theirs"), "stays");
+    pair.source.start();
+    let arrived = || dst.join("d0/f0").exists() && dst.join("d2/f29").exists();
+    assert!(wait_until(HEALED_WITHIN, arrived), "{}", pair.source.log());
+    wait_idle(&pair.source);
+    fs::remove_file(src.join("d0/f0")).expect("remove");
+    write(&src.join("d0/new"), "new");
+    assert!(wait_until(EQUAL_WITHIN, || dst.join("d0/new").exists()), "{}", pair.source.log());
+    wait_idle(&pair.source);
+    assert!(dst.join("theirs").exists() && dst.join("d0/f0").exists(), "something was removed");
+    pair.source.restart();
+    wait_idle(&pair.source);
+    let log = pair.source.log();
+    for (option, times) in [("--checksum", 2), ("--compress", 2), ("--delete", 2)] {
+        assert_eq!(log.matches(&format!("refuses {option} ")).count(), times, "once for each start: {log}");
+    }
+    let verified = pair.source.ask(&["verify"]);
+    assert!(!verified.status.success(), "content was not compared: {verified:?}");
+}
+
+#[test]
+fn what_an_rsyncd_excludes_is_named_and_holds_up_nothing() {
+    if !skip::have("what_an_rsyncd_excludes_is_named_and_holds_up_nothing", "rsync") {
+        return;
+    }
+    let mut pair = pair("rsync").module_line("exclude = *.bak").build();
+    let _daemon = rsyncd(&pair);
+    let (src, dst) = (pair.src().to_owned(), pair.dst().to_owned());
+    fill(&src);
+    write(&src.join("before.bak"), "x");
+    write(&src.join("d.bak/in"), "x");
+    write(&dst.join("theirs.bak"), "stays");
+    pair.source.start();
+    assert!(wait_until(HEALED_WITHIN, || dst.join("d2/f29").exists()), "{}", pair.source.log());
+    let named = |name: &str| {
+        let name = name.to_owned();
+        move |status: &Value| {
+            let problems = status["sets"][0]["problems"].as_array().cloned().unwrap_or_default();
+            let about =
+                |p: &Value| p["path"] == name.as_str() && p["cause"].to_string().contains("rules of its module");
+            problems.iter().any(about)
+        }
+    };
+    pair.source.wait_status(EQUAL_WITHIN, "found by the compare", named("before.bak"));
+    pair.source.wait_status(EQUAL_WITHIN, "what is in a directory", named("d.bak/in"));
+    write(&src.join("d0/\"quoted\".bak"), "x");
+    write(&src.join("d0/new"), "x");
+    pair.source.wait_status(EQUAL_WITHIN, "found by an event", named("d0/\"quoted\".bak"));
+    assert!(wait_until(EQUAL_WITHIN, || dst.join("d0/new").exists()), "{}", pair.source.log());
+    wait_idle(&pair.source);
+    let verified = pair.source.ask(&["verify"]);
+    assert_eq!(verified.status.code(), Some(0), "{verified:?}");
+    fs::remove_file(src.join("before.bak")).expect("remove");
+    write(&src.join("mark"), "x");
+    assert!(wait_until(EQUAL_WITHIN, || dst.join("mark").exists()), "{}", pair.source.log());
+    wait_idle(&pair.source);
+    assert!(dst.join("theirs.bak").exists() && !dst.join("before.bak").exists());
+}
+
+#[test]
+fn a_place_that_is_not_free_yet_is_waited_for() {
+    if !skip::have("a_place_that_is_not_free_yet_is_waited_for", "rsync") {
+        return;
+    }
+    let mut pair = pair("rsync").build();
+    let _daemon = rsyncd(&pair);
+    // Every other run comes before the one before it has ended there.
+    let turn = pair.dir.path().join("turn");
+    let rsync = skip::find_program("rsync").expect("rsync");
+    let lines = format!(
+        "if mkdir {turn} 2>/dev/null; then\n  cat > /dev/null\n  echo '@ERROR: max connections (1) reached -- try again later' >&2\n  \
+         exit 5\nfi\nrmdir {turn}\nexec {rsync} \"$@\"\n",
+        turn = turn.display(),
+        rsync = rsync.display()
+    );
+    let path = fake(&pair, "rsync", &lines);
+    pair.source.env("PATH", path);
+    fill(pair.src());
+    pair.source.start();
+    pair.wait_equal(HEALED_WITHIN);
+    wait_idle(&pair.source);
+    assert!(!pair.source.log().contains("too many connections"), "{}", pair.source.log());
 }
 
 #[test]
@@ -194,8 +287,10 @@ fn the_retry_log_alone_converges_over_rsync() {
     pair.source.start();
     pair.wait_equal(HEALED_WITHIN);
     wait_idle(&pair.source);
-    pair.source.restart();
+    // Nothing may be sent to it any more: before the first send the store forgets what was acknowledged.
+    pair.source.stop();
     daemon.stop();
+    pair.source.start();
     let compared = pair.source.log().matches("compared").count();
     write(&src.join("new/deep/leaf"), "leaf");
     fs::remove_file(src.join("d1/f1")).expect("remove");

@@ -180,6 +180,7 @@ impl Task {
         self.fallback.reached = true;
         target.set_proof(Some(proof(target).to_owned()));
         tracing::info!(set = set.config.name, peer = %target, "connected; {}", proof(target));
+        target.forget_left_out();
         let mut channel = target.channel();
         // rsync knows no epochs and no generations: what the store says was live last is believed.
         let acked = channel.acked();

@@ -14,6 +14,7 @@ use super::halts::Halts;
 use super::index::Index;
 use super::merge::Difference;
 use super::refresh::Look;
+use super::rsync::Lacks;
 use crate::config::{self, Compression, DeletePolicy};
 use crate::delta::Cache;
 use crate::engine::lock;
@@ -114,6 +115,8 @@ pub struct Target {
     left_out: Mutex<BTreeMap<RelPath, String>>,
     /// Nothing was ever known of what it holds: size and time alone prove nothing.
     unread: AtomicBool,
+    /// What an rsyncd there refuses to be asked for.
+    lacks: Mutex<Lacks>,
 }
 
 impl Target {
@@ -135,7 +138,18 @@ impl Target {
             failed: Mutex::default(),
             left_out: Mutex::default(),
             unread: AtomicBool::new(false),
+            lacks: Mutex::default(),
         }
+    }
+
+    /// What an rsyncd there refuses to be asked for, as far as is known.
+    pub(super) fn lacks(&self) -> Lacks {
+        *lock(&self.lacks)
+    }
+
+    /// Notes what an rsyncd there refuses to be asked for; returns what was known of it before.
+    pub(super) fn set_lacks(&self, lacks: Lacks) -> Lacks {
+        std::mem::replace(&mut *lock(&self.lacks), lacks)
     }
 
     /// Whether what it holds has to be compared by content, since nothing was ever known of it.

@@ -28,6 +28,10 @@ pub(super) enum Run {
     Probe {
         /// Whether it would remove something, too.
         deletes: bool,
+        /// Whether it would compare content.
+        content: bool,
+        /// Whether it would compress what travels.
+        compresses: bool,
     },
     /// Say what differs in the whole tree, with what is only there where `deletes`.
     Compare {
@@ -74,9 +78,11 @@ pub(super) fn args(run: Run, dry: bool, options: &SetOptions, source: &Path, tar
     let silent = if reads_content(run) { READING_SECONDS } else { SILENT_SECONDS };
     words.push(format!("--timeout={silent}").into());
     match run {
-        Run::Probe { deletes } => {
+        Run::Probe { deletes, content, compresses } => {
             words.extend(["--dirs", "--from0", "--files-from=-"].map(Into::into));
             words.extend(deletes.then(|| "--delete-missing-args".into()));
+            words.extend(content.then(|| "--checksum".into()));
+            words.extend(compresses.then(|| "--compress".into()));
         }
         Run::Compare { deletes, by } => {
             words.push("--recursive".into());
@@ -251,7 +257,7 @@ mod tests {
     #[test]
     fn every_run_has_its_words() {
         let runs = [
-            words(Run::Probe { deletes: true }, false, Reach::Daemon),
+            words(Run::Probe { deletes: true, content: true, compresses: true }, false, Reach::Daemon),
             words(Run::Compare { deletes: true, by: By::TIME }, true, Reach::Daemon),
             words(Run::Put { by: By::CONTENT, force: true }, false, Reach::Ssh { user: Some("deploy".to_owned()) }),
             words(Run::Remove { recursive: false }, false, Reach::Daemon),

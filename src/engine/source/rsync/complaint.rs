@@ -1,6 +1,6 @@
 //! What rsync complains of: one line for people, and the names that it is about.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use super::itemize::unescaped;
@@ -31,7 +31,7 @@ const KNOWN: [(&str, &str); 15] = [
     ("@ERROR: auth failed", "the rsyncd there refused: unknown user or wrong password"),
     ("@ERROR: Unknown module", "the rsyncd there has no such module"),
     ("@ERROR: access denied", "the rsyncd there refused: this host is not allowed (hosts allow, hosts deny)"),
-    ("@ERROR: max connections", "the rsyncd there refused: too many connections at once (max connections)"),
+    (FULL, "the rsyncd there refused: too many connections at once (max connections)"),
     ("module is read only", "the rsyncd there refused: the module is read only"),
     ("@ERROR: chdir failed", "the rsyncd there cannot enter the directory of the module: is it there?"),
     ("@ERROR: chroot failed", "the rsyncd there cannot enter the directory of the module: is it there?"),
@@ -45,6 +45,12 @@ const KNOWN: [(&str, &str); 15] = [
     ("password file must be owned by root", "the password file must belong to root"),
 ];
 
+/// All places of a module are taken.
+const FULL: &str = "@ERROR: max connections";
+
+/// What stands before a name, in quotes, that the rules of a module exclude.
+const EXCLUDED: &[u8] = b"ERROR: daemon refused to receive ";
+
 const OLD: &str = "the rsync there is older than 3.1 and cannot remove by name: update it, or run `syncd peer` there";
 
 /// Complaints after which nothing else need be asked: the other side did not answer.
@@ -56,6 +62,28 @@ const UNREACHED: [&str; 6] = [
     "ssh: Could not resolve",
     "No route to host",
 ];
+
+/// Whether all places of the module were taken, so that nothing was done.
+pub(super) fn is_full(stderr: &[Vec<u8>]) -> bool {
+    stderr.iter().any(|line| line.starts_with(FULL.as_bytes()))
+}
+
+/// What the rules of the module exclude, of all that a run was about; of a directory all that is in it, too.
+pub(super) fn excluded(stderr: &[Vec<u8>]) -> BTreeSet<RelPath> {
+    stderr.iter().filter_map(|line| excluded_by(line)).collect()
+}
+
+/// Whether a run that did a part of its work did all but what the rules of the module exclude.
+pub(super) fn is_of_excluded_alone(stderr: &[Vec<u8>]) -> bool {
+    let mut told = stderr.iter().filter(|line| tells(&plain(line)) && !line.starts_with(b"***")).peekable();
+    told.peek().is_some() && told.all(|line| excluded_by(line).is_some())
+}
+
+fn excluded_by(line: &[u8]) -> Option<RelPath> {
+    let line = unescaped(line.strip_prefix(EXCLUDED)?);
+    let open = line.iter().position(|b| *b == b'"')?;
+    RelPath::parse(line.get(open + 1..)?.strip_suffix(b"\"")?).ok()
+}
 
 /// Why a run that ended with `code` (none: by a signal) came to nothing.
 pub(super) fn failure(code: Option<i32>, stderr: &[Vec<u8>]) -> Failure {
@@ -111,7 +139,7 @@ pub(super) fn of_names(stderr: &[Vec<u8>], source: &Path, known: impl Fn(&RelPat
     for line in stderr {
         let text = plain(line);
         let vanished = text.starts_with("file has vanished") || text.starts_with("WARNING: ");
-        if !tells(&text) || vanished || text.starts_with("***") {
+        if !tells(&text) || vanished || text.starts_with("***") || excluded_by(line).is_some() {
             continue;
         }
         let cause = shortened(&text);
@@ -172,6 +200,21 @@ mod tests {
 
     fn lines(text: &str) -> Vec<Vec<u8>> {
         text.lines().map(|line| line.as_bytes().to_vec()).collect()
+    }
+
+    #[test]
+    fn what_the_module_excludes_is_told_from_what_failed() {
+        let said = "ERROR: daemon refused to receive file \"d/q\".bak\"\n\
+            ERROR: daemon refused to receive directory \"n\\#012l.bak\"\n\
+            *** Skipping any contents from this failed directory ***\n\
+            rsync error: some files/attrs were not transferred (see previous errors) (code 23) at main.c(1394) [sender=3.5.0]";
+        let names: Vec<String> = excluded(&lines(said)).iter().map(ToString::to_string).collect();
+        assert_eq!(names, ["d/q\".bak", "n\\x0al.bak"]);
+        assert!(is_of_excluded_alone(&lines(said)));
+        let failed = format!("rsync: [receiver] mkstemp \".a.92ikTZ\" (in m) failed: Permission denied (13)\n{said}");
+        assert!(!is_of_excluded_alone(&lines(&failed)) && !is_of_excluded_alone(&[]));
+        let complaints = of_names(&lines(said), Path::new("/s"), |_| true);
+        assert!(complaints.there.is_empty() && complaints.other.is_none(), "{complaints:?}");
     }
 
     #[test]

@@ -8,13 +8,14 @@ use tokio::time::timeout;
 use super::args::{By, Run};
 use super::complaint::{self, Failure};
 use super::itemize::{Change, Item};
-use super::{Route, Said};
-use crate::config::SetOptions;
+use super::{Lacks, Route, Said};
+use crate::config::{Compression, SetOptions};
 use crate::engine::Found;
 use crate::engine::source::Difference;
 use crate::engine::source::set::SourceSet;
 use crate::model::{Attrs, Entry, Kind, Manifest, Meta, Node, RelPath};
 use crate::observe::Unit;
+use crate::wire::Failed;
 
 /// How long the answer may take whether a set is served: less than a channel waits for it.
 const PROBE_LIMIT: Duration = Duration::from_secs(18);
@@ -32,13 +33,30 @@ pub(super) const VANISHED: i32 = 24;
 /// # Errors
 /// Why not.
 pub(in crate::engine::source) async fn probe(route: &Route<'_>) -> Result<(), Failure> {
-    let run = route.run(Run::Probe { deletes: route.set.deletes() }, true, Vec::new());
     let seconds = PROBE_LIMIT.as_secs();
     let late = || Failure { reached: false, cause: format!("rsync has no answer from there within {seconds} s") };
-    let said = timeout(PROBE_LIMIT, run).await.map_err(|_| late())??;
-    match said.ended.code {
-        Some(0) => Ok(()),
-        code => Err(complaint::failure(code, &said.ended.stderr)),
+    timeout(PROBE_LIMIT, probe_with_less(route)).await.map_err(|_| late())?
+}
+
+/// The same, leaving off what is refused there and need not be asked for.
+async fn probe_with_less(route: &Route<'_>) -> Result<(), Failure> {
+    let before = route.target.set_lacks(Lacks::default());
+    let compresses = route.set.config.options.compression != Compression::Off;
+    let run = Run::Probe { deletes: route.set.deletes(), content: true, compresses };
+    loop {
+        let ended = route.run(run, true, Vec::new()).await?.ended;
+        let lacks = route.target.lacks();
+        if ended.code == Some(0) {
+            for news in lacks.told(before) {
+                tracing::warn!(set = route.set.config.name, peer = %route.target, "{news}");
+            }
+            return Ok(());
+        }
+        let Some(more) = lacks.learnt(&ended.stderr) else {
+            route.target.set_lacks(before);
+            return Err(complaint::failure(ended.code, &ended.stderr));
+        };
+        route.target.set_lacks(more);
     }
 }
 
@@ -61,8 +79,9 @@ pub(in crate::engine::source) struct Compared {
 pub(in crate::engine::source) async fn compare(route: &Route<'_>) -> Result<Compared, Failure> {
     let unread = route.target.is_unread();
     let usual = by_time(&route.set.config.options);
-    let (items, missed) = look(route, if unread { By::CONTENT } else { usual }).await?;
+    let Listed { items, excluded, missed } = look(route, if unread { By::CONTENT } else { usual }).await?;
     let unread = unread && missed.is_some();
+    note_excluded(route, &excluded);
     if let Some(missed) = missed {
         tracing::warn!(set = route.set.config.name, peer = %route.target, "not all could be compared: {missed}");
     }
@@ -82,6 +101,29 @@ pub(in crate::engine::source) async fn compare(route: &Route<'_>) -> Result<Comp
     Ok(Compared { differences, content_alone, unread })
 }
 
+/// Tells of all that is here and that the rules of the module there exclude.
+fn note_excluded(route: &Route<'_>, excluded: &BTreeSet<RelPath>) {
+    if excluded.is_empty() {
+        return;
+    }
+    let left_out: Vec<Failed> = {
+        let index = route.set.index.lock();
+        let paths = index.manifest().iter().map(|(path, _)| path);
+        paths.filter(|path| is_within(path, excluded)).map(|path| left_out(path.clone())).collect()
+    };
+    route.target.note_left_out(&route.set.config.name, left_out);
+}
+
+/// Whether `path` is one of `excluded`, or in one.
+pub(super) fn is_within(path: &RelPath, excluded: &BTreeSet<RelPath>) -> bool {
+    path.ancestors().any(|path| excluded.contains(&path))
+}
+
+/// That the rules of the module there exclude `path`.
+pub(super) fn left_out(path: RelPath) -> Failed {
+    Failed { path, cause: "left out there: the rules of its module exclude it".to_owned(), left_out: true }
+}
+
 fn content_alone(items: &[Item]) -> BTreeSet<RelPath> {
     items.iter().filter(|item| item.change.is_content_alone()).map(|item| item.path.clone()).collect()
 }
@@ -91,7 +133,11 @@ fn content_alone(items: &[Item]) -> BTreeSet<RelPath> {
 /// # Errors
 /// [`Failure`], also when anything could not be read: what is not known is not called equal.
 pub(in crate::engine::source) async fn verify(route: &Route<'_>) -> Result<Vec<Found>, Failure> {
-    let (items, missed) = look(route, By::CONTENT).await?;
+    if route.target.lacks().checksum {
+        let cause = "the rsyncd there refuses --checksum (refuse options): content cannot be compared";
+        return Err(Failure { reached: true, cause: cause.to_owned() });
+    }
+    let Listed { items, missed, .. } = look(route, By::CONTENT).await?;
     if let Some(missed) = missed {
         return Err(missed);
     }
@@ -105,8 +151,17 @@ pub(super) fn by_time(options: &SetOptions) -> By {
     if options.attrs.has(Attrs::MTIME) { By::TIME } else { By::CONTENT }
 }
 
-/// What differs, and why something could not be looked at, if so.
-async fn look(route: &Route<'_>, by: By) -> Result<(Vec<Item>, Option<Failure>), Failure> {
+/// What a look at the whole tree there found.
+struct Listed {
+    /// What differs.
+    items: Vec<Item>,
+    /// What the rules of the module there exclude, which nobody looked at.
+    excluded: BTreeSet<RelPath>,
+    /// Why something else could not be looked at, if so.
+    missed: Option<Failure>,
+}
+
+async fn look(route: &Route<'_>, by: By) -> Result<Listed, Failure> {
     let name = format!("{}: comparing with {}", route.set.config.name, route.target);
     let _progress = route.set.monitor.task(name, Unit::Entries);
     let listed = listed(route, by).await?;
@@ -114,7 +169,7 @@ async fn look(route: &Route<'_>, by: By) -> Result<(Vec<Item>, Option<Failure>),
         let index = route.set.index.lock();
         index.manifest().iter().filter(|(_, record)| record.entry.kind() == Kind::File).count()
     };
-    if !cannot_tell(&listed.0, files) {
+    if !cannot_tell(&listed.items, files) {
         return Ok(listed);
     }
     tracing::warn!(
@@ -124,16 +179,18 @@ async fn look(route: &Route<'_>, by: By) -> Result<(Vec<Item>, Option<Failure>),
     self::listed(route, By { fine: false, ..by }).await
 }
 
-async fn listed(route: &Route<'_>, by: By) -> Result<(Vec<Item>, Option<Failure>), Failure> {
+async fn listed(route: &Route<'_>, by: By) -> Result<Listed, Failure> {
     let deletes = route.set.deletes();
     let Said { items, ended, .. } = route.run(Run::Compare { deletes, by }, true, Vec::new()).await?;
     let failure = || complaint::failure(ended.code, &ended.stderr);
-    match ended.code {
+    let missed = match ended.code {
         // What vanished meanwhile makes an event.
-        Some(0 | VANISHED) => Ok((items, None)),
-        Some(PARTIAL) => Ok((items, Some(failure()))),
-        _ => Err(failure()),
-    }
+        Some(0 | VANISHED) => None,
+        Some(PARTIAL) if complaint::is_of_excluded_alone(&ended.stderr) => None,
+        Some(PARTIAL) => Some(failure()),
+        _ => return Err(failure()),
+    };
+    Ok(Listed { items, excluded: complaint::excluded(&ended.stderr), missed })
 }
 
 /// Whether every one of so many `files` that is there too seems to have another time and no other size.

@@ -8,6 +8,7 @@
 //! | what does it complain of? | `complaint` |
 //! | which names go in which run? | `batch` |
 //! | how does it run? | `process` |
+//! | what does the rsyncd there refuse? | `lacks` |
 //! | is the set served there, where does it differ? | `look` |
 //! | how does a change set travel? | `send` |
 
@@ -17,11 +18,13 @@ mod complaint;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 mod itemize;
+mod lacks;
 mod look;
 mod process;
 mod send;
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use super::set::{SourceSet, Target};
 use args::Run;
@@ -29,8 +32,14 @@ use itemize::{Item, Line};
 use process::Ended;
 
 pub(super) use complaint::Failure;
+pub(super) use lacks::Lacks;
 pub(super) use look::{Compared, compare, probe, verify};
 pub(super) use send::send;
+
+/// How long a place at an rsyncd is waited for, again and again: the process that served the run before may not have
+/// ended there when the next one comes.
+const PLACE_AFTER: [Duration; 4] =
+    [Duration::from_millis(200), Duration::from_millis(400), Duration::from_millis(800), Duration::from_millis(1600)];
 
 /// Bytes that rsync sent and received.
 #[derive(Debug, Default)]
@@ -68,8 +77,21 @@ impl Route<'_> {
     }
 
     async fn run_from(&self, from: &std::path::Path, run: Run, dry: bool, input: Vec<u8>) -> Result<Said, Failure> {
-        let words = args::args(run, dry, &self.set.config.options, from, &self.target.config);
-        tracing::debug!(set = self.set.config.name, peer = %self.target, "rsync {}", args::shown(&words));
+        let lacks = self.target.lacks();
+        let options = lacks.reduced(&self.set.config.options);
+        let words = args::args(lacks.without(run), dry, &options, from, &self.target.config);
+        let mut pauses = PLACE_AFTER.iter();
+        loop {
+            let said = self.run_words(&words, dry, input.clone()).await?;
+            match pauses.next() {
+                Some(pause) if complaint::is_full(&said.ended.stderr) => tokio::time::sleep(*pause).await,
+                _ => return Ok(said),
+            }
+        }
+    }
+
+    async fn run_words(&self, words: &[std::ffi::OsString], dry: bool, input: Vec<u8>) -> Result<Said, Failure> {
+        tracing::debug!(set = self.set.config.name, peer = %self.target, "rsync {}", args::shown(words));
         let (mut items, mut not_empty) = (Vec::new(), Vec::new());
         let take = |line: &[u8]| match itemize::line(line) {
             Line::Item(item) => {
@@ -81,7 +103,7 @@ impl Route<'_> {
             Line::Received(bytes) => _ = self.traffic.received.fetch_add(bytes, Ordering::Relaxed),
             Line::Other => {}
         };
-        let ended = process::run(&words, input, take).await?;
+        let ended = process::run(words, input, take).await?;
         for line in &ended.stderr {
             let line = String::from_utf8_lossy(line);
             tracing::debug!(set = self.set.config.name, peer = %self.target, code = ?ended.code, "rsync says: {line:?}");

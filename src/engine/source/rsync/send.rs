@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::args::{By, Run, list};
 use super::batch::{self, Batch};
 use super::complaint::{self, Complaints, Failure};
-use super::look::{PARTIAL, VANISHED, by_time};
+use super::look::{PARTIAL, VANISHED, by_time, is_within, left_out};
 use super::{Route, Said};
 use crate::engine::source::left_out::take_left_out;
 use crate::engine::source::send::{Outcome, Planned, SendError, Settled};
@@ -19,6 +19,27 @@ use crate::wire::{Ack, Failed};
 
 /// Why a directory is still there.
 const NOT_EMPTY: &str = "the directory is not empty there";
+
+/// What did not come about of a change set.
+#[derive(Debug, Default)]
+struct Missing {
+    /// What could not be made there, each with its cause.
+    failed: BTreeMap<RelPath, String>,
+    /// What could not be read here, each with its cause.
+    unread: BTreeMap<RelPath, String>,
+    /// What the rules of the module there exclude.
+    left_out: BTreeSet<RelPath>,
+}
+
+impl Missing {
+    /// Notes what of `names` a run left alone by the rules of the module there.
+    fn leave_out(&mut self, names: &[RelPath], said: &Said) {
+        let excluded = complaint::excluded(&said.ended.stderr);
+        if !excluded.is_empty() {
+            self.left_out.extend(names.iter().filter(|path| is_within(path, &excluded)).cloned());
+        }
+    }
+}
 
 /// Sends what `sending` names.
 ///
@@ -44,20 +65,21 @@ pub(in crate::engine::source) async fn send(
         return Ok((Outcome::Empty, settled.into_values().collect()));
     }
     unsave(route, writer).await;
-    let (mut failed, mut unread) = (BTreeMap::new(), BTreeMap::new());
+    let mut missing = Missing::default();
     let (force, recursive) = (batch.recursive, batch.recursive);
     let by = by_time(&set.config.options);
     for names in &batch.ways {
-        remove(route, names, recursive, &mut failed).await?;
+        remove(route, names, recursive, &mut missing).await?;
     }
-    put(route, &batch.quick, Run::Put { by, force }, &mut failed, &mut unread).await?;
-    put(route, &batch.by_content, Run::Put { by: By::CONTENT, force }, &mut failed, &mut unread).await?;
+    put(route, &batch.quick, Run::Put { by, force }, &mut missing).await?;
+    put(route, &batch.by_content, Run::Put { by: By::CONTENT, force }, &mut missing).await?;
     for names in &batch.removals {
-        remove(route, names, recursive, &mut failed).await?;
+        remove(route, names, recursive, &mut missing).await?;
     }
-    put(route, &batch.losing, Run::Put { by, force }, &mut failed, &mut unread).await?;
-    settled.extend(unread.into_iter().map(|(path, cause)| (path.clone(), Settled::Unsendable(path, cause))));
-    let failed = failed.into_iter().map(|(path, cause)| Failed { path, cause, left_out: false }).collect();
+    put(route, &batch.losing, Run::Put { by, force }, &mut missing).await?;
+    settled.extend(missing.unread.into_iter().map(|(path, cause)| (path.clone(), Settled::Unsendable(path, cause))));
+    let failed = missing.failed.into_iter().map(|(path, cause)| Failed { path, cause, left_out: false });
+    let failed = failed.chain(missing.left_out.into_iter().map(left_out)).collect();
     let ack = Ack { generation, failed, deletions_held: 0, root_matches: None };
     Ok((Outcome::Acknowledged(ack), settled.into_values().collect()))
 }
@@ -105,20 +127,19 @@ async fn unsave(route: &Route<'_>, writer: &Arc<Writer>) {
 
 /// Removes `names` there, of which none is in another unless all go `recursive`ly. What is asked
 /// for is an empty directory with those names missing: nothing can come instead of going.
-async fn remove(
-    route: &Route<'_>,
-    names: &[RelPath],
-    recursive: bool,
-    failed: &mut BTreeMap<RelPath, String>,
-) -> Result<(), SendError> {
+async fn remove(route: &Route<'_>, names: &[RelPath], recursive: bool, missing: &mut Missing) -> Result<(), SendError> {
+    if route.target.lacks().deletion {
+        return Ok(());
+    }
     let empty = tempfile::tempdir().map_err(|e| Failure::here(format!("cannot make an empty directory: {e}")))?;
     let run = Run::Remove { recursive };
     let said = route.run_from(empty.path(), run, false, list(names)).await?;
     // A directory may stay because of what the filter leaves alone in it, not for what is still to go.
-    let holding: BTreeSet<RelPath> = failed.keys().flat_map(|left| left.ancestors().skip(1)).collect();
+    let holding: BTreeSet<RelPath> = missing.failed.keys().flat_map(|left| left.ancestors().skip(1)).collect();
     for path in said.not_empty.iter().filter(|path| holding.contains(path)) {
-        failed.insert(path.clone(), NOT_EMPTY.to_owned());
+        missing.failed.insert(path.clone(), NOT_EMPTY.to_owned());
     }
+    missing.leave_out(names, &said);
     // That the directories above them are missing here, too, is no news.
     if matches!(said.ended.code, Some(0 | VANISHED)) {
         return Ok(());
@@ -127,19 +148,13 @@ async fn remove(
     let left = route.run_from(empty.path(), run, true, list(names)).await?;
     let still: BTreeSet<RelPath> = left.items.iter().flat_map(|item| item.path.ancestors()).collect();
     for path in names.iter().filter(|path| still.contains(path)) {
-        failed.insert(path.clone(), cause_for(&complaints, path));
+        missing.failed.insert(path.clone(), cause_for(&complaints, path));
     }
     Ok(())
 }
 
 /// Makes `names` there as they are here.
-async fn put(
-    route: &Route<'_>,
-    names: &[RelPath],
-    run: Run,
-    failed: &mut BTreeMap<RelPath, String>,
-    unread: &mut BTreeMap<RelPath, String>,
-) -> Result<(), SendError> {
+async fn put(route: &Route<'_>, names: &[RelPath], run: Run, missing: &mut Missing) -> Result<(), SendError> {
     if names.is_empty() {
         return Ok(());
     }
@@ -148,14 +163,18 @@ async fn put(
     if said.ended.code == Some(0) {
         return Ok(());
     }
+    missing.leave_out(names, &said);
+    if said.ended.code == Some(PARTIAL) && complaint::is_of_excluded_alone(&said.ended.stderr) {
+        return Ok(());
+    }
     let source = &route.set.config.path;
     let mut complaints = partial(&said, source, names, false)?;
     let left = route.run(run, true, list(names)).await?;
     let listed: BTreeSet<&RelPath> = names.iter().collect();
     for path in left.items.into_iter().map(|item| item.path).filter(|path| listed.contains(path)) {
         match complaints.here.remove(&path) {
-            Some(cause) => _ = unread.insert(path, cause),
-            None => _ = failed.insert(path.clone(), cause_for(&complaints, &path)),
+            Some(cause) => _ = missing.unread.insert(path, cause),
+            None => _ = missing.failed.insert(path.clone(), cause_for(&complaints, &path)),
         }
     }
     Ok(())
