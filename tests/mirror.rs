@@ -199,6 +199,26 @@ fn a_directory_moved_in_arrives_and_one_moved_out_goes() {
 }
 
 #[test]
+fn a_first_compare_tells_what_it_removes() {
+    let mut pair = TestPair::builder().build();
+    fs::write(pair.src().join("here"), "x").unwrap();
+    fs::create_dir(pair.dst().join("only")).unwrap();
+    for name in ["only/a", "only/b", "only-c"] {
+        fs::write(pair.dst().join(name), "goes").unwrap();
+    }
+    pair.start_all();
+    pair.wait_equal(EQUAL_WITHIN);
+    let log = pair.source.log();
+    let told: Vec<_> = log.lines().filter(|line| line.contains("names that are only there are removed")).collect();
+    assert!(matches!(told.as_slice(), [one] if one.contains("removed=4") && one.contains("only/a")), "{log}");
+    // What a compare does not remove is not told of.
+    pair.source.restart();
+    fs::write(pair.src().join("here"), "y").unwrap();
+    pair.wait_equal(EQUAL_WITHIN);
+    assert_eq!(pair.source.log().matches("names that are only there").count(), 1);
+}
+
+#[test]
 fn nothing_is_removed_where_delete_is_off() {
     let mut pair = TestPair::builder().delete(false).build();
     fs::write(pair.src().join("a"), "a").unwrap();

@@ -306,7 +306,7 @@ pub const CODES: &[Code] = &[
     code(
         "remote-shared",
         "error, warning",
-        "two directories go to one set of one peer, where each would remove the files of the other",
+        "two directories, or two files, go to one set of one peer, where each would remove the files of the other",
         "give each a set of its own there",
     ),
     code(

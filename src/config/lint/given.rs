@@ -7,6 +7,7 @@ use syncd_compat::{Finding, Findings, SourceText, rsyncd};
 
 use super::router::Node;
 use super::view::{Receiving, Sending};
+use crate::config::SourceSet;
 use crate::config::include;
 use crate::config::kind::{self, Kind};
 use crate::config::load::{self, Loaded};
@@ -80,7 +81,15 @@ impl Given {
 
     fn add_side(&mut self, source: &SourceText, machine: &Machine, side: Side, findings: &mut Vec<Finding>) {
         match translated(source, machine, side) {
-            Ok(loaded) => self.take(loaded, findings),
+            Ok(loaded) => {
+                // With expressions in force sersync2 passes `-r` over; `<crontab>` is a push of its own.
+                let never_pushed = |set: &SourceSet| !set.exclude_regex.is_empty() && set.compare.every.is_none();
+                let never: Vec<bool> = loaded.config.sources.iter().map(never_pushed).collect();
+                let before = self.sending.len();
+                self.take(loaded, findings);
+                let taken = self.sending.iter_mut().skip(before);
+                taken.zip(never).for_each(|(set, never)| set.never_pushed = never);
+            }
             Err(faults) => findings.extend(faults),
         }
     }

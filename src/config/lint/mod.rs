@@ -9,7 +9,7 @@
 //! | do source and replica fit each other? | `ends.rs` |
 //! | do two nodes of VRRP fit each other? | `pair.rs` |
 //! | do virtual routers fit the machine? | `host.rs`, `nginx.rs` |
-//! | may a node that comes back delete? | `delete.rs` |
+//! | may a first compare, or a node that comes back, delete? | `delete.rs` |
 //! | what does each code mean? | [`codes`] |
 //! | what is in force? | `explain.rs` |
 //!

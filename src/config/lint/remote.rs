@@ -11,7 +11,7 @@ use super::finding;
 use super::given::Given;
 use super::router::Router;
 use super::view::{SendTarget, Sending};
-use crate::config::DEFAULT_PORT;
+use crate::config::{DEFAULT_PORT, SourceAuth};
 
 pub(super) fn check(given: &Given, facts: &Facts, findings: &mut Findings) {
     for target in given.sending.iter().flat_map(|set| &set.targets) {
@@ -20,7 +20,10 @@ pub(super) fn check(given: &Given, facts: &Facts, findings: &mut Findings) {
     }
     for (at, set) in given.sending.iter().enumerate() {
         let earlier = given.sending.iter().take(at).filter(|other| other.file != set.file);
-        findings.extend(earlier.filter_map(|other| ring(other, set, given)));
+        for other in earlier {
+            findings.extend(ring(other, set, given));
+            findings.extend(set.targets.iter().filter_map(|target| shared(other, set, target)));
+        }
     }
 }
 
@@ -49,6 +52,31 @@ fn moving(target: &SendTarget, given: &Given) -> Option<Finding> {
         format!("the remote `{ip}` is a virtual address ({vrrp}): whoever holds it would be sent to, also this node");
     let help = "name the other node's own address";
     Some(finding(Severity::Error, "remote-is-virtual", target.host_said.at(), message, help))
+}
+
+/// Two files send to one module of one host: the replica takes one key for each user, and what only one of them
+/// has the other removes whenever it compares.
+fn shared(one: &Sending, other: &Sending, target: &SendTarget) -> Option<Finding> {
+    let there = |to: &&SendTarget| (&to.host, to.port, &to.module) == (&target.host, target.port, &target.module);
+    let to = one.targets.iter().find(there)?;
+    let user = |target: &SendTarget| match &target.auth {
+        SourceAuth::Password { user, .. } => Some(user.clone()),
+        SourceAuth::Key => None,
+    };
+    let mut effects = Vec::new();
+    if user(to) == user(target) {
+        effects.push("the replica refuses whichever comes second, since it pins one key for each user");
+    }
+    if one.path != other.path && (one.deletes || other.deletes) {
+        effects.push("each compare removes what only the other has");
+    }
+    if effects.is_empty() {
+        return None;
+    }
+    let (place, module, file) = (&target.host, &target.module, one.file.display());
+    let message = format!("`{place}::{module}` is written by {file} too: {}", effects.join("; "));
+    let help = "give each file a module of its own there, or run one of them at a time";
+    Some(finding(Severity::Warning, "remote-shared", target.module_said.at(), message, help))
 }
 
 /// Two files send one tree to each other's node: what is written on both sides at once, and what is

@@ -305,6 +305,42 @@ fn a_remote_that_moves_or_is_the_node_itself_or_pushes_back_is_named() {
 }
 
 #[test]
+fn two_files_that_send_to_one_module_are_named() {
+    let other = XML.replace("\"/w\"", "\"/v\"");
+    let (both, facts) = ([("c.xml", XML), ("d.xml", &*other)], Facts::default());
+    assert_eq!(found(&both, &facts), ["d.xml:3:29 warning remote-shared"]);
+    let keeps = |text: &str| text.replace("<sersync>", "<inotify><delete start=\"false\"/></inotify><sersync>");
+    let said = |one: &str, two: &str| {
+        let (given, _) = given(&[("c.xml", one), ("d.xml", two)]);
+        rules(&given, &facts).into_iter().map(|finding| finding.message).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        said(&keeps(XML), &keeps(&other)),
+        [
+            "`10.0.0.2::nginx` is written by c.xml too: the replica refuses whichever comes second, since it pins one key for \
+          each user"
+        ]
+    );
+    let user = |text: &str| text.replace("users=\"backup\"", "users=\"v\"");
+    assert_eq!(
+        said(XML, &user(&other)),
+        ["`10.0.0.2::nginx` is written by c.xml too: each compare removes what only the other has"]
+    );
+    assert_eq!(said(&keeps(XML), &user(&keeps(&other))), Vec::<String>::new());
+}
+
+#[test]
+fn a_first_compare_that_sersync2_never_made_is_told_where_it_deletes() {
+    let on = |text: &str| {
+        let filter = "<filter start=\"true\"><exclude expression=\"x\"/></filter><sersync>";
+        text.replace("<sersync>", filter)
+    };
+    assert_eq!(found(&[("c.xml", &on(XML))], &Facts::default()), ["c.xml:3:29 note setting-differs"]);
+    let keeps = XML.replace("<sersync>", "<inotify><delete start=\"false\"/></inotify><sersync>");
+    assert_eq!(found(&[("c.xml", &on(&keeps))], &Facts::default()), Vec::<String>::new());
+}
+
+#[test]
 fn a_master_that_preempts_and_deletes_is_named() {
     let master = A.replace("state BACKUP", "state MASTER");
     assert_eq!(

@@ -43,6 +43,8 @@ pub(super) struct Sending {
     pub(super) path: PathBuf,
     /// Whether what is gone here goes there too.
     pub(super) deletes: bool,
+    /// Whether sersync2 would never have compared it as a whole, not even with `-r`.
+    pub(super) never_pushed: bool,
     pub(super) targets: Vec<SendTarget>,
 }
 
@@ -97,6 +99,7 @@ impl Sending {
             file: file.clone(),
             path: set.path.clone(),
             deletes: set.options.delete != DeletePolicy::Never,
+            never_pushed: false,
             targets: set.targets.iter().map(target).collect(),
         }
     }

@@ -6,7 +6,7 @@ use super::compare::CompareError;
 use super::merge::Difference;
 use super::peer::Task;
 use super::send::{Outcome, SendError, Settled};
-use super::set::SourceSet;
+use super::set::{SourceSet, Target};
 use crate::link::LinkError;
 use crate::observe::Counter;
 
@@ -29,6 +29,7 @@ impl Task {
                 let (differ, alone) = (differences.len(), left.len());
                 tracing::info!(set = set.config.name, peer = %target, entries, differ, alone, "compared");
                 set.guard_compare(&differences);
+                tell_removals(set, target, &differences);
                 let mut channel = target.channel();
                 if self.fallback.serves() {
                     channel.handle_glanced(now, differences);
@@ -121,5 +122,26 @@ impl Task {
     fn broken(&mut self, now: Instant, set: &SourceSet, error: &LinkError) {
         set.monitor.count(Counter::Stalls, u64::from(matches!(error, LinkError::Stalled { .. })));
         self.down(now, &error.to_string());
+    }
+}
+
+/// How many names a compare says at most of those that it removes.
+const NAMED: usize = 3;
+
+/// Tells of what is only there and goes, since a compare makes the tree there equal to the one here.
+fn tell_removals(set: &SourceSet, target: &Target, differences: &[Difference]) {
+    // What the guard holds back it tells of itself.
+    if !set.deletes() || set.deletions_halted() {
+        return;
+    }
+    let index = set.index.lock();
+    let only_there = |(path, theirs): &&Difference| theirs.is_some() && index.manifest().get(path).is_none();
+    let mut paths = differences.iter().filter(only_there).map(|(path, _)| path);
+    let first: Vec<String> = paths.by_ref().take(NAMED).map(ToString::to_string).collect();
+    let removed = first.len() + paths.count();
+    drop(index);
+    if removed > 0 {
+        let (set, first) = (&set.config.name, first.join(", "));
+        tracing::warn!(set, peer = %target, removed, first, "names that are only there are removed there: the compare makes both trees equal");
     }
 }
