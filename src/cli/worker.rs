@@ -6,7 +6,8 @@ use std::process::ExitCode;
 use super::{Command, Fault, Start, run, sersync, start};
 use crate::engine;
 use crate::observe::{Console, init_log};
-use crate::supervisor::engine::{EngineEnd, FromEngine};
+use crate::process::signals;
+use crate::supervisor::engine::{EngineEnd, FromEngine, pass_over_signals};
 
 /// The word that such a command line begins with; nobody else writes it.
 pub(super) const WORD: &str = "worker";
@@ -35,6 +36,7 @@ pub(super) fn main(argv: &[OsString]) -> ExitCode {
 
 fn vrrp() -> Result<(), Fault> {
     name(c"syncd-vrrp");
+    signals::hold_operators();
     let channel = rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdin(), 3).map_err(|_| by_hand())?;
     rustix::net::getpeername(&channel).map_err(|_| by_hand())?;
     engine::vrrp::run(channel).map_err(|e| Fault::Local(format!("VRRP: {e}")))
@@ -48,6 +50,7 @@ fn replication(argv: &[OsString]) -> Result<(), Fault> {
     crate::process::be_first_to_go();
     let runtime = run::runtime()?;
     let ended = runtime.block_on(async {
+        pass_over_signals().map_err(Fault::local)?;
         let mut supervisor = EngineEnd::of_stdin().map_err(|_| by_hand())?;
         let ended = match started_by(argv) {
             Ok(start) => run::supervised(start, &mut supervisor, &console).await,

@@ -4,6 +4,7 @@
 mod group;
 pub mod guard;
 mod memory;
+pub mod signals;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};

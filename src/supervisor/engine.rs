@@ -8,7 +8,9 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use tokio::io::AsyncWriteExt;
 use tokio::net::UnixStream;
+use tokio::signal::unix::{SignalKind, signal};
 
+use crate::process::signals;
 use crate::vrrp::frames::{Decoder, encode};
 
 /// To the engine.
@@ -33,6 +35,23 @@ pub enum FromEngine {
         /// Why.
         message: String,
     },
+}
+
+/// Has this process pass over the signals that an operator sends to the supervisor and that reach all of syncd
+/// (`pkill -HUP syncd`). Programs that it starts obey them: blocked or ignored, they would not. Must be called in a
+/// tokio runtime.
+///
+/// # Errors
+/// The kernel refuses.
+pub fn pass_over_signals() -> io::Result<()> {
+    for kind in
+        [SignalKind::hangup(), SignalKind::interrupt(), SignalKind::user_defined1(), SignalKind::user_defined2()]
+    {
+        // Once there, it stays there, whether anybody listens or not.
+        drop(signal(kind)?);
+    }
+    signals::release();
+    Ok(())
 }
 
 /// The engine's end of the conversation.

@@ -45,6 +45,7 @@ pub use takeover::Taken;
 pub use worker::Program;
 
 use crate::observe::Console;
+use crate::process::signals as waiting;
 use crate::store::instance::Instance;
 use crate::vrrp::setup::Setup;
 
@@ -109,10 +110,17 @@ impl fmt::Debug for Plan {
 /// # Errors
 /// [`Failure`]: it could not be started, and nothing is left behind.
 pub fn run(plan: Plan) -> Result<(), Failure> {
+    // From here on signals come to this thread alone. The program before this one may have had them wait already.
+    waiting::hold();
     plan.console.never_wait().map_err(Failure::host)?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::host)?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .on_thread_start(waiting::hold)
+        .build()
+        .map_err(Failure::host)?;
     let ended = runtime.block_on(async {
         let signals = signals::listen().map_err(Failure::host)?;
+        waiting::release();
         desk::run(plan, signals).await
     });
     runtime.shutdown_timeout(Duration::from_secs(1));

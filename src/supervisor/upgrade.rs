@@ -1,5 +1,5 @@
-//! Replaces the program while it runs: first everything that could refuse is asked, then the engine ends, then the
-//! other program goes on. The VRRP process runs all the while, and hands over only once its successor waits.
+//! Replaces the program while it runs: first everything that could refuse is asked, and the operator's programs end; then
+//! the engine ends, then the other program goes on. The VRRP process runs all the while, and hands over only once its successor waits.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -18,6 +18,7 @@ use super::signals::Told;
 use super::takeover::{self, Running, State};
 use super::worker::{Released, Said};
 use crate::control::{Responder, Response};
+use crate::process::signals as waiting;
 use crate::vrrp::frames::encode;
 use crate::vrrp::message::{FromVrrp, ToVrrp};
 
@@ -86,11 +87,13 @@ impl Desk {
                            is not replaced";
             return self.give_up_upgrade(upgrade, message.to_owned());
         }
-        if engine_runs || !self.notifier.is_idle() || !self.vrrp.is_at_rest() {
-            if let Some(engine) = &mut self.engine {
-                engine.process.tell(ToEngine::Stop);
-                engine.leaves = true;
-            }
+        if !self.notifier.is_idle() || !self.vrrp.is_at_rest() {
+            return self.later(Event::Upgrade(upgrade), AGAIN);
+        }
+        // Nothing else is waited for: it replicates as long as it can.
+        if let Some(engine) = self.engine.as_mut().filter(|_| engine_runs) {
+            engine.process.tell(ToEngine::Stop);
+            engine.leaves = true;
             return self.later(Event::Upgrade(upgrade), AGAIN);
         }
         if let Some(reply) = upgrade.reply.take() {
@@ -124,13 +127,15 @@ impl Desk {
             released.as_ref().zip(pid).map(|(released, pid)| Running { pid, rest: released.rest.clone(), hand_over });
         state.unheard = meanwhile.into_iter().filter_map(|event| self.unheard(event)).collect();
         self.vrrp.settle(true);
-        // What was signalled up to now would be lost with this program.
+        // What is signalled from now on waits for the other program; what came before would be lost with this one.
+        waiting::hold();
         sleep(HEARD).await;
         let error = if signals.is_empty() {
             takeover::exec(program, &mut state, self.plan.instance.lock(), released.as_ref(), &pipes)
         } else {
             io::Error::other("a signal came meanwhile")
         };
+        waiting::release();
         self.notifier.take(pipes);
         self.go_on_after_all(released.zip(pid), state);
         error

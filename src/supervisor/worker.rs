@@ -23,6 +23,7 @@ use tokio::time::{sleep, timeout};
 use super::event::Event;
 use super::takeover;
 use crate::observe::Console;
+use crate::process::signals;
 use crate::vrrp::frames::{Decoder, encode};
 
 /// How long a process may live on whose side of the conversation has ended.
@@ -130,7 +131,8 @@ impl<Out: Serialize + Send + 'static> Worker<Out> {
         if log.is_some() {
             command.stderr(Stdio::piped());
         }
-        let mut child = command.spawn()?;
+        // What an operator sends to all of syncd is meant for the supervisor.
+        let mut child = signals::while_held(|| command.spawn())?;
         if let Some((lines, log)) = child.stderr.take().zip(log) {
             tokio::spawn(pass_on(lines, log));
         }
