@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 use super::inbound::Rejected;
 use super::message::RejectedStatus;
 
-/// How many pairs of sender and reason are remembered; whoever sends from more addresses is one.
+/// How many pairs of sender and reason are remembered, of those that use the same identifier and of all others; whoever
+/// sends from more addresses is one.
 const SENDERS: usize = 64;
 
 /// How long the log hears nothing more of the same sender and reason.
@@ -17,7 +18,8 @@ const SILENCE: Duration = Duration::from_secs(60);
 struct Rejections {
     count: u64,
     last: Instant,
-    told: Instant,
+    /// When the log heard of it last.
+    told: Option<Instant>,
 }
 
 /// The counters of an instance.
@@ -41,21 +43,59 @@ struct Other {
     told: Instant,
 }
 
+/// Whether one more sender can be remembered.
+#[derive(Clone, Copy, Debug)]
+enum Full {
+    /// It can.
+    Not,
+    /// In the place of this one, of which nothing was heard for long.
+    For((Option<IpAddr>, Rejected)),
+    /// No: all were heard of lately.
+    OfOthers,
+}
+
 impl Counters {
     /// A packet was rejected. Returns how many were, where the log is to hear of it.
     pub fn reject(&mut self, now: Instant, from: IpAddr, why: Rejected) -> Option<u64> {
-        let known = self.rejected.contains_key(&(Some(from), why)) || self.rejected.len() < SENDERS;
-        let key = (known.then_some(from), why);
-        let Some(entry) = self.rejected.get_mut(&key) else {
-            self.rejected.insert(key, Rejections { count: 1, last: now, told: now });
-            return Some(1);
+        let (known, instead) = (self.rejected.contains_key(&(Some(from), why)), self.full(now, why));
+        let key = match instead {
+            Full::Not => (Some(from), why),
+            _ if known => (Some(from), why),
+            Full::For(silent) => {
+                self.forget(silent);
+                // Who comes once with each of many addresses is no line for each.
+                self.rejected.insert((Some(from), why), Rejections { count: 1, last: now, told: None });
+                return None;
+            }
+            Full::OfOthers => (None, why),
         };
+        let entry = self.rejected.entry(key).or_insert(Rejections { count: 0, last: now, told: None });
         (entry.count, entry.last) = (entry.count + 1, now);
-        if now.saturating_duration_since(entry.told) < SILENCE {
+        if entry.told.is_some_and(|told| now.saturating_duration_since(told) < SILENCE) {
             return None;
         }
-        entry.told = now;
+        entry.told = Some(now);
         Some(entry.count)
+    }
+
+    /// Whether there is room for one more sender of that kind.
+    fn full(&self, now: Instant, why: Rejected) -> Full {
+        let alike = |one: &&(Option<IpAddr>, Rejected)| one.0.is_some() && one.1.is_foreign() == why.is_foreign();
+        if self.rejected.keys().filter(alike).count() < SENDERS {
+            return Full::Not;
+        }
+        let oldest = self.rejected.iter().filter(|(key, _)| alike(key)).min_by_key(|(_, entry)| entry.last);
+        match oldest {
+            Some((key, entry)) if now.saturating_duration_since(entry.last) >= SILENCE => Full::For(*key),
+            _ => Full::OfOthers,
+        }
+    }
+
+    /// Counts a sender among the others from now on.
+    fn forget(&mut self, key: (Option<IpAddr>, Rejected)) {
+        let Some(gone) = self.rejected.remove(&key) else { return };
+        let others = self.rejected.entry((None, key.1)).or_insert(Rejections { count: 0, ..gone });
+        others.count += gone.count;
     }
 
     /// An address could not be put on its interface. Returns whether the log is to hear of it.
@@ -148,6 +188,28 @@ mod tests {
         assert_eq!(rejected.iter().map(|one| one.count).sum::<u64>(), 3 + 4900);
         assert!(rejected.len() <= SENDERS + 1);
         assert!(counters.warnings(51)[0].starts_with("VRID 51 is also used by 10.0.0.7 "));
+    }
+
+    #[test]
+    fn who_uses_the_same_identifier_is_named_also_after_rubbish_from_thousands() {
+        let now = Instant::now();
+        let mut counters = Counters::default();
+        assert!(!Rejected::Ttl.is_foreign() && WHY.is_foreign());
+        for n in 100..5000 {
+            counters.reject(now, sender(n), Rejected::Ttl);
+        }
+        assert_eq!(counters.reject(now, sender(7), WHY), Some(1), "rubbish takes nobody's place");
+        assert_eq!(counters.warnings(51).len(), 1);
+        for n in 100..5000 {
+            counters.reject(now, sender(n), WHY);
+        }
+        assert_eq!(counters.reject(now, sender(8), WHY), None, "all were heard of lately");
+        let later = now + SILENCE;
+        assert_eq!(counters.reject(later, sender(8), WHY), None, "it may be another that comes once");
+        assert_eq!(counters.reject(later, sender(8), WHY), Some(2));
+        assert!(counters.warnings(51).iter().any(|line| line.contains("by 10.0.0.8 ")));
+        assert_eq!(counters.rejected(later).iter().map(|one| one.count).sum::<u64>(), 4900 + 1 + 4900 + 3);
+        assert!(counters.rejected(later).len() <= 2 * (SENDERS + 1));
     }
 
     #[test]
