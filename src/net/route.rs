@@ -1,9 +1,10 @@
 //! Routes and rules that move with addresses.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::net::IpAddr;
 
-use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL};
+use netlink_packet_core::{Emitable, NLM_F_CREATE, NLM_F_EXCL};
 use netlink_packet_route::route::{
     RouteAddress, RouteAttribute, RouteFlags, RouteMessage, RouteMetric, RouteProtocol, RouteScope, RouteType, RouteVia,
 };
@@ -13,7 +14,7 @@ use rustix::io::Errno;
 
 use super::NetError;
 use super::address::{Put, Removed};
-use super::message::{Message, attributes, u32_at};
+use super::message::{Message, attributes, text, u32_at};
 use super::netlink::Netlink;
 use crate::vrrp::setup::{Family, Route, RouteKind, Rule};
 
@@ -22,6 +23,16 @@ const KEEPALIVED: u8 = 18;
 
 /// Bytes before the attributes of a route or a rule (`struct rtmsg`, `struct fib_rule_hdr`).
 const FIXED: usize = 12;
+
+/// Attributes of a rule (linux/fib_rules.h).
+const FRA_IIFNAME: u16 = 3;
+const FRA_PRIORITY: u16 = 6;
+const FRA_FWMARK: u16 = 10;
+const FRA_SUPPRESS_PREFIXLEN: u16 = 14;
+const FRA_OIFNAME: u16 = 17;
+
+/// How often the same rule is taken away at most.
+const TWICE: usize = 1000;
 
 /// A route, and the number of the interface that it leads out by, where one is said.
 #[derive(Clone, Copy, Debug)]
@@ -93,18 +104,86 @@ impl Netlink {
 
     /// Makes rules. One that is there already is left as it is.
     pub fn put_rules(&mut self, rules: &[&Rule]) -> Vec<Result<Put, NetError>> {
-        let request = |r: &&Rule| (RouteNetlinkMessage::NewRule(rule(r)), NLM_F_CREATE | NLM_F_EXCL);
-        let answers = self.ask_all(rules.iter().map(request).collect());
-        let made = |(r, answer): (&&Rule, _)| put(answer, || format!("{} cannot be made", rule_text(r)));
-        rules.iter().zip(answers).map(made).collect()
+        let there = self.rules_there(rules);
+        let missing = rules.iter().zip(&there).filter(|(_, there)| !**there);
+        let requests = missing.map(|(r, _)| (RouteNetlinkMessage::NewRule(rule(r)), NLM_F_CREATE | NLM_F_EXCL));
+        let mut answers = self.ask_all(requests.collect()).into_iter();
+        let made = |(r, there): (&&Rule, bool)| {
+            let answer = if there { Err(Errno::EXIST) } else { answers.next().unwrap_or(Err(Errno::IO)) };
+            put(answer, || format!("{} cannot be made", rule_text(r)))
+        };
+        rules.iter().zip(there).map(made).collect()
+    }
+
+    /// Which of `rules` need not be made. One without a priority is given another each time, so that the kernel never
+    /// finds that it is there: after a crash it would be there twice.
+    fn rules_there(&mut self, rules: &[&Rule]) -> Vec<bool> {
+        let unnumbered = |rule: &&Rule| rule.priority.is_none();
+        let present = if rules.iter().any(unnumbered) { self.rules() } else { Vec::new() };
+        rules.iter().map(|r| unnumbered(r) && present.contains(&Selecting::by(r))).collect()
+    }
+
+    /// The rules that are there; as far as they can be listed, since those that are wanted are made then.
+    fn rules(&mut self) -> Vec<Selecting> {
+        let mut rules = Vec::new();
+        let mut see = |message: Option<Message<'_>>| match message {
+            Some(message) if message.kind == libc::RTM_NEWRULE => rules.extend(Selecting::parse(message.payload)),
+            Some(_) => {}
+            None => rules.clear(),
+        };
+        match self.list(&RouteNetlinkMessage::GetRule(RuleMessage::default()), &mut see) {
+            Ok(()) => rules,
+            Err(_) => Vec::new(),
+        }
     }
 
     /// Takes rules away that [`put_rules`](Self::put_rules) or keepalived made; those of others stay.
     pub fn remove_rules(&mut self, rules: &[&Rule]) -> Vec<Result<Removed, NetError>> {
         let request = |r: &&Rule| (RouteNetlinkMessage::DelRule(rule(r)), 0);
         let answers = self.ask_all(rules.iter().map(request).collect());
+        for (r, _) in rules.iter().zip(&answers).filter(|(r, answer)| r.priority.is_none() && answer.is_ok()) {
+            // An earlier one may have made it more than once.
+            (0..TWICE).find(|_| !matches!(self.ask_all(vec![request(r)]).as_slice(), [Ok(())]));
+        }
         let gone = |(r, answer): (&&Rule, _)| removed(answer, || format!("{} cannot be taken away", rule_text(r)));
         rules.iter().zip(answers).map(gone).collect()
+    }
+}
+
+/// All of a rule but its number: the head and the attributes, as the kernel shows them.
+#[derive(Debug, Eq, PartialEq)]
+struct Selecting {
+    head: [u8; 5],
+    attributes: BTreeMap<u16, Vec<u8>>,
+}
+
+impl Selecting {
+    fn by(wanted: &Rule) -> Self {
+        let message = rule(wanted);
+        let mut bytes = vec![0; message.buffer_len()];
+        message.emit(&mut bytes);
+        // What was just written has a head.
+        Self::parse(&bytes).unwrap_or(Self { head: [0; 5], attributes: BTreeMap::new() })
+    }
+
+    fn parse(payload: &[u8]) -> Option<Self> {
+        // `struct fib_rule_hdr`: the family, lengths of both prefixes, the type of service, and the action.
+        let &[family, to, from, service, _table, _, _, action] = payload.first_chunk()?;
+        let value = |(kind, value): (u16, &[u8])| match kind {
+            // That of a name may end with a zero or not.
+            FRA_IIFNAME | FRA_OIFNAME => (kind, text(value).into_bytes()),
+            _ => (kind, value.to_vec()),
+        };
+        let said = attributes(payload, FIXED).map(value);
+        let counts = |(kind, value): &(u16, Vec<u8>)| match *kind {
+            FRA_PRIORITY => false,
+            // Shown where there is none.
+            FRA_SUPPRESS_PREFIXLEN => value.iter().any(|byte| *byte != 0xff),
+            // Not shown where there is none.
+            FRA_FWMARK => value.iter().any(|byte| *byte != 0),
+            _ => true,
+        };
+        Some(Self { head: [family, to, from, service, action], attributes: said.filter(counts).collect() })
     }
 }
 

@@ -118,3 +118,44 @@ fn routes_and_rules_come_and_go_and_those_of_others_stay() {
     let left = host.ip("route show table all") + &host.ip("rule show") + &host.ip("-6 route show table all");
     assert!(!left.contains("keepalived") && left.contains("10.70.0.0/16 via 10.97.1.12"), "{left}");
 }
+
+#[test]
+fn a_rule_without_a_priority_is_there_once_and_goes_however_often_it_was_made() {
+    if !allowed("a_rule_without_a_priority_is_there_once_and_goes_however_often_it_was_made") {
+        return;
+    }
+    let (host, _other) = pair();
+    let none = Rule {
+        family: Family::V4,
+        from: None,
+        to: None,
+        input: None,
+        output: None,
+        mark: None,
+        priority: None,
+        table: 77,
+    };
+    let vip = address("10.97.1.60/32");
+    let rules = [
+        Rule { from: Some((vip.ip, vip.prefix)), ..none.clone() },
+        Rule { mark: Some((1, 0xff)), output: Some("eth0".into()), table: 1000, ..none.clone() },
+        Rule { family: Family::V6, input: Some("eth0".into()), ..none },
+    ];
+    let shown = || host.ip("rule show") + &host.ip("-6 rule show");
+    // What a life before this one made a second time, and somebody else's.
+    host.ip("rule add from 10.97.1.60 table 77 protocol keepalived priority 200");
+    host.ip("rule add from 10.97.1.60 table 77 priority 201");
+    host.run(|| {
+        let mut netlink = Netlink::open().expect("netlink");
+        let rules: Vec<_> = rules.iter().collect();
+        let mut put = || netlink.put_rules(&rules).into_iter().map(|put| put.expect("put")).collect::<Vec<_>>();
+        assert_eq!(put(), [Put::AlreadyThere, Put::New, Put::New]);
+        assert_eq!(put(), [Put::AlreadyThere; 3]);
+        assert_eq!(shown().matches("proto keepalived").count(), 3, "{}", shown());
+        host.ip("rule add from 10.97.1.60 table 77 protocol keepalived priority 202");
+        assert!(netlink.remove_rules(&rules).into_iter().all(|done| done.expect("removed") == Removed::Gone));
+        assert!(netlink.remove_rules(&rules).into_iter().all(|done| done.expect("not there") == Removed::NotThere));
+    });
+    let left = shown();
+    assert!(!left.contains("keepalived") && left.contains("201:\tfrom 10.97.1.60 lookup 77"), "{left}");
+}
