@@ -4,6 +4,7 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
 
 use sd_notify::NotifyState;
@@ -19,6 +20,7 @@ use crate::config::{self, ConfigError, Loaded};
 use crate::control::{Responder, Response, Server, answers};
 use crate::engine;
 use crate::observe::{Console, log_in_detail};
+use crate::process::signals;
 use crate::store::instance::{self, Instance, PATIENCE, Role};
 use crate::supervisor::Taken;
 use crate::supervisor::engine::{EngineEnd, FromEngine};
@@ -270,13 +272,32 @@ pub(super) fn ready(ground: Ground, dir: &Path, console: &Console) -> Result<(),
     if ground == Ground::Detached {
         daemon::let_go(console, dir)?;
     } else {
-        let mut out = std::io::stdout().lock();
-        writeln!(out, "ready")?;
-        out.flush()?;
+        say_ready()?;
     }
     // Not started by systemd: nobody to tell.
     let _ = sd_notify::notify(&[NotifyState::Ready]);
     Ok(())
+}
+
+/// The same where virtual addresses depend on whoever tells it: that waits for no reader, and goes on where there is none.
+pub(super) fn ready_at_once(ground: Ground, dir: &Path, console: &Console) -> Result<(), Fault> {
+    if ground == Ground::Detached {
+        return ready(ground, dir, console);
+    }
+    let say = || {
+        // They are taken by another thread.
+        signals::hold();
+        drop(say_ready());
+    };
+    thread::Builder::new().name("ready".to_owned()).spawn(say).map_err(Fault::local)?;
+    let _ = sd_notify::notify(&[NotifyState::Ready]);
+    Ok(())
+}
+
+fn say_ready() -> std::io::Result<()> {
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "ready")?;
+    out.flush()
 }
 
 /// What a signal asks for.

@@ -33,7 +33,7 @@ pub(super) fn start(args: &NodeArgs, role: Role, console: &Console) -> Result<()
     let ready = move |wanted: Option<&Path>| {
         // As long as the supervisor lives.
         kept.extend(wanted.map(PidFile::write).transpose().map_err(failure)?.flatten());
-        run::ready(ground, &dir, &own).map_err(failure)
+        run::ready_at_once(ground, &dir, &own).map_err(failure)
     };
     let file = config.clone();
     let plan = Plan {
