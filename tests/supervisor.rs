@@ -4,19 +4,24 @@
 mod support;
 
 use std::fs;
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
-use std::path::PathBuf;
-use std::process::{Command, Output};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
-use rustix::fs::{CWD, FileType, Mode, OFlags, mknodat};
+use rustix::fs::{CWD, FileType, Mode, OFlags, fcntl_getfl, fcntl_setfl, mknodat};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use support::namespace::{self, Namespace};
 use support::node::{Node, binary, has_ended, wait_until};
 use support::program::{self, script};
 use support::skip;
+use syncd::vrrp::frames::{Decoder, encode};
+use syncd::vrrp::message::{FromVrrp, ToVrrp};
+use syncd::vrrp::setup::{Address, Instance, Setup};
 
 /// The virtual address.
 const VIP: &str = "10.97.7.50/24";
@@ -231,6 +236,7 @@ fn a_vrrp_process_that_is_stuck_keeps_no_address_at_the_end() {
     assert!(status["vrrp_fault"].as_str().is_some_and(|fault| fault.contains("does not say")), "{status:#}");
     assert!(host.node.stop().success(), "{}", host.node.log());
     assert!(!host.holds(), "{}", host.node.log());
+    assert!(!host.node.log().contains("crashed twice"), "it was killed once: {}", host.node.log());
 }
 
 #[test]
@@ -435,6 +441,207 @@ fn the_program_is_replaced_and_address_state_and_process_number_stay() {
     assert!(!host.holds() && !fifo.exists());
     assert!(reader.wait().expect("it ends with the pipe").success());
     assert_eq!(host.told("heard").last().map(String::as_str), Some("INSTANCE \"VI_1\" STOP 150"));
+}
+
+/// Starts it as master and has a program replace it that takes its time before it is syncd; meanwhile the process gets
+/// these signals.
+fn replace_slowly(host: &mut Host, signals: &[Signal]) {
+    let own = host.use_own_program();
+    host.start_as_master();
+    let dir = host.dir.path().display().to_string();
+    let lines = format!(
+        "[ \"$1\" != --version ] || exec {0} --version\necho >> {dir}/began\nwhile [ ! -e {dir}/go ]; do sleep 0.01; \
+         done\nexec {0} \"$@\"",
+        binary().display()
+    );
+    script(&host.path("new"), &lines);
+    fs::rename(host.path("new"), own).expect("rename");
+    let mut asked = Command::new(binary());
+    asked.args(["reload", "--exec", "--state-dir"]).arg(host.node.state_dir());
+    let mut asked = asked.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it runs");
+    let began = wait_until(PATIENCE, || !host.told("began").is_empty());
+    // It waits for the answer of the other program, which may never come.
+    drop(asked.kill());
+    asked.wait().expect("a child");
+    assert!(began, "{}", host.node.log());
+    signals.iter().for_each(|signal| host.node.signal(*signal));
+    fs::write(host.path("go"), "").expect("write");
+}
+
+#[test]
+fn what_is_signalled_while_the_program_is_replaced_waits_for_the_other_one() {
+    if !namespace::allowed("what_is_signalled_while_the_program_is_replaced_waits_for_the_other_one") {
+        return;
+    }
+    let mut host = Host::new("between", false, "", "");
+    replace_slowly(&mut host, &[Signal::USR1, Signal::USR2, Signal::HUP]);
+    for said in ["SIGUSR1 does nothing here", "SIGUSR2 does nothing here", "reload: "] {
+        host.node.wait_log(0, said, PATIENCE);
+    }
+    host.wait_master();
+    assert_eq!(host.node.status()["upgrades"], 1, "{}", host.node.log());
+}
+
+#[test]
+fn who_is_told_to_end_while_the_program_is_replaced_leaves_politely() {
+    if !namespace::allowed("who_is_told_to_end_while_the_program_is_replaced_leaves_politely") {
+        return;
+    }
+    let mut host = Host::new("end", false, "", "");
+    replace_slowly(&mut host, &[Signal::TERM]);
+    assert!(host.node.wait_exit(PATIENCE).success(), "{}", host.node.log());
+    assert!(!host.holds(), "{}", host.node.log());
+}
+
+#[test]
+fn what_is_signalled_to_all_of_syncd_is_the_supervisors() {
+    if !namespace::allowed("what_is_signalled_to_all_of_syncd_is_the_supervisors") {
+        return;
+    }
+    let mut host = Host::new("signals", true, "", "");
+    host.start_as_master();
+    let before = host.node.status_of_vrrp();
+    for signal in [Signal::HUP, Signal::INT, Signal::USR1, Signal::USR2] {
+        for name in ["vrrp", "engine"] {
+            kill_process(host.pid(name), signal).expect("it runs");
+        }
+    }
+    // Whoever was ended by one of them answers no more.
+    let answered = |status: &Value| status["vrrp"][0]["state"] == "master" && status["sets"][0]["name"] == "m";
+    host.node.wait_status(PATIENCE, "answers of both", answered);
+    for name in ["vrrp", "engine"] {
+        let after = host.process(name);
+        assert_eq!((&after["pid"], &after["restarts"]), (&process(&before, name)["pid"], &0.into()), "{name}");
+    }
+    host.rewrite(&config(180, "", ""));
+    for pid in [host.node.pid().to_string(), host.pid("vrrp").to_string(), host.pid("engine").to_string()] {
+        kill_process(Pid::from_raw(pid.parse().expect("a pid")).expect("a pid"), Signal::HUP).expect("it runs");
+    }
+    host.node.wait_status(PATIENCE, "priority 180", |status| status["vrrp"][0]["priority"] == 180);
+    assert!(host.node.stop().success(), "{}", host.node.log());
+    assert!(!host.holds());
+}
+
+/// A VRRP process that the test itself is the supervisor of.
+struct Worker {
+    child: Child,
+    stream: UnixStream,
+    decoder: Decoder,
+}
+
+impl Worker {
+    fn start(host: &Host) -> Self {
+        let (stream, theirs) = UnixStream::pair().expect("a pair");
+        stream.set_read_timeout(Some(PATIENCE)).expect("a limit");
+        let mut command = Command::new("ip");
+        command.args(["netns", "exec", host.host.name()]).arg(binary()).args(["worker", "vrrp"]);
+        let child = command.stdin(OwnedFd::from(theirs)).spawn().expect("it runs");
+        Self { child, stream, decoder: Decoder::default() }
+    }
+
+    fn tell(&mut self, message: &ToVrrp) {
+        self.stream.write_all(&encode(message).expect("short")).expect("it listens");
+    }
+
+    /// What it says next that `wanted` takes.
+    fn hear<T>(&mut self, wanted: impl Fn(FromVrrp) -> Option<T>) -> T {
+        let mut part = [0; 4096];
+        loop {
+            while let Some(message) = self.decoder.poll().expect("ours") {
+                if let Some(found) = wanted(message) {
+                    return found;
+                }
+            }
+            let read = self.stream.read(&mut part).expect("it answers");
+            assert!(read > 0, "it is gone");
+            self.decoder.push(&part[..read]);
+        }
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+#[test]
+fn what_was_handed_over_is_taken_away_where_the_supervisor_is_killed_meanwhile() {
+    if !namespace::allowed("what_was_handed_over_is_taken_away_where_the_supervisor_is_killed_meanwhile") {
+        return;
+    }
+    let host = Host::new("heir", false, "", "");
+    let address = Address::new(std::net::Ipv4Addr::new(10, 97, 7, 50).into(), 24);
+    let mut instance = Instance::new("VI_1", "eth0", 52, vec![address]);
+    instance.interval = Duration::from_millis(100);
+    // Without a lease nobody else takes it away.
+    let setup = Setup { instances: vec![instance], lease: None, ..Setup::default() };
+    let mut first = Worker::start(&host);
+    first.tell(&ToVrrp::Start { setup: setup.clone(), lives: Vec::new(), give_up: false, earlier: false });
+    let life = first.hear(|said| match said {
+        FromVrrp::Life(life) if !life.held.is_empty() => Some(life),
+        _ => None,
+    });
+    let mut heir = Worker::start(&host);
+    heir.tell(&ToVrrp::Wait { setup, lives: vec![life], pid: first.child.id() });
+    heir.hear(|said| (said == FromVrrp::Waits).then_some(()));
+    first.tell(&ToVrrp::HandOver);
+    assert!(first.child.wait().expect("a child").success());
+    assert!(host.holds(), "it was handed over");
+    heir.stream.shutdown(std::net::Shutdown::Both).expect("a stream");
+    assert!(heir.child.wait().expect("a child").success());
+    assert!(!host.holds());
+}
+
+#[test]
+fn nobody_waits_for_who_does_not_read_that_it_is_ready() {
+    if !namespace::allowed("nobody_waits_for_who_does_not_read_that_it_is_ready") {
+        return;
+    }
+    let host = Host::new("unread", false, "", "");
+    let (_reader, writer) = std::io::pipe().expect("a pipe");
+    let flags = fcntl_getfl(&writer).expect("flags");
+    fcntl_setfl(&writer, flags | OFlags::NONBLOCK).expect("set");
+    while (&writer).write(b"what nobody reads").is_ok() {}
+    while (&writer).write(b"x").is_ok() {}
+    fcntl_setfl(&writer, flags).expect("set");
+    let mut command = Command::new("ip");
+    command.args(["netns", "exec", host.host.name()]).arg(binary()).args(["vrrp", "--config"]);
+    command.arg(host.path("keepalived.conf")).arg("--state-dir").arg(host.node.state_dir());
+    let mut child = command.stdin(Stdio::null()).stdout(writer).spawn().expect("it runs");
+    let supervisor = Pid::from_child(&child);
+    let guard = Daemon(supervisor);
+    assert!(wait_until(PATIENCE, || host.holds()));
+    kill_process(supervisor, Signal::TERM).expect("it runs");
+    let mut ended = None;
+    wait_until(PATIENCE, || {
+        ended = child.try_wait().expect("a child");
+        ended.is_some()
+    });
+    assert!(ended.is_some_and(|ended| ended.success()), "{ended:?}");
+    // It is no longer there to be killed.
+    std::mem::forget(guard);
+    assert!(!host.holds());
+}
+
+#[test]
+fn an_engine_that_hangs_is_a_fault_and_vrrp_goes_on() {
+    if !namespace::allowed("an_engine_that_hangs_is_a_fault_and_vrrp_goes_on") {
+        return;
+    }
+    let mut host = Host::new("hangs", true, "", "");
+    host.start_as_master();
+    let engine = host.pid("engine");
+    kill_process(engine, Signal::STOP).expect("it runs");
+    host.node.wait_status(PATIENCE, "a fault", |status| status["engine_fault"].is_string());
+    let shown = host.node.ask(&["status"]);
+    assert_eq!(shown.status.code(), Some(1), "{}", text(&shown));
+    assert!(text(&shown).contains("REPLICATION: the replication process does not say"), "{}", text(&shown));
+    kill_process(engine, Signal::CONT).expect("it is there");
+    host.node.wait_status(PATIENCE, "no fault", |status| status["engine_fault"].is_null());
+    host.wait_master();
+    assert!(host.node.stop().success());
 }
 
 #[test]

@@ -126,6 +126,9 @@ pub struct Status {
     /// Why nothing is known of its virtual routers, while that is so.
     #[serde(default)]
     pub vrrp_fault: Option<String>,
+    /// Why nothing is known of its sets, while that is so though a process for them runs.
+    #[serde(default)]
+    pub engine_fault: Option<String>,
     /// Its processes, where there is more than one.
     #[serde(default)]
     pub processes: Vec<ProcessStatus>,
@@ -161,7 +164,11 @@ impl Status {
     pub fn is_healthy(&self) -> bool {
         let routers = self.vrrp_fault.is_none() && self.vrrp.iter().all(|router| router.state != "fault");
         let processes = self.processes.iter().all(|process| process.pid.is_some());
-        routers && processes && self.store_fault.is_none() && self.sets.iter().all(SetStatus::is_healthy)
+        let faults = [&self.store_fault, &self.engine_fault];
+        routers
+            && processes
+            && faults.iter().all(|fault| fault.is_none())
+            && self.sets.iter().all(SetStatus::is_healthy)
     }
 }
 

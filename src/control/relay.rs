@@ -15,8 +15,7 @@ struct Question(BufReader<UnixStream>);
 
 impl Question {
     async fn ask(dir: &Path, request: &Request) -> io::Result<Self> {
-        let stream = socket::connect_in(dir, socket::ENGINE)?;
-        stream.set_nonblocking(true)?;
+        let stream = socket::connect_at_once(dir, socket::ENGINE)?;
         let mut stream = UnixStream::from_std(stream)?;
         let mut line = serde_json::to_vec(request)?;
         line.push(b'\n');

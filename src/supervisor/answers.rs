@@ -14,8 +14,17 @@ use crate::vrrp::message::InstanceStatus;
 /// How long the VRRP process may take to say how it stands.
 const VRRP_PATIENCE: Duration = Duration::from_secs(1);
 
+/// What the engine is called in a status.
+const ENGINE: &str = "engine";
+
 /// How long the engine may take.
 const ENGINE_PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long either may take to put a new configuration in force, before whoever asked is told that nobody knows.
+const RELOAD_PATIENCE: Duration = Duration::from_secs(30);
+
+/// What the VRRP process was asked, or why it could not be.
+pub(super) type Asked = Result<oneshot::Receiver<Result<(), String>>, String>;
 
 /// Answers how all of it stands.
 pub(super) fn status(desk: &mut Desk, reply: Responder) {
@@ -66,6 +75,9 @@ fn merged(own: Status, engine: Option<Response>, vrrp: Option<Vec<InstanceStatus
     let silent = || "the VRRP process does not say how it stands".to_owned();
     let vrrp_fault = own.vrrp_fault.clone().or_else(|| vrrp.is_none().then(silent));
     let vrrp = vrrp.unwrap_or_default();
+    let engine_runs = own.processes.iter().any(|process| process.name == ENGINE && process.pid.is_some());
+    let engine_silent = engine_runs && !matches!(engine, Some(Response::Status(_)));
+    let engine_fault = engine_silent.then(|| "the replication process does not say how it stands".to_owned());
     match engine {
         Some(Response::Status(engine)) => Status {
             pid: own.pid,
@@ -78,34 +90,48 @@ fn merged(own: Status, engine: Option<Response>, vrrp: Option<Vec<InstanceStatus
             vrrp_fault,
             ..*engine
         },
-        _ => Status { vrrp, vrrp_fault, ..own },
+        _ => Status { vrrp, vrrp_fault, engine_fault, ..own },
     }
 }
 
-/// Answers a reload, of which each part answers for itself.
-pub(super) async fn reload(
-    config: String,
-    vrrp: Result<oneshot::Receiver<Result<(), String>>, String>,
-    engine: Option<PathBuf>,
-) -> Response {
+/// Answers a reload, of which each part that was asked answers for itself.
+pub(super) async fn reload(config: String, vrrp: Option<Asked>, engine: Option<PathBuf>) -> Response {
     let vrrp = async {
         match vrrp {
-            Ok(answer) => answer.await.unwrap_or_else(|_| Err("the VRRP process is gone".to_owned())),
-            Err(message) => Err(message),
+            Some(asked) => Some(vrrp_reloaded(&config, asked).await),
+            None => None,
         }
     };
     let engine = async {
         match engine {
-            Some(dir) => Some(ask_engine(&dir, &Request::Reload).await),
+            Some(dir) => {
+                let answer = timeout(RELOAD_PATIENCE, ask_engine(&dir, &Request::Reload)).await;
+                Some(answer.map_or_else(|_| Err(silent("the replication engine")), engine_reloaded))
+            }
             None => None,
         }
     };
     let (vrrp, engine) = tokio::join!(vrrp, engine);
-    let vrrp = match vrrp {
+    together(vrrp, engine)
+}
+
+async fn vrrp_reloaded(config: &str, asked: Asked) -> Result<String, String> {
+    let answered = match asked {
+        Ok(answer) => match timeout(RELOAD_PATIENCE, answer).await {
+            Ok(answered) => answered.unwrap_or_else(|_| Err("the VRRP process is gone".to_owned())),
+            Err(_) => return Err(silent("the VRRP process")),
+        },
+        Err(message) => Err(message),
+    };
+    match answered {
         Ok(()) => Ok(format!("{config} is in force")),
         Err(message) => Err(format!("VRRP: {message}; what was in force before goes on")),
-    };
-    together(vrrp, engine.map(engine_reloaded))
+    }
+}
+
+fn silent(who: &str) -> String {
+    let patience = RELOAD_PATIENCE.as_secs();
+    format!("{who} has not answered for {patience} s, and may do so yet: `syncd status` says how it is")
 }
 
 fn engine_reloaded(answer: io::Result<Response>) -> Result<String, String> {
@@ -118,29 +144,27 @@ fn engine_reloaded(answer: io::Result<Response>) -> Result<String, String> {
 }
 
 /// One answer of two: a failure where either failed, and then both are said.
-fn together(vrrp: Result<String, String>, engine: Option<Result<String, String>>) -> Response {
-    let failed = vrrp.is_err() || matches!(engine, Some(Err(_)));
-    let said = |part: Result<String, String>| part.unwrap_or_else(|e| e);
-    let mut message = said(vrrp);
-    if let Some(engine) = engine {
-        message = format!("{message}; {}", said(engine));
-    }
+fn together(vrrp: Option<Result<String, String>>, engine: Option<Result<String, String>>) -> Response {
+    let parts = [vrrp, engine].into_iter().flatten();
+    let failed = parts.clone().any(|part| part.is_err());
+    let message = parts.map(|part| part.unwrap_or_else(|e| e)).collect::<Vec<_>>().join("; ");
     if failed { Response::Failed { message } } else { Response::Done { message } }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::control::{ProcessStatus, Server};
 
     #[test]
     fn one_answer_tells_of_both_and_is_a_failure_where_either_failed() {
         let fine = || Ok("k.conf is in force".to_owned());
         let done = |message: &str| Response::Done { message: message.to_owned() };
         let failed = |message: &str| Response::Failed { message: message.to_owned() };
-        assert_eq!(together(fine(), None), done("k.conf is in force"));
-        let both = together(fine(), Some(Err("c.xml:3:1: no such element".to_owned())));
+        assert_eq!(together(Some(fine()), None), done("k.conf is in force"));
+        let both = together(Some(fine()), Some(Err("c.xml:3:1: no such element".to_owned())));
         assert_eq!(both, failed("k.conf is in force; c.xml:3:1: no such element"));
-        let other = together(Err("VRRP: k.conf:2:3: bad".to_owned()), Some(Ok("c.xml is in force".to_owned())));
+        let other = together(Some(Err("VRRP: k.conf:2:3: bad".to_owned())), Some(Ok("c.xml is in force".to_owned())));
         assert_eq!(other, failed("VRRP: k.conf:2:3: bad; c.xml is in force"));
     }
 
@@ -154,5 +178,31 @@ mod tests {
         let up = merged(own, Some(Response::Status(Box::new(engine))), None);
         assert_eq!((up.node.as_str(), up.pid), ("engine", 7));
         assert!(up.vrrp_fault.is_some() && !up.is_healthy());
+    }
+
+    #[test]
+    fn an_engine_that_runs_and_says_nothing_is_a_fault() {
+        let engine = |pid| ProcessStatus { name: ENGINE.to_owned(), pid, ..ProcessStatus::default() };
+        let own = |pid| Status { processes: vec![engine(pid)], ..Status::default() };
+        let silent = merged(own(Some(7)), None, Some(Vec::new()));
+        assert!(silent.engine_fault.is_some() && !silent.is_healthy());
+        let says = merged(own(Some(7)), Some(Response::Status(Box::default())), Some(Vec::new()));
+        assert!(says.engine_fault.is_none() && says.is_healthy());
+        let gone = merged(own(None), None, Some(Vec::new()));
+        assert!(gone.engine_fault.is_none() && !gone.is_healthy(), "that it does not run is said already");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_reload_is_answered_though_an_engine_accepts_and_says_nothing() {
+        let dir = tempfile::tempdir().expect("tempdir");
+        let _server = Server::bind_engine(dir.path()).expect("a socket that nobody looks at");
+        let (put, vrrp) = oneshot::channel();
+        put.send(Ok(())).expect("it waits");
+        let told = reload("k.conf".to_owned(), Some(Ok(vrrp)), Some(dir.path().to_owned())).await;
+        let Response::Failed { message } = told else { panic!("{told:?}") };
+        assert!(message.starts_with("k.conf is in force; the replication engine has not answered"), "{message}");
+        let (_never, vrrp) = oneshot::channel();
+        let told = reload("k.conf".to_owned(), Some(Ok(vrrp)), None).await;
+        assert!(matches!(told, Response::Failed { message } if message.starts_with("the VRRP process has not")));
     }
 }

@@ -1,12 +1,15 @@
 //! The one loop of the supervisor: everything that happens passes here, in the order in which it happens.
 
 use std::io::{self, Write};
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use sd_notify::NotifyState;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
+use super::answers::{self, Asked};
 use super::engine::{FromEngine, ToEngine};
 use super::event::Event;
 use super::files::Files;
@@ -20,7 +23,7 @@ use super::signals::{self, Told};
 use super::takeover::Taken;
 use super::vrrp::{Next, Vrrp};
 use super::worker::{Ear, Ending, Released, Said, Worker};
-use super::{Failure, Plan, answers};
+use super::{Failure, Plan};
 use crate::control::{Call, Request, Responder, Response, Server, relay};
 use crate::observe::Console;
 use crate::vrrp::message::{FromVrrp, ToVrrp};
@@ -61,8 +64,12 @@ pub(super) struct Desk {
     pub(super) upgrade_fault: Option<String>,
     /// All were ready once.
     announced: bool,
+    /// A signal asked for a reload that the VRRP process was not ready for.
+    reload_due: bool,
     /// The VRRP process of the program before this one, while it hands over.
     earlier: Option<Worker<ToVrrp>>,
+    /// What has it hand over, and where that is to be written, as long as nobody has.
+    hand_over: Option<(UnixStream, Vec<u8>)>,
     taken: Option<Taken>,
     /// The VRRP process did not leave by itself.
     killed: bool,
@@ -76,7 +83,7 @@ pub(super) struct Engine {
     ready: bool,
     /// Once it was ready, its end is no reason to end.
     was_ready: bool,
-    pid_file: Option<std::path::PathBuf>,
+    pid_file: Option<PathBuf>,
     refused: Option<Failure>,
 }
 
@@ -130,6 +137,8 @@ impl Desk {
             upgrade_fault: None,
             announced: false,
             earlier: None,
+            hand_over: None,
+            reload_due: false,
             taken,
             killed: false,
         }
@@ -157,25 +166,38 @@ impl Desk {
             self.vrrp.said(message, &mut self.notifier);
         }
         let log = self.child_log();
-        let Some((running, mut stream)) = taken.state.vrrp.zip(taken.vrrp) else {
+        let Some((running, stream)) = taken.state.vrrp.zip(taken.vrrp) else {
             return self.vrrp.start(&self.events, log);
         };
-        self.vrrp.start_waiting(&self.events, log)?;
-        stream.write_all(&running.hand_over)?;
+        self.vrrp.start_waiting(running.pid, &self.events, log)?;
+        self.hand_over = Some((stream.try_clone()?, running.hand_over));
         let released = Released { stream, rest: running.rest };
         let ear = Ear { events: self.events.clone(), run: 0, as_event: |_, said| Event::Earlier(said) };
         self.earlier = Some(Worker::adopt(running.pid, released, ear)?);
         Ok(())
     }
 
+    /// Has the VRRP process of the program before this one hand over, once its successor knows what it holds.
+    fn hand_over(&mut self) {
+        if let Some((mut stream, word)) = self.hand_over.take()
+            && let Err(e) = stream.write_all(&word)
+            && let Some(earlier) = &self.earlier
+        {
+            tracing::error!("the VRRP process does not hand over ({e}): it is killed");
+            earlier.kill();
+        }
+    }
+
     /// What the VRRP process that hands over says; its successor begins when it is gone.
     fn earlier_said(&mut self, said: Said<FromVrrp>) {
         match said {
             // It was ready before, and what is asked now is not asked of it.
-            Said::Message(FromVrrp::Ready | FromVrrp::Refused { .. } | FromVrrp::Status(_) | FromVrrp::Ended) => {}
+            Said::Message(
+                FromVrrp::Ready | FromVrrp::Waits | FromVrrp::Refused { .. } | FromVrrp::Status(_) | FromVrrp::Ended,
+            ) => {}
             Said::Message(message) => drop(self.vrrp.said(message, &mut self.notifier)),
             Said::Gone(_) => {
-                self.earlier = None;
+                (self.earlier, self.hand_over) = (None, None);
                 self.vrrp.begin();
             }
         }
@@ -203,6 +225,10 @@ impl Desk {
         loop {
             // Whoever asks is answered when there is nothing more to hear: what is on disk is no older than the answer.
             self.vrrp.settle(events.is_empty());
+            if self.vrrp.is_at_rest() && std::mem::take(&mut self.reload_due) {
+                let vrrp = self.reload_vrrp();
+                self.answer_reload(Some(vrrp), None, None);
+            }
             tokio::select! {
                 // What a process says comes first: a transition is not held up by who asks for it.
                 biased;
@@ -225,6 +251,7 @@ impl Desk {
                 Said::Message(message) => match self.vrrp.said(message, &mut self.notifier) {
                     Next::Nothing => {}
                     Next::InForce => self.vrrp_in_force()?,
+                    Next::HandOver => self.hand_over(),
                     Next::Fail(failure) => return Err(failure),
                 },
                 Said::Gone(ending) => self.vrrp_gone(ending)?,
@@ -238,7 +265,11 @@ impl Desk {
             Event::Observed(observed) => self.vrrp.observed(observed),
             Event::StartVrrp => {
                 let log = self.child_log();
-                if let Err(e) = self.vrrp.start(&self.events, log) {
+                let started = match &self.earlier {
+                    Some(earlier) => self.vrrp.start_waiting(earlier.pid, &self.events, log),
+                    None => self.vrrp.start(&self.events, log),
+                };
+                if let Err(e) = started {
                     tracing::error!("cannot start the VRRP process again: {e}");
                     self.later(Event::StartVrrp, Duration::from_secs(1));
                 }
@@ -299,7 +330,7 @@ impl Desk {
             let unsaid = Failure::host(format!("the replication process ended before it was ready ({ending})"));
             return Err(refused.unwrap_or(unsaid));
         }
-        let how = refused.map_or_else(|| ending.to_string(), |refused| refused.message);
+        let how = refused.map_or_else(|| ending.to_string(), |refused| one_line(&refused.message));
         let again = engine.process.crashed(&how);
         self.later(Event::StartEngine, again.after);
         Ok(())
@@ -336,11 +367,26 @@ impl Desk {
         }
     }
 
-    /// Reads all configuration again; what each part says to that is one answer.
+    /// Reads all configuration again; what each part says to that is one answer. Where the VRRP process is not ready for
+    /// it, who asked is told so; a signal is not: what it meant is done as soon as it can be, since the file may have
+    /// been read before it was written last.
     fn reload(&mut self, reply: Option<Responder>) {
-        let _ = sd_notify::notify(&[NotifyState::Reloading]);
-        let vrrp = (self.plan.read)().map(|setup| self.vrrp.reload(setup));
+        let later = reply.is_none() && !self.vrrp.is_at_rest();
+        self.reload_due |= later;
+        let vrrp = (!later).then(|| self.reload_vrrp());
         let engine = self.engine.as_ref().map(|_| self.plan.instance.dir().to_owned());
+        self.answer_reload(vrrp, engine, reply);
+    }
+
+    fn reload_vrrp(&mut self) -> Asked {
+        (self.plan.read)().map(|setup| self.vrrp.reload(setup))
+    }
+
+    fn answer_reload(&self, vrrp: Option<Asked>, engine: Option<PathBuf>, reply: Option<Responder>) {
+        if vrrp.is_none() && engine.is_none() {
+            return;
+        }
+        let _ = sd_notify::notify(&[NotifyState::Reloading]);
         let config = self.plan.config.display().to_string();
         tokio::spawn(async move {
             let told = answers::reload(config, vrrp, engine).await;
@@ -360,6 +406,7 @@ impl Desk {
     async fn leave(&mut self, signals: &mut mpsc::Receiver<Told>, events: &mut mpsc::Receiver<Event>) {
         let _ = sd_notify::notify(&[NotifyState::Stopping]);
         let begun = Instant::now();
+        self.hand_over();
         while self.earlier.is_some() && begun.elapsed() < HANDING_OVER {
             // Whoever hands over leaves nothing behind that its successor does not know.
             if let Ok(Some(Event::Earlier(said))) = timeout(HANDING_OVER, events.recv()).await {
@@ -424,5 +471,20 @@ impl Desk {
                 _ => {}
             }
         }
+    }
+}
+
+/// `text` for a place where a line break is none.
+fn one_line(text: &str) -> String {
+    text.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join("; ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_an_engine_said_last_is_one_line() {
+        assert_eq!(one_line("/etc/c.xml:3:1: error: no\n\n   3 | <x>\n"), "/etc/c.xml:3:1: error: no; 3 | <x>");
     }
 }

@@ -65,6 +65,11 @@ fn answer(message: ToVrrp, lives: &mut Vec<Life>, dir: &mut PathBuf) -> (String,
             (format!("start {before:?}{how}"), answers)
         }
         ToVrrp::Reload(setup) => {
+            // Held, it answers when it is let.
+            while dir.join("hold").exists() {
+                fs::write(dir.join("held"), "").expect("write");
+                std::thread::sleep(Duration::from_millis(5));
+            }
             let mut answers = begin(&setup, lives);
             answers.push(FromVrrp::Ready);
             (format!("reload {}", setup.instances.len()), answers)
@@ -79,6 +84,7 @@ fn answer(message: ToVrrp, lives: &mut Vec<Life>, dir: &mut PathBuf) -> (String,
             };
             ("status".to_owned(), vec![FromVrrp::Status(lives.iter().map(status).collect())])
         }
+        ToVrrp::Wait { .. } => ("wait".to_owned(), vec![FromVrrp::Waits]),
         ToVrrp::HandOver => ("hand over".to_owned(), vec![FromVrrp::Ended]),
         ToVrrp::Stop => {
             let left = lives.iter().map(|life| Life { state: State::Initialize, held: Vec::new(), ..life.clone() });
@@ -282,6 +288,35 @@ fn a_reload_tells_what_is_new_and_a_refused_one_leaves_what_was() {
         // A process that follows does what was in force.
         bench.kill().await;
         assert_eq!(bench.status().await.vrrp.len(), 2);
+        assert_eq!(bench.stop().await.0, Ok(()));
+    });
+}
+
+#[test]
+fn a_signal_during_a_reload_is_one_more_reload() {
+    run(async || {
+        let bench = Bench::start(&["VI_1"], |_, _| ());
+        bench.ready().await;
+        let file = bench.dir.path().join("setup");
+        let mut setup: Setup = serde_json::from_slice(&fs::read(&file).expect("there")).expect("setup");
+        let mut write = |name: &str| {
+            setup.instances.push(router(name, Notify::default()));
+            fs::write(&file, serde_json::to_vec(&setup).expect("setup")).expect("write");
+        };
+        let hold = bench.dir.path().join("hold");
+        fs::write(&hold, "").expect("write");
+        write("VI_2");
+        bench.signals.send(Told::Reload).await.expect("it listens");
+        until(|| bench.dir.path().join("held").exists()).await;
+        write("VI_3");
+        bench.signals.send(Told::Reload).await.expect("it listens");
+        // Signals come before questions.
+        let refused = bench.ask(Request::Reload).await.expect_err("one is under way");
+        assert!(refused.contains("another reload is under way"), "{refused}");
+        fs::remove_file(hold).expect("there");
+        while bench.status().await.vrrp.len() < 3 {}
+        let reloads: Vec<_> = bench.log().into_iter().filter(|line| line.starts_with("reload")).collect();
+        assert_eq!(reloads, ["reload 2", "reload 3"]);
         assert_eq!(bench.stop().await.0, Ok(()));
     });
 }

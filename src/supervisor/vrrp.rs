@@ -16,7 +16,8 @@ use super::worker::{Ending, Program, Released};
 use super::{Failure, reports};
 use crate::control::ProcessStatus;
 use crate::observe::Console;
-use crate::vrrp::message::{FromVrrp, InstanceStatus, Observed, ToVrrp};
+use crate::vrrp::message::{FromVrrp, InstanceStatus, Observed, Report, ToVrrp};
+use crate::vrrp::router::Cause;
 use crate::vrrp::setup::Setup;
 
 /// When a question is put once more that nobody answered: the answer may have been lost.
@@ -53,6 +54,8 @@ pub(super) enum Next {
     Nothing,
     /// It is ready, or a new configuration is in force.
     InForce,
+    /// It knows what the one before it holds: that one may hand over.
+    HandOver,
     /// It cannot run here, and never did.
     Fail(Failure),
 }
@@ -101,10 +104,18 @@ impl Vrrp {
         Self { phase: Phase::Again, observed, ..Self::new(program, setup, lives) }
     }
 
-    /// Starts the next one while the one before it still runs; it begins once that has handed over.
-    pub(super) fn start_waiting(&mut self, events: &mpsc::Sender<Event>, log: Option<Console>) -> io::Result<()> {
+    /// Starts the next one while `other` still works; it begins once that has handed over. Where this program is
+    /// killed in between, it takes away what that held.
+    pub(super) fn start_waiting(
+        &mut self,
+        other: u32,
+        events: &mpsc::Sender<Event>,
+        log: Option<Console>,
+    ) -> io::Result<()> {
         self.phase = Phase::Waits;
-        self.process.start(events, log)
+        self.process.start(events, log)?;
+        self.process.tell(ToVrrp::Wait { setup: self.setup.clone(), lives: self.lives.all(), pid: other });
+        Ok(())
     }
 
     /// Starts it, where the one before it was.
@@ -196,6 +207,7 @@ impl Vrrp {
     pub(super) fn said(&mut self, message: FromVrrp, notifier: &mut Notifier) -> Next {
         match message {
             FromVrrp::Ready => return self.ready(),
+            FromVrrp::Waits => return Next::HandOver,
             FromVrrp::Refused { instance, message, configuration } => {
                 let message = instance.map_or(message.clone(), |instance| format!("{instance}: {message}"));
                 return self.refuse(message, configuration);
@@ -207,6 +219,8 @@ impl Vrrp {
                 let notify = setups.filter_map(|setup| notify::of(setup, &notice.of)).next().cloned();
                 notifier.tell(&notice, &notify.unwrap_or_default());
             }
+            // It was told to give up what it holds since it is to leave: nothing crashed.
+            FromVrrp::Report(Report::Transition { cause: Cause::GaveUp, .. }) if self.phase == Phase::Leaves => {}
             FromVrrp::Report(report) => reports::log(&report),
             FromVrrp::Status(status) => {
                 self.asked_at = None;

@@ -16,7 +16,7 @@ pub const MAX_MESSAGE: usize = 8 * 1024 * 1024;
 /// To the VRRP process.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub enum ToVrrp {
-    /// The first message: begin, after one that was killed where it was.
+    /// Begin, after one that was killed where it was, or that has handed over.
     Start {
         /// What is to be done.
         setup: Setup,
@@ -37,6 +37,17 @@ pub enum ToVrrp {
     Stop,
     /// End and touch nothing: another process goes on. The last message is [`FromVrrp::Ended`].
     HandOver,
+    /// Before the first message, where another process works still and is to hand over: wait, and say so
+    /// ([`FromVrrp::Waits`]). Where the supervisor is gone before it says [`Self::Start`], nobody else is left who could
+    /// take away what that one held.
+    Wait {
+        /// What is done now.
+        setup: Setup,
+        /// Where that process is.
+        lives: Vec<Life>,
+        /// That process.
+        pid: u32,
+    },
 }
 
 /// From the VRRP process.
@@ -63,6 +74,8 @@ pub enum FromVrrp {
     Status(Vec<InstanceStatus>),
     /// It has left, or handed over; nothing follows.
     Ended,
+    /// It waits, as [`ToVrrp::Wait`] says.
+    Waits,
 }
 
 /// What was seen of something that is tracked.

@@ -14,7 +14,11 @@ pub(super) fn all(status: &Status, text: &mut String) -> fmt::Result {
     if let Some(fault) = &status.upgrade_fault {
         writeln!(text, "{}", render::plain(fault))?;
     }
-    status.processes.iter().try_for_each(|process| writeln!(text, "{}", line(process)))
+    status.processes.iter().try_for_each(|process| writeln!(text, "{}", line(process)))?;
+    if let Some(fault) = &status.engine_fault {
+        writeln!(text, "REPLICATION: {}", render::plain(fault))?;
+    }
+    Ok(())
 }
 
 fn line(process: &ProcessStatus) -> String {

@@ -91,7 +91,7 @@ impl Channel {
         let limit = match message {
             FromVrrp::Report(_) => REPORTS,
             // Somebody waits for these; there are few of them.
-            FromVrrp::Ready | FromVrrp::Refused { .. } | FromVrrp::Ended => usize::MAX,
+            FromVrrp::Ready | FromVrrp::Refused { .. } | FromVrrp::Waits | FromVrrp::Ended => usize::MAX,
             _ => EVERYTHING,
         };
         match encode(message) {

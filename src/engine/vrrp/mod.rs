@@ -6,6 +6,7 @@
 //! | question | file |
 //! |---|---|
 //! | what is waited for, and in which order is it looked at? | `process.rs` |
+//! | what does it begin with, and what does it do where nobody is left to say so? | `heir.rs` |
 //! | how does it wake up on time? | `alarm.rs` |
 //! | how is what the machine decides done? | `hands.rs` |
 //! | who has addresses kept while adverts go on? | `keeper.rs` |
@@ -16,6 +17,7 @@
 mod alarm;
 mod channel;
 mod hands;
+mod heir;
 mod keeper;
 mod outlets;
 mod process;

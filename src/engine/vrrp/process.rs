@@ -12,6 +12,7 @@ use rustix::time::{ClockId, clock_gettime};
 use super::alarm::Alarm;
 use super::channel::{Came, Channel};
 use super::hands::Hands;
+use super::heir;
 use super::keeper::Keeper;
 use super::surroundings;
 use crate::net::NetError;
@@ -62,9 +63,8 @@ pub enum VrrpProcessError {
 /// [`VrrpProcessError`]: it could not go on.
 pub fn run(channel: OwnedFd) -> Result<(), VrrpProcessError> {
     let mut channel = Channel::new(channel)?;
-    let Some(first) = channel.wait()? else { return Ok(()) };
-    let ToVrrp::Start { setup, lives, give_up, earlier } = first else { return Ok(()) };
-    let begun = begin(channel, setup, Before { lives, give_up, earlier })?;
+    let Some((setup, before)) = heir::first(&mut channel)? else { return Ok(()) };
+    let begun = begin(channel, setup, before)?;
     begun.map_or(Ok(()), |mut process| process.work())
 }
 
@@ -359,6 +359,8 @@ impl Process {
                 }
                 ToVrrp::Observed(observed) => self.machine.handle_observed(now, &observed),
                 ToVrrp::Reload(setup) | ToVrrp::Start { setup, .. } => self.reload(now, setup),
+                // It works already.
+                ToVrrp::Wait { .. } => {}
             }
             self.hands.act(&mut self.machine);
         }
