@@ -16,7 +16,7 @@ use super::native::write::{self, NotText};
 use super::overrides::{Overrides, Side};
 use super::places::{Named, Settled};
 use super::source::make_unique;
-use super::{Config, ConfigError, ReplicaSet, Vrrp, vrrp};
+use super::{Config, ConfigError, Reach, ReplicaSet, SourceAuth, SourceSet, Target, Vrrp, vrrp};
 use crate::vrrp::packet::Auth;
 
 /// What the files come to.
@@ -248,7 +248,8 @@ impl Whole {
             return Err(Finding::of_file(file, "config-kind", "there is nothing to convert").into());
         };
         let said = |named: Named<'_>| loaded.place_of(named).into_iter().collect();
-        let native = write::write(&loaded.config, &said).map_err(|why| not_text(loaded, &why))?;
+        let config = Config { sources: one_proof_each(&loaded.config.sources), ..loaded.config.clone() };
+        let native = write::write(&config, &said).map_err(|why| not_text(loaded, &why))?;
         text.push_str(&native);
         let mut left = self.left;
         left.sort_by(|a, b| {
@@ -310,6 +311,31 @@ fn taken(first: &Loaded, second: &Loaded) -> Vec<Left> {
         Left { file, line, column, text }
     };
     second.config.replicas.iter().filter(|set| has_replica(&first.config, &set.name)).map(of).collect()
+}
+
+/// The sets, of which a native one has a single `auth`: one whose remotes are written by several users is as many.
+fn one_proof_each(sets: &[SourceSet]) -> Vec<SourceSet> {
+    let mut single: Vec<SourceSet> = Vec::new();
+    for set in sets {
+        let proof = |target: &Target| (target.reach == Reach::Daemon).then(|| target.auth.clone());
+        let proofs: Vec<_> = set.targets.iter().filter_map(proof).collect();
+        let first = proofs.first().cloned();
+        let mut others: Vec<SourceAuth> = Vec::new();
+        for proof in proofs.into_iter().skip(1) {
+            if Some(&proof) != first.as_ref() && !others.contains(&proof) {
+                others.push(proof);
+            }
+        }
+        let kept = |target: &&Target| proof(target).is_none_or(|proof| Some(proof) == first);
+        single.push(SourceSet { targets: set.targets.iter().filter(kept).cloned().collect(), ..set.clone() });
+        for other in &others {
+            let of = |target: &&Target| proof(target).as_ref() == Some(other);
+            let targets = set.targets.iter().filter(of).cloned().collect();
+            single.push(SourceSet { targets, plugins: Vec::new(), ..set.clone() });
+        }
+    }
+    make_unique(&mut single);
+    single
 }
 
 /// What the second file says in vain.

@@ -25,6 +25,8 @@ pub(super) struct Machine {
     pub(super) name: String,
     /// The effective user of the process.
     pub(super) euid: u32,
+    /// The user that rsync(1) tells a daemon where none is named.
+    pub(super) login: String,
     /// The bits that files which the process makes do not get.
     pub(super) umask: u32,
     /// The directory that relative paths start from.
@@ -61,6 +63,11 @@ impl Machine {
         Self {
             name: if name.is_empty() { "localhost".to_owned() } else { name },
             euid: rustix::process::geteuid().as_raw(),
+            login: ["USER", "LOGNAME"]
+                .iter()
+                .find_map(|name| std::env::var(name).ok())
+                .filter(|login| !login.is_empty())
+                .unwrap_or_else(|| "nobody".to_owned()),
             umask: umask(&text("/proc/self/status")).unwrap_or(0o022),
             cwd: std::env::current_dir().unwrap_or_else(|_| Path::new("/").to_owned()),
             passwd: text("/etc/passwd"),
@@ -107,7 +114,8 @@ impl Machine {
     pub(super) fn made_of(euid: u32, passwd: &str, group: &str) -> Self {
         let (passwd, group) = (passwd.to_owned(), group.to_owned());
         let name = "host".to_owned();
-        Self { name, euid, umask: 0o022, cwd: "/cwd".into(), passwd, group, ..Self::default() }
+        let login = "root".to_owned();
+        Self { name, euid, login, umask: 0o022, cwd: "/cwd".into(), passwd, group, ..Self::default() }
     }
 
     /// Whether the process is root's.

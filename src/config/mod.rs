@@ -5,7 +5,7 @@
 //! | what can a node be told? | `model.rs` |
 //! | which kind of file is this, and what does it say? | `load.rs`, `kind.rs` |
 //! | `syncd.toml` | `native.rs` |
-//! | sersync2's `confxml.xml` | `source.rs`, `rsync.rs`, `plugin.rs` |
+//! | sersync2's `confxml.xml` | `source.rs`, `credentials.rs`, `rsync.rs`, `plugin.rs` |
 //! | rules of what is left out, sizes and owners, in any of them | `rules.rs`, `sizes.rs`, `owners.rs` |
 //! | `rsyncd.conf` | `peer.rs`, `include.rs`, `hosts.rs`, `machine.rs` |
 //! | `--set KEY=VALUE` | `overrides.rs` |
@@ -17,6 +17,7 @@ mod check;
 mod convert;
 #[cfg(test)]
 mod corpus;
+mod credentials;
 mod error;
 #[cfg(fuzzing)]
 pub mod fuzzing;

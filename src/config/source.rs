@@ -8,6 +8,7 @@ use std::time::Duration;
 use syncd_compat::confxml::{Auth, ConfXml, Crontab, Inotify, LocalPath, Remote, Rsync, Sersync, Switch};
 use syncd_compat::{Finding, Spanned};
 
+use super::credentials::{self, Credentials};
 use super::load::Context;
 use super::overrides::MAX_RETRY_CEILING;
 use super::places::{Located, TargetPlaces};
@@ -130,11 +131,12 @@ fn sets(cx: &mut Context<'_>, block: &Sersync, common: &Common<'_>, taken: &mut 
     let port = port.or(meaning.port).unwrap_or(cx.default_port);
     // Over ssh it names a user alone.
     let proves = |auth: &&Auth| !block.rsync.ssh.on || auth.password_file.is_some();
-    let auth = block.rsync.auth.as_ref().filter(proves).map_or(SourceAuth::Key, |auth| password(cx, auth));
+    let auth = block.rsync.auth.as_ref().filter(proves);
+    let credentials = Credentials::of(auth, |file| path(cx, file));
     let mut sets = Vec::new();
     for (at, local) in block.localpath.iter().enumerate() {
         let Some(path) = watch(cx, local) else { continue };
-        let all = targets(cx, (local, &path), port, &auth, &block.rsync);
+        let all = targets(cx, (local, &path), port, (auth, &credentials), &block.rsync);
         let Some(mut targets) = free(cx, local, all, taken) else { continue };
         if at > 0 {
             say_served(cx, local.watch.span, "<localpath>");
@@ -187,7 +189,7 @@ fn targets(
     cx: &mut Context<'_>,
     (local, root): (&LocalPath, &Path),
     port: u16,
-    auth: &SourceAuth,
+    (auth, credentials): (Option<&Auth>, &Credentials),
     rsync: &Rsync,
 ) -> Vec<Target> {
     if local.remote.is_empty() {
@@ -196,13 +198,14 @@ fn targets(
         cx.findings.push(cx.source.error("xml-remote", local.watch.span, message).help(help));
     }
     let target = |cx: &mut Context<'_>, remote: &Remote| {
-        let host = remote_host(cx, remote)?;
+        let host = remote_host(cx, remote, rsync)?;
         let (transport, reach) = transport(cx, remote, rsync);
         // ssh has keys of its own.
-        let auth = if reach == Reach::Daemon { auth.clone() } else { SourceAuth::Key };
+        let auth = if reach == Reach::Daemon { credentials.proof(cx, auth, remote) } else { SourceAuth::Key };
         let target = Target::new(host, port, remote.name.value.clone(), auth);
         let at = |said: &Spanned<String>| Located::of(cx.source, said.span);
-        let user = rsync.auth.as_ref().and_then(|auth| auth.users.as_ref()).map(at);
+        let in_address = credentials::parts(&remote.ip.value).0.map(|_| &remote.ip);
+        let user = rsync.auth.as_ref().and_then(|auth| auth.users.as_ref()).or(in_address).map(at);
         let places = TargetPlaces { root: at(&local.watch), host: at(&remote.ip), module: at(&remote.name), user };
         cx.places.add_target(root, &target, places);
         Some(Target { transport, reach, ..target })
@@ -238,7 +241,7 @@ fn transport(cx: &mut Context<'_>, remote: &Remote, rsync: &Rsync) -> (Transport
             cx.findings.push(cx.source.error("xml-transport", span, message).help(help));
         }
         let quic = matches!(said, Some((Transport::Quic, _)));
-        let user = rsync.auth.as_ref().and_then(|auth| Some(auth.users.as_ref()?.value.clone()));
+        let user = Credentials::of(rsync.auth.as_ref(), |_| PathBuf::new()).user(remote);
         return if quic { Default::default() } else { (Transport::Rsync, Reach::Ssh { user }) };
     }
     let Some((transport, span)) = said else { return Default::default() };
@@ -250,7 +253,7 @@ fn transport(cx: &mut Context<'_>, remote: &Remote, rsync: &Rsync) -> (Transport
     (transport, Reach::Daemon)
 }
 
-fn remote_host(cx: &mut Context<'_>, remote: &Remote) -> Option<String> {
+fn remote_host(cx: &mut Context<'_>, remote: &Remote, rsync: &Rsync) -> Option<String> {
     let (ip, name) = (&remote.ip, &remote.name);
     if name.value.is_empty() {
         let message = "`<remote>` names no module";
@@ -258,7 +261,18 @@ fn remote_host(cx: &mut Context<'_>, remote: &Remote) -> Option<String> {
         cx.findings.push(cx.source.error("xml-remote", name.span, message).help(help));
         return None;
     }
-    let problem = match host(&ip.value) {
+    let (user, address) = credentials::parts(&ip.value);
+    let other = rsync.auth.as_ref().and_then(|auth| auth.users.as_ref()).filter(|_| user.is_some());
+    let problem = match host(address) {
+        Ok(_) if user.is_some_and(|user| user.is_empty() || user.starts_with('-')) => {
+            format!("`{}` names no user before its `@`", ip.value)
+        }
+        Ok(_) if let Some(other) = other => format!(
+            "`{}` names a user, and so does `<auth>`: rsync would ask as `{}@{}`",
+            ip.value,
+            other.value,
+            user.unwrap_or_default()
+        ),
         Ok(host) => return Some(host),
         Err(_) if ip.value.is_empty() => "`<remote>` names no host".to_owned(),
         Err(why) => why,
@@ -267,20 +281,7 @@ fn remote_host(cx: &mut Context<'_>, remote: &Remote) -> Option<String> {
     None
 }
 
-fn password(cx: &mut Context<'_>, auth: &Auth) -> SourceAuth {
-    match (&auth.users, &auth.password_file) {
-        (Some(user), Some(file)) => SourceAuth::Password { user: user.value.clone(), file: path(cx, file) },
-        (user, _) => {
-            let missing = if user.is_some() { "passwordfile" } else { "users" };
-            let message = format!("`<auth>` is on and has no `{missing}`");
-            let help = "write users=\"USER\" passwordfile=\"/FILE\", or switch it off";
-            cx.findings.push(cx.source.error("xml-auth", auth.span, message).help(help));
-            SourceAuth::Key
-        }
-    }
-}
-
-/// The expressions in force. sersync2 drops one that it cannot read, and so sends what it names.
+/// The expressions in force. One that sersync2 could not read is dropped as it was there.
 fn expressions(cx: &mut Context<'_>, conf: &ConfXml) -> Vec<String> {
     let mut usable = Vec::new();
     for expression in conf.filter.exclude.iter().filter(|_| conf.filter.start.on) {
@@ -294,10 +295,20 @@ fn expressions(cx: &mut Context<'_>, conf: &ConfXml) -> Vec<String> {
                         "exclude by name what is to stay away, or use `--include` and `--exclude` in `commonParams`";
                     cx.findings.push(cx.source.warning("filter-excludes-parents", expression.span, message).help(help));
                 }
+                if expression.value.contains("{{") {
+                    let message = "this looks like a placeholder that nothing filled in: it excludes what is called so";
+                    cx.findings
+                        .push(cx.source.warning("filter", expression.span, message).help("correct or remove it"));
+                }
                 usable.push(text);
             }
+            Err(why) if why.void => {
+                let message = format!("{why}: it excludes nothing, as sersync2 dropped it; what it names is mirrored");
+                let finding = cx.source.warning("filter", expression.span, message);
+                cx.findings.push(finding.help("correct or remove it"));
+            }
             Err(why) => {
-                let help = "correct or remove it: dropped, what it names would be mirrored";
+                let help = "write it in another way: sersync2 read it, and dropped, what it names would be mirrored";
                 cx.findings.push(cx.source.error("filter", expression.span, why.to_string()).help(help));
             }
         }

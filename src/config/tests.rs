@@ -573,3 +573,37 @@ fn events_compares_and_plugins_are_written_in_a_native_file_too() {
         assert!(text.contains(why), "{text}");
     }
 }
+
+#[test]
+fn a_remote_has_the_user_of_auth_or_of_its_address_or_the_one_that_rsync_takes() {
+    let read = |remote: &str, rsync: &str| {
+        let text = format!(
+            "<head><sersync><localpath watch='/w'><remote ip='{remote}' name='m'/></localpath><rsync>{rsync}</rsync></sersync></head>"
+        );
+        load_bytes("c.xml", text.as_bytes(), Side::Source, 0).map(|loaded| {
+            let target = loaded.config.sources[0].targets[0].clone();
+            (target.host, target.auth, target.reach, loaded.findings.iter().map(|f| f.code).collect::<Vec<_>>())
+        })
+    };
+    let password = |user: &str| SourceAuth::Password { user: user.to_owned(), file: "/p".into() };
+    let with = |user: &str, file: &str| format!("<auth start='true' users='{user}' passwordfile='{file}'/>");
+    let ssh = |user: &str| Reach::Ssh { user: Some(user.to_owned()) };
+    for (remote, rsync, auth, reach, codes) in [
+        ("h", with("u", "/p"), password("u"), Reach::Daemon, vec![]),
+        ("v@h", with("", "/p"), password("v"), Reach::Daemon, vec![]),
+        ("h", with("", "/p"), password("root"), Reach::Daemon, vec!["xml-auth"]),
+        ("h", with("u", ""), SourceAuth::Key, Reach::Daemon, vec!["xml-auth"]),
+        ("h", with("", ""), SourceAuth::Key, Reach::Daemon, vec!["xml-auth"]),
+        ("v@h", String::new(), SourceAuth::Key, Reach::Daemon, vec!["xml-auth"]),
+        ("v@h", "<ssh start='true'/>".to_owned(), SourceAuth::Key, ssh("v"), vec![]),
+    ] {
+        let (host, found, reached, said) = read(remote, &rsync).expect("usable");
+        assert_eq!((&*host, found, reached, said), ("h", auth, reach, codes), "{remote} {rsync}");
+    }
+    for (remote, rsync) in
+        [("v@h", with("u", "/p")), ("@h", with("", "/p")), ("-v@h", "<ssh start='true'/>".to_owned())]
+    {
+        let said = read(remote, &rsync).expect_err("refused").findings()[0].clone();
+        assert_eq!((said.code, said.severity), ("xml-remote", Severity::Error), "{said}");
+    }
+}

@@ -1,9 +1,10 @@
 //! sersync2's regular expressions.
 
-use fancy_regex::BytesMode;
+use fancy_regex::{BytesMode, CompileError};
 use regex::bytes::{RegexBuilder, RegexSet, RegexSetBuilder};
 
 use super::FilterError;
+use super::boost::{self, Refused};
 
 /// How many steps back an expression with look-around or back-references may take for one name,
 /// some milliseconds.
@@ -71,7 +72,8 @@ fn sets(patterns: &[String], limit: usize) -> Result<Vec<RegexSet>, FilterError>
             Ok([sets(first, limit)?, sets(second, limit)?].concat())
         }
         (Err(error), _) => {
-            Err(FilterError { kind: "expressions", pattern: patterns.join("` `"), cause: error.to_string() })
+            let pattern = patterns.join("` `");
+            Err(FilterError { kind: "expressions", pattern, cause: error.to_string(), void: false })
         }
     }
 }
@@ -111,29 +113,34 @@ pub(super) fn of_bytes(bytes: &[u8]) -> String {
 }
 
 /// The pattern so that it matches nothing but whole strings.
-fn kind(pattern: &str) -> Result<Kind, FilterError> {
-    // On its own first: `a)|(b` would otherwise break out of the group.
+fn kind(written: &str) -> Result<Kind, FilterError> {
+    let refuse = |void, cause: String| FilterError { kind: "expression", pattern: written.to_owned(), cause, void };
+    let pattern = boost::translate(written).map_err(|why| match why {
+        Refused::Void(why) => refuse(true, why.to_owned()),
+        Refused::Unsupported(why) => refuse(false, why.to_owned()),
+    })?;
     let compile = |unicode: bool, text: &str| {
         RegexBuilder::new(text).unicode(unicode).dot_matches_new_line(true).build().map_err(|e| cause(&e))
     };
     // Without Unicode `.` is a byte, as for sersync2; a class such as `[日月]` needs it.
-    let Err(refused) = compile(false, pattern) else {
+    let Err(refused) = compile(false, &pattern) else {
         return Ok(Kind::Plain(format!(r"\A(?-u:(?:{pattern}))\z")));
     };
-    if compile(true, pattern).is_ok() {
+    if compile(true, &pattern).is_ok() {
         return Ok(Kind::Plain(format!(r"\A(?u:(?:{pattern}))\z")));
     }
-    // A placeholder or a glob, which others take literally.
-    let dangling = refused.starts_with("repetition operator missing");
-    let refuse = |cause: String| FilterError { kind: "expression", pattern: pattern.to_owned(), cause };
     let perl = |text: &str| {
         let mut builder = fancy_regex::RegexBuilder::new(text);
         builder.bytes_mode(BytesMode::Ascii).dot_matches_new_line(true).backtrack_limit(STEPS).build()
     };
-    match perl(pattern).and_then(|_| perl(&format!(r"\A(?:{pattern})\z"))) {
-        Ok(regex) if !dangling => Ok(Kind::Fancy(regex)),
-        Err(error) if refused.ends_with("not supported") => Err(refuse(error.to_string())),
-        _ => Err(refuse(refused)),
+    match perl(&pattern).and_then(|_| perl(&format!(r"\A(?:{pattern})\z"))) {
+        Ok(regex) => Ok(Kind::Fancy(regex)),
+        Err(error) if refused.ends_with("not supported") => {
+            let absent = |why: &CompileError| matches!(why, CompileError::InvalidBackref(_));
+            let void = matches!(&error, fancy_regex::Error::CompileError(why) if absent(why));
+            Err(refuse(void, error.to_string()))
+        }
+        Err(_) => Err(refuse(false, refused)),
     }
 }
 
@@ -141,11 +148,7 @@ fn kind(pattern: &str) -> Result<Kind, FilterError> {
 fn cause(error: &regex::Error) -> String {
     let text = error.to_string();
     let last = text.lines().last().unwrap_or("").trim();
-    let what = last.strip_prefix("error: ").unwrap_or(last);
-    if what.starts_with("repetition operator missing") {
-        return format!("{what} (`*.x` is a glob; the expression for it is `(.*)\\.x`)");
-    }
-    what.to_owned()
+    last.strip_prefix("error: ").unwrap_or(last).to_owned()
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! Which paths of a set are left alone: neither sent, nor removed, nor touched by a peer.
 
+mod boost;
 mod legacy;
 mod rule;
 mod wild;
@@ -24,6 +25,8 @@ pub struct FilterError {
     pub pattern: String,
     /// What is wrong with it.
     pub cause: String,
+    /// The program whose dialect it is could not use it either: it excluded nothing there.
+    pub void: bool,
 }
 
 /// The excludes of one set.
@@ -150,6 +153,12 @@ mod tests {
             ("(?=..)日(?!志).", "日x", false, true),
             (r"(?!\d)\w+(?<!a)", "dab", false, true),
             ("a++b", "aab", false, true),
+            (r"\Qa.b\E", "a.b", false, true),
+            (r"\Qa.b\E", "axb", false, false),
+            ("[a[b]c", "[c", false, true),
+            ("[a&&b]", "&", false, true),
+            (r"(.*)\_y", "a_y", false, true),
+            ("a{x}", "a{x}", false, true),
         ];
         for (expression, name, is_dir, excluded) in cases {
             assert_eq!(filter(&[expression], &[]).excludes(&path(name), is_dir), excluded, "{expression} {name}");
@@ -275,13 +284,24 @@ mod tests {
         ];
         insta::assert_debug_snapshot!(all, @r#"
         [
-            "the expression `*.php` cannot be used: repetition operator missing expression (`*.x` is a glob; the expression for it is `(.*)\\.x`)",
-            "the expression `^(?!up.*$` cannot be used: Parsing error at position 9: Opening parenthesis without closing parenthesis",
-            "the expression `a)|(b` cannot be used: unopened group",
+            "the expression `*.php` cannot be used: there is nothing that it could repeat (`*.x` is a glob; the expression for it is `(.*)\\.x`)",
+            "the expression `^(?!up.*$` cannot be used: a `(` has no `)`",
+            "the expression `a)|(b` cannot be used: a `)` has no `(`",
             "the pattern `a[b` cannot be used: unclosed character class; missing ']'",
             "the pattern `/` cannot be used: it names nothing below the root",
         ]
         "#);
+    }
+
+    #[test]
+    fn what_sersync2_dropped_is_told_from_what_it_read_and_nobody_here_can() {
+        let void = |expression: &str| new(&[expression], &[]).expect_err(expression).void;
+        for dropped in ["*.php", "a)|(b", "^(?!up.*$", "[z-a]", r"(.)\2", "a\\"] {
+            assert!(void(dropped), "{dropped}");
+        }
+        for read in ["(?|a|b)", "[[=a=]]"] {
+            assert!(!void(read), "{read}");
+        }
     }
 
     proptest! {

@@ -108,6 +108,7 @@ impl Compiled {
             kind: "pattern",
             pattern: String::from_utf8_lossy(&rule.pattern).into_owned(),
             cause: cause.to_owned(),
+            void: true,
         };
         let short = rule.pattern.strip_suffix(b"/").filter(|short| !short.is_empty());
         let pattern = short.unwrap_or(&rule.pattern);

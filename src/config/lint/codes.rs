@@ -84,7 +84,7 @@ pub const CODES: &[Code] = &[
         "one name in `users`, `auth users` (without `:ro` and `:deny`) and the secrets file",
     ),
     code("fail-log", "warning", "the failure log cannot be written where it is to be", "create its directory"),
-    code("filter", "error", "an expression or glob cannot be read", "correct it, or remove it"),
+    code("filter", "warning, error", "an expression or glob cannot be read", "correct it, or remove it"),
     code(
         "filter-excludes-parents",
         "warning",
@@ -400,7 +400,7 @@ pub const CODES: &[Code] = &[
         "install it, or make it executable",
     ),
     code("xml-ampersand", "warning", "a `&` begins no entity", "write `&amp;`"),
-    code("xml-auth", "error", "`<auth>` is on and not complete", "`users` and `passwordfile`"),
+    code("xml-auth", "warning", "`<auth>` is on and not complete", "`users` and `passwordfile`"),
     code("xml-no-head", "error", "there is no `<head>`", "write it around everything"),
     code("xml-nothing-to-do", "error", "there is nothing to mirror", "write `<sersync>` with `<localpath>`"),
     code("xml-number", "warning", "a number is none", "write one"),
