@@ -106,11 +106,12 @@ fn checked(mut loaded: Loaded, args: &NodeArgs) -> Result<Loaded, Fault> {
     let trusting = args.trust_first_use || loaded.config.trust_first_use;
     // What is told of such a module is what was asked for.
     let news = |finding: &&Finding| !(trusting && finding.code == config::NO_PASSWORD);
-    let local = loaded.check_local();
+    let local = loaded.settle();
     for finding in loaded.findings.iter().filter(news).chain(local.iter().flatten()) {
         match finding.severity {
             Severity::Note => tracing::info!("{}", finding.summary()),
-            _ => tracing::warn!("{}", finding.summary()),
+            Severity::Error => tracing::error!("{}", finding.summary()),
+            Severity::Warning => tracing::warn!("{}", finding.summary()),
         }
     }
     local?;

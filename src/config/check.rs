@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use syncd_compat::{Finding, Findings, Severity};
 
-use super::{Config, ConfigError, Reach, ReplicaAuth, SourceAuth, SourceSet, Target, Transport};
+use super::{Config, ConfigError, Reach, ReplicaAuth, ReplicaSet, SourceAuth, SourceSet, Target, Transport};
 
 /// The codes of what is wanted only once something has happened.
 const LATER: [&str; 2] = ["fail-log", "xfer-exec"];
@@ -82,6 +82,15 @@ pub(super) fn faults(config: &Config) -> Vec<(PathBuf, Finding)> {
     say(&config.file, repeated(config.sources.iter().map(|set| set.name.as_str())));
     say(&config.file, repeated(config.replicas.iter().map(|set| set.name.as_str())));
     faults
+}
+
+/// What `set` cannot be served without.
+pub(super) fn needed(set: &ReplicaSet) -> impl Iterator<Item = &Path> {
+    let secrets = match &set.auth {
+        ReplicaAuth::Password { file, .. } => Some(file.as_path()),
+        ReplicaAuth::Key => None,
+    };
+    std::iter::once(set.path.as_path()).chain(secrets)
 }
 
 /// Code, message and help.

@@ -95,7 +95,12 @@ fn wrong(source: &SourceText, what: &str, help: &str) -> ConfigError {
 }
 
 fn translated(source: &SourceText, machine: &Machine, side: Side) -> Result<Loaded, ConfigError> {
-    load::translate(source, machine, &Overrides::parse(&[], side)?, side, None)
+    let loaded = load::translate(source, machine, &Overrides::parse(&[], side)?, side, None)?;
+    // What would be left out of a start is not left out of a file that follows this one.
+    if loaded.findings.iter().any(|finding| finding.severity == Severity::Error) {
+        return Err(ConfigError::Faulty(loaded.findings));
+    }
+    Ok(loaded)
 }
 
 /// What a finding says of a place that is not listed yet.

@@ -35,11 +35,17 @@ impl ConfigError {
 
     /// An error when one of `findings` is one; else they, each once and in the order of the file.
     pub(super) fn unless_usable(findings: Findings, file: &Path) -> Result<Vec<Finding>, Self> {
+        Self::unless_more_than(0, findings, file)
+    }
+
+    /// The same, where so many errors are about what is left out.
+    pub(super) fn unless_more_than(tolerated: usize, findings: Findings, file: &Path) -> Result<Vec<Finding>, Self> {
+        let stops = findings.errors() > tolerated;
         let mut findings = findings.into_vec(file);
         // Behind all others: how many more there are.
         findings.sort_by_key(|finding| (finding.code == MORE, finding.place.as_ref().map(|place| place.span.start)));
         findings.dedup();
-        if findings.iter().any(|finding| finding.severity == Severity::Error) {
+        if stops && findings.iter().any(|finding| finding.severity == Severity::Error) {
             return Err(Self::Faulty(findings));
         }
         Ok(findings)

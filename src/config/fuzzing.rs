@@ -29,6 +29,7 @@ pub fn native(source: &SourceText, primary: bool) -> Result<(Config, Vec<Finding
         default_port: DEFAULT_PORT,
         plugin_alone: None,
         findings: Findings::default(),
+        tolerated: 0,
         places: Places::default(),
     };
     match native::read(&mut cx, side) {

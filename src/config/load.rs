@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use syncd_compat::{Finding, Findings, SourceText, confxml, rsyncd};
+use syncd_compat::{Finding, Findings, Severity, SourceText, confxml, rsyncd};
 
 use super::include;
 use super::kind::{self, Kind};
@@ -21,8 +21,10 @@ const MAX_FILE: u64 = 4 << 20;
 pub struct Loaded {
     /// The configuration.
     pub config: Config,
-    /// Warnings and notes for the operator; no error is among them.
+    /// Warnings and notes for the operator; errors only of modules that are left out.
     pub findings: Vec<Finding>,
+    /// Whether a set of which something is missing is left out alone, as with rsyncd.
+    pub(super) one_by_one: bool,
     /// Where the file names what it names.
     pub(super) places: Places,
 }
@@ -30,7 +32,7 @@ pub struct Loaded {
 impl Loaded {
     /// A configuration of which nothing is to be said.
     pub(super) fn of(config: Config) -> Self {
-        Self { config, findings: Vec::new(), places: Places::default() }
+        Self { config, findings: Vec::new(), one_by_one: false, places: Places::default() }
     }
 
     /// This and `other` as one, their configurations by `join`.
@@ -38,7 +40,8 @@ impl Loaded {
         let (mut findings, mut places) = (self.findings, self.places);
         findings.extend(other.findings);
         places.extend(other.places);
-        Self { config: join(self.config, other.config), findings, places }
+        let one_by_one = self.one_by_one || other.one_by_one;
+        Self { config: join(self.config, other.config), findings, one_by_one, places }
     }
 
     /// Reads the passwords of virtual addresses, and takes out programs that cannot or must not be run.
@@ -69,6 +72,30 @@ impl Loaded {
         findings.extend(check::faults(&self.config).into_iter().map(located));
         ConfigError::unless_usable(findings, &self.config.file)
     }
+
+    /// [`Self::check_local`] before a start: a module of an rsyncd.conf of which something is missing on this machine is
+    /// left out, and its errors are among what is returned, unless none is left then.
+    ///
+    /// # Errors
+    /// As [`super::check_local`].
+    pub fn settle(&mut self) -> Result<Vec<Finding>, ConfigError> {
+        let faults = if self.one_by_one { check::faults(&self.config) } else { Vec::new() };
+        let is_error = |finding: &Finding| finding.severity == Severity::Error;
+        let wrong = |path: &Path| faults.iter().any(|(of, finding)| of == path && is_error(finding));
+        let (faulty, sound): (Vec<_>, Vec<_>) =
+            self.config.replicas.iter().cloned().partition(|set| check::needed(set).any(&wrong));
+        if faulty.is_empty() || sound.is_empty() {
+            return self.check_local();
+        }
+        let theirs = |path: &Path| faulty.iter().any(|set| check::needed(set).any(|needed| needed == path));
+        let tolerated = faults.iter().filter(|(path, finding)| is_error(finding) && theirs(path)).count();
+        let said = faulty.iter().map(|set| (set.path.clone(), peer::say_left_out(&self.config.file, &set.name)));
+        let mut findings = Findings::default();
+        findings.extend(faults.iter().cloned().chain(said).map(|(path, finding)| self.places.locate(&path, finding)));
+        let found = ConfigError::unless_more_than(tolerated + faulty.len(), findings, &self.config.file)?;
+        self.config.replicas = sound;
+        Ok(found)
+    }
 }
 
 /// What a file is translated with.
@@ -80,6 +107,8 @@ pub(super) struct Context<'a> {
     /// The plugin that runs without the mirror (`-m`).
     pub(super) plugin_alone: Option<String>,
     pub(super) findings: Findings,
+    /// How many errors among them are about what is left out, and stop nothing.
+    pub(super) tolerated: usize,
     pub(super) places: Places,
 }
 
@@ -124,13 +153,14 @@ pub(super) fn virtual_addresses(source: &SourceText, machine: &Machine) -> Resul
         default_port: DEFAULT_PORT,
         plugin_alone: None,
         findings: Findings::default(),
+        tolerated: 0,
         places: Places::default(),
     };
     let config = native::read_vrrp(&mut cx);
     let findings = ConfigError::unless_usable(cx.findings, source.file())?;
     // Without a configuration there is an error among the findings.
     let Some(config) = config else { return Err(ConfigError::Faulty(findings)) };
-    Ok(Loaded { config, findings, places: cx.places })
+    Ok(Loaded { config, findings, one_by_one: false, places: cx.places })
 }
 
 /// At most [`MAX_FILE`] bytes, so that a device or a log named by mistake is an error and no flood.
@@ -164,7 +194,7 @@ pub(super) fn translate(
     let source = expanded.as_ref().map_or(source, |expanded| &expanded.source);
     let default_port = overrides.default_port().unwrap_or(DEFAULT_PORT);
     let (plugin_alone, places) = (plugin.map(str::to_owned), Places::default());
-    let mut cx = Context { source, machine, default_port, plugin_alone, findings, places };
+    let mut cx = Context { source, machine, default_port, plugin_alone, findings, tolerated: 0, places };
     let config = match (kind, side, &expanded) {
         _ if source.is_utf16() => Err(Some(utf16(source.file()))),
         (_, _, Some(expanded)) => {
@@ -178,11 +208,11 @@ pub(super) fn translate(
         (other, ..) => Err(Some(wrong_kind(source.file(), other, side))),
     };
     let config = config.map_err(|finding| cx.findings.extend(finding));
-    let findings = ConfigError::unless_usable(cx.findings, source.file())?;
+    let findings = ConfigError::unless_more_than(cx.tolerated, cx.findings, source.file())?;
     // Without a configuration there is an error among the findings.
     let Ok(mut config) = config else { return Err(ConfigError::Faulty(findings)) };
     overrides.apply(&mut config)?;
-    Ok(Loaded { config, findings, places: cx.places })
+    Ok(Loaded { config, findings, one_by_one: expanded.is_some(), places: cx.places })
 }
 
 /// An `rsyncd.conf` with the files that it includes.

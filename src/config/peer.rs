@@ -7,7 +7,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use syncd_compat::rsyncd::{Module, RsyncdConf, Section};
-use syncd_compat::{Severity, Span, Spanned};
+use syncd_compat::{Finding, Severity, Span, Spanned};
 
 use super::check::program_of;
 use super::load::Context;
@@ -43,7 +43,7 @@ pub(super) fn translate(cx: &mut Context<'_>, conf: &RsyncdConf) -> Config {
             pid_file: conf.global.get("pid file").map(|value| named_path(cx, value)),
         },
         sources: Vec::new(),
-        replicas: conf.modules.iter().filter_map(|module| replica(cx, module)).collect(),
+        replicas: served(cx, conf),
         trust_first_use: false,
         fail_log: None,
         vrrp: None,
@@ -62,10 +62,51 @@ fn listen(cx: &mut Context<'_>, global: &Section) -> SocketAddr {
     if let Some(value) = global.get("address") {
         match value.value.parse() {
             Ok(ip) => address.set_ip(ip),
+            Err(_) if value.value.eq_ignore_ascii_case("localhost") => address.set_ip(Ipv4Addr::LOCALHOST.into()),
             Err(_) => fault(cx, value.span, format!("`{}` is no address", value.value), "write a numeric address"),
         }
     }
     address
+}
+
+/// The code of a module that is left out while the others are served.
+const LEFT_OUT: &str = "rsyncd-left-out";
+
+/// What is said where the module `name` is left out.
+fn left_out(name: &str) -> String {
+    format!("the module `{name}` is left out: nobody can write it, the others are served")
+}
+
+/// The sets of all modules that can be served. rsyncd refuses a faulty module alone; only where no other is left do its
+/// faults stop the start.
+fn served(cx: &mut Context<'_>, conf: &RsyncdConf) -> Vec<ReplicaSet> {
+    let stopped = cx.findings.errors() > 0;
+    let (mut sets, mut faulty, mut faults) = (Vec::new(), Vec::new(), 0);
+    for module in &conf.modules {
+        let before = cx.findings.errors();
+        let set = replica(cx, module);
+        let of_it = cx.findings.errors().saturating_sub(before);
+        if of_it > 0 {
+            faults += of_it;
+            faulty.push(&module.name);
+        } else {
+            sets.extend(set);
+        }
+    }
+    if !sets.is_empty() && !stopped {
+        for name in &faulty {
+            cx.findings.push(
+                cx.source.error(LEFT_OUT, name.span, left_out(&name.value)).help("correct what is wrong with it"),
+            );
+        }
+        cx.tolerated += faults + faulty.len();
+    }
+    sets
+}
+
+/// That the module `name` is left out since something that it names is not there.
+pub(super) fn say_left_out(file: &Path, name: &str) -> Finding {
+    Finding::of_file(file, LEFT_OUT, left_out(name)).help("make what it names, and reload")
 }
 
 /// The set of one module; none when it is switched off or faulty.
@@ -378,4 +419,73 @@ fn lack(cx: &mut Context<'_>, span: Span, message: String) {
 
 fn fault(cx: &mut Context<'_>, span: Span, message: String, help: &str) {
     cx.findings.push(cx.source.error("rsyncd-value", span, message).help(help));
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use syncd_compat::{Severity, SourceText};
+
+    use crate::config::load::{Loaded, translate};
+    use crate::config::machine::Machine;
+    use crate::config::overrides::{Overrides, Side};
+    use crate::config::{ConfigError, Finding};
+
+    fn read(text: &str) -> Result<Loaded, ConfigError> {
+        let source = SourceText::decode("r.conf", text.as_bytes());
+        let overrides = Overrides::parse(&[], Side::Peer).expect("none");
+        translate(&source, &Machine::made_of(1000, "", ""), &overrides, Side::Peer, None)
+    }
+
+    fn names(loaded: &Loaded) -> Vec<&str> {
+        loaded.config.replicas.iter().map(|set| set.name.as_str()).collect()
+    }
+
+    fn errors(findings: &[Finding]) -> Vec<String> {
+        findings.iter().filter(|finding| finding.severity == Severity::Error).map(Finding::summary).collect()
+    }
+
+    #[test]
+    fn a_faulty_module_is_left_out_and_the_others_are_served() {
+        let text = "[a]\npath=/a\n[b]\npath=/b\nhosts allow=*.example.com\n[c]\n[d]\npath=/%u\nread only=maybe\n";
+        let loaded = read(text).expect("one is left");
+        assert_eq!(names(&loaded), ["a"]);
+        insta::assert_debug_snapshot!(errors(&loaded.findings), @r#"
+        [
+            "r.conf:3:1: error: the module `b` is left out: nobody can write it, the others are served — correct what is wrong with it",
+            "r.conf:5:13: error: `hosts allow`: `*.example.com` is no address: who may write must not depend on a resolver — write addresses, 192.168.1.0/24, or *",
+            "r.conf:6:1: error: the module `c` has no path — write `path = /DIR` below it",
+            "r.conf:6:1: error: the module `c` is left out: nobody can write it, the others are served — correct what is wrong with it",
+            "r.conf:7:1: error: the module `d` is left out: nobody can write it, the others are served — correct what is wrong with it",
+            "r.conf:8:6: error: `/%u` names a variable, which is not supported — write it out, from `/` on and without variables",
+        ]
+        "#);
+    }
+
+    #[test]
+    fn where_no_module_is_left_or_the_fault_is_everybodys_there_is_no_start() {
+        for text in ["[b]\npath=b\n[c]\n", "address=nowhere\n[a]\npath=/a\n", "port=x\n[a]\npath=/a\n[c]\n"] {
+            let error = read(text).expect_err(text);
+            assert!(errors(error.findings()).iter().all(|line| !line.contains("left out")), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_module_of_which_something_is_missing_is_left_out_unless_none_is_left() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let at = |name: &str| dir.path().join(name);
+        fs::create_dir(at("a")).expect("made");
+        let (a, gone, secrets) = (at("a").display().to_string(), at("gone"), at("secrets"));
+        let (gone, secrets) = (gone.display(), secrets.display());
+        let text = format!("[a]\npath={a}\n[b]\npath={gone}\n[c]\npath={a}\nauth users=u\nsecrets file={secrets}\n");
+        let mut loaded = read(&text).expect("read");
+        assert!(loaded.check_local().is_err(), "`check` names it as an error");
+        let said = errors(&loaded.settle().expect("one is left"));
+        assert_eq!(names(&loaded), ["a"]);
+        assert_eq!(said.iter().filter(|line| line.contains("is left out")).count(), 2, "{said:?}");
+        assert!(said.iter().any(|line| line.starts_with("r.conf:4:6: error: the received directory")), "{said:?}");
+        let mut alone = read(&format!("[b]\npath={gone}\n")).expect("read");
+        assert!(alone.settle().is_err());
+    }
 }

@@ -202,7 +202,8 @@ fn targets(
         let (transport, reach) = transport(cx, remote, rsync);
         // ssh has keys of its own.
         let auth = if reach == Reach::Daemon { credentials.proof(cx, auth, remote) } else { SourceAuth::Key };
-        let target = Target::new(host, port, remote.name.value.clone(), auth);
+        let module = module(cx, remote, transport, &reach);
+        let target = Target::new(host, port, module, auth);
         let at = |said: &Spanned<String>| Located::of(cx.source, said.span);
         let in_address = credentials::parts(&remote.ip.value).0.map(|_| &remote.ip);
         let user = rsync.auth.as_ref().and_then(|auth| auth.users.as_ref()).or(in_address).map(at);
@@ -221,6 +222,32 @@ fn targets(
         }
     }
     targets
+}
+
+/// The module that `remote` names, over ssh the directory. What lies within a module only rsyncd serves.
+fn module(cx: &mut Context<'_>, remote: &Remote, transport: Transport, reach: &Reach) -> String {
+    let name = &remote.name.value;
+    if *reach != Reach::Daemon {
+        return name.clone();
+    }
+    let module = name.trim_end_matches('/');
+    let within = module.split_once('/').filter(|(module, _)| !module.is_empty());
+    let effect = match transport {
+        Transport::Rsync => None,
+        Transport::Quic => Some("nothing is mirrored there"),
+        Transport::Auto => Some("nothing is mirrored there any more once a syncd answers"),
+    };
+    if let (Some((whole, directory)), Some(effect)) = (within, effect) {
+        let message = format!(
+            "`{name}` is the directory `{directory}` in the module `{whole}`, and a syncd serves whole modules: {effect}"
+        );
+        let help = format!(
+            "give `{directory}` a module of its own in the rsyncd.conf there and name that; while rsyncd serves it, \
+             transport=\"rsync\" works"
+        );
+        cx.findings.push(cx.source.warning("remote-directory", remote.name.span, message).help(help));
+    }
+    if module.is_empty() { name.clone() } else { module.to_owned() }
 }
 
 /// What carries changes to `remote`: `<ssh>` means rsync over ssh, unless the remote says `quic`.

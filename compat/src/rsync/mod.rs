@@ -1,5 +1,6 @@
 //! Options of rsync(1) as `commonParams` holds them.
 
+mod braces;
 pub mod rules;
 mod table;
 
@@ -30,11 +31,11 @@ pub struct RsyncOption {
 
 /// The options in `params`; what is not one, or is not honoured, goes to `findings`.
 ///
-/// sersync2 hands `params` to a shell. No shell runs here: quotes and blanks are taken as a shell
-/// takes them, and its other characters are named and refused.
+/// sersync2 hands `params` to a shell. No shell runs here: quotes, blanks and lists in braces are taken as
+/// bash takes them, and its other characters are named and refused.
 pub fn parse(source: &SourceText, params: &Spanned<String>, findings: &mut Findings) -> Vec<RsyncOption> {
     let mut parser = Parser { source, findings, options: Vec::new() };
-    let mut words = split(source, params).into_iter();
+    let mut words = parser.expanded(split(source, params)).into_iter();
     while let Some(word) = words.next() {
         parser.word(&word, &mut words);
     }
@@ -48,6 +49,29 @@ struct Parser<'a> {
 }
 
 impl Parser<'_> {
+    /// The words with their lists in braces made words of their own.
+    fn expanded(&mut self, split: Vec<Word>) -> Vec<Spanned<String>> {
+        let mut words = Vec::new();
+        for Word { text, span, marks } in split {
+            match braces::expand(&text, &marks) {
+                None => self.shell(&Spanned::new(text, span)),
+                Some(expanded) => {
+                    if expanded.len() > 1 {
+                        let message = format!(
+                            "`{text}` is taken for `{}`, as bash takes it; where another shell is /bin/sh, sersync2 passed \
+                             it on as it stands",
+                            expanded.join(" ")
+                        );
+                        let finding = self.source.warning("rsync-braces", span, message);
+                        self.findings.push(finding.help("write the option once for each"));
+                    }
+                    words.extend(expanded.into_iter().map(|text| Spanned::new(text, span)));
+                }
+            }
+        }
+        words
+    }
+
     fn word(&mut self, word: &Spanned<String>, words: &mut impl Iterator<Item = Spanned<String>>) {
         if let Some(long) = word.value.strip_prefix("--").filter(|long| !long.is_empty()) {
             self.long(long, word, words);
@@ -178,32 +202,48 @@ impl Placed {
     }
 }
 
+/// A word of the line, where it stands in the file.
+#[derive(Default)]
+struct Word {
+    text: String,
+    span: Span,
+    /// Where in the text a brace or a comma stands that is not quoted.
+    marks: Vec<usize>,
+}
+
 /// The words as a shell splits them, each where it stands.
-fn split(source: &SourceText, params: &Spanned<String>) -> Vec<Spanned<String>> {
+fn split(source: &SourceText, params: &Spanned<String>) -> Vec<Word> {
     let placed = Placed::of(source, params);
     let mut words = Vec::new();
-    let mut word: Option<(String, usize)> = None;
+    let mut word: Option<(Word, usize)> = None;
     let mut quote = None;
     let mut escaped = false;
     for (at, c) in params.value.char_indices().chain([(params.value.len(), ' ')]) {
         let end = at == params.value.len();
+        let begun = |word: &mut Option<(Word, usize)>| {
+            word.get_or_insert((Word::default(), at));
+        };
         if escaped && !end {
-            word.get_or_insert((String::new(), at)).0.push(c);
+            word.get_or_insert((Word::default(), at)).0.text.push(c);
             escaped = false;
         } else if c == '\\' && quote != Some('\'') {
-            word.get_or_insert((String::new(), at));
+            begun(&mut word);
             escaped = true;
         } else if quote == Some(c) {
             quote = None;
         } else if quote.is_none() && matches!(c, '"' | '\'') {
-            word.get_or_insert((String::new(), at));
+            begun(&mut word);
             quote = Some(c);
         } else if end || (c.is_whitespace() && quote.is_none()) {
             if let Some((text, start)) = word.take() {
-                words.push(Spanned::new(text, placed.span(start, at)));
+                words.push(Word { span: placed.span(start, at), ..text });
             }
         } else {
-            word.get_or_insert((String::new(), at)).0.push(c);
+            let (word, _) = word.get_or_insert((Word::default(), at));
+            if quote.is_none() && matches!(c, '{' | ',' | '}') {
+                word.marks.push(word.text.len());
+            }
+            word.text.push(c);
         }
     }
     words
@@ -251,6 +291,22 @@ mod tests {
         assert_eq!(options[..6], ["archive", "verbose", "compress", "partial-progress", "!owner", "exclude=a b"]);
         assert_eq!(options[6..], ["exclude=*.log", "rsh=x", "!whole-file", "temp-dir=/t"]);
         assert_eq!(findings.len(), 2, "{findings:?}");
+    }
+
+    #[test]
+    fn a_list_in_braces_is_several_words_unless_it_is_quoted() {
+        let (found, findings) = options("--exclude={a,b} --exclude='{c,d}' --exclude=\\{e,f} -{a,v}");
+        assert_eq!(
+            found,
+            ["exclude=a", "exclude=b", "exclude={c,d}", "exclude={e,f}", "archive", "verbose"],
+            "{findings:?}"
+        );
+        assert!(
+            findings[0].starts_with("c.xml:1:1: warning: `--exclude={a,b}` is taken for `--exclude=a"),
+            "{findings:?}"
+        );
+        let (_, findings) = options("--exclude={a,{b,c}}");
+        assert!(matches!(&*findings, [one] if one.contains("meant for a shell")), "{findings:?}");
     }
 
     #[test]

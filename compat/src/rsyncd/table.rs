@@ -106,7 +106,7 @@ pub const PARAMETERS: &[Known] = &[
     row(Global, "motd file", Harmless("a receiver of syncd has no message of the day")),
     row(Global, "pid file", Honoured("holds the number of the process while it runs")),
     is(Number, row(Global, "port", Honoured("the port to listen on, on UDP"))),
-    row(Global, "address", Honoured("the address to listen on")),
+    row(Global, "address", Honoured("the address to listen on, as a number or `localhost`")),
     row(Global, "socket options", Harmless("buffers are tuned for the link")),
     is(Number, row(Global, "listen backlog", Harmless("UDP has none"))),
     row(Global, "daemon chroot", NotHonoured("syncd works beneath each root by directory descriptor")),
@@ -117,7 +117,11 @@ pub const PARAMETERS: &[Known] = &[
         row(Global, "proxy protocol", Refused("`hosts allow` would see the proxy instead of the peer; remove it")),
     ),
     row(Module, "comment", Harmless("nobody lists modules")),
-    row(Module, "path", Honoured("the root of the set")),
+    row(
+        Module,
+        "path",
+        Honoured("the root of the set; a module without one that is there, or with a variable (`%`), is left out"),
+    ),
     is(
         MaybeBoolean,
         row(
@@ -181,11 +185,17 @@ pub const PARAMETERS: &[Known] = &[
         Honoured("modes that come become so before they are set (`D755`, `F644`, `u=rwX,go-w`)"),
     ),
     row(Module, "outgoing chmod", Harmless("nothing is ever read from a module")),
-    row(Module, "auth users", Honoured("who may write, proven by a password that never travels")),
+    row(
+        Module,
+        "auth users",
+        Honoured(
+            "who may write, proven by a password that never travels; a module with a group (`@`) or a pattern is left out",
+        ),
+    ),
     row(Module, "secrets file", Honoured("lines of `user:password`")),
     is(Boolean, row(Module, "strict modes", Honoured("a secrets file that others can read is refused"))),
-    row(Module, "hosts allow", Honoured("only these addresses and networks")),
-    row(Module, "hosts deny", Honoured("never these, unless also allowed")),
+    row(Module, "hosts allow", Honoured("only these addresses and networks; a module with a host name is left out")),
+    row(Module, "hosts deny", Honoured("never these, unless also allowed; a module with a host name is left out")),
     is(Boolean, row(Module, "reverse lookup", Harmless("hosts are known by address"))),
     is(Boolean, row(Module, "forward lookup", Harmless("hosts are known by address"))),
     is(Boolean, row(Module, "ignore errors", Harmless("nothing is ever read from a module"))),

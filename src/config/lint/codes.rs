@@ -301,6 +301,12 @@ pub const CODES: &[Code] = &[
         "install what the message says",
     ),
     code("push-ring", "warning", "two nodes push one tree into each other", "one primary"),
+    code(
+        "remote-directory",
+        "warning",
+        "a directory within a module, which only rsyncd serves",
+        "a module of its own for it",
+    ),
     code("remote-is-this-node", "warning, note", "a remote is the machine itself", "name the other node"),
     code("remote-is-virtual", "error", "a remote is an address that moves", "the other node's own address"),
     code(
@@ -315,6 +321,7 @@ pub const CODES: &[Code] = &[
         "an option's argument is missing or of the wrong type",
         "write it as rsync wants it",
     ),
+    code("rsync-braces", "warning", "a list in braces, which bash alone expands", "the option once for each"),
     code(
         "rsync-filter",
         "error, warning",
@@ -332,6 +339,7 @@ pub const CODES: &[Code] = &[
         "put it above the first module",
     ),
     code("rsyncd-include", "error", "what is included would be missed", "put the lines here"),
+    code("rsyncd-left-out", "error", "a module is not served, while others are", "correct what is wrong with it"),
     code("rsyncd-module-name", "error", "a module has no usable name", "write one without slashes"),
     code("rsyncd-no-equals", "warning", "a line has no `=`", "write `name = value`"),
     code(
