@@ -31,17 +31,37 @@ fn post_xfer_exec_runs_once_what_was_sent_is_live() {
     let mut pair = TestPair::builder().build();
     let seen = pair.dir.path().join("seen");
     let line = format!(
-        "post-xfer exec = cat \"$RSYNC_MODULE_PATH/site.conf\" >> {0}; echo \" $RSYNC_MODULE_NAME $RSYNC_HOST_ADDR $RSYNC_EXIT_STATUS\" >> {0}",
+        "post-xfer exec = cat \"$RSYNC_MODULE_PATH/site.conf\" >> {0}; echo \" $RSYNC_MODULE_NAME $RSYNC_USER_NAME $RSYNC_HOST_ADDR $RSYNC_EXIT_STATUS\" >> {0}",
         seen.display()
     );
     add_to_module(&pair, &line);
     fs::write(pair.src().join("site.conf"), "one").unwrap();
     pair.start_all();
     pair.wait_equal(EQUAL_WITHIN);
-    assert!(wait_until(EQUAL_WITHIN, || lines(&seen) == ["one data 127.0.0.1 0"]), "{:?}", lines(&seen));
+    assert!(wait_until(EQUAL_WITHIN, || lines(&seen) == ["one data backuser 127.0.0.1 0"]), "{:?}", lines(&seen));
     fs::write(pair.src().join("site.conf"), "two").unwrap();
     let last = || lines(&seen).last().cloned();
-    assert!(wait_until(EQUAL_WITHIN, || last().as_deref() == Some("two data 127.0.0.1 0")), "{:?}", lines(&seen));
+    assert!(
+        wait_until(EQUAL_WITHIN, || last().as_deref() == Some("two data backuser 127.0.0.1 0")),
+        "{:?}",
+        lines(&seen)
+    );
+}
+
+#[test]
+fn a_faulty_module_is_left_out_and_the_others_are_served() {
+    let mut pair = TestPair::builder().build();
+    let dir = pair.dir.path().display().to_string();
+    edit(&pair, |text| {
+        format!("{text}\n[gone]\npath = {dir}/nowhere\n[named]\npath = {dir}\nhosts allow = *.example.com\n")
+    });
+    fs::write(pair.src().join("site.conf"), "one").unwrap();
+    pair.start_all();
+    pair.wait_equal(EQUAL_WITHIN);
+    let log = pair.peers[0].node.log();
+    for name in ["gone", "named"] {
+        assert!(log.contains(&format!("the module `{name}` is left out")), "{log}");
+    }
 }
 
 #[test]

@@ -181,7 +181,7 @@ impl Connection<'_> {
                 };
                 let Asked { open, user, set, verifier } = asked;
                 match authorise::confirm(self.node, &set, self.link, &user, *verifier, &confirm) {
-                    Ok(proof) => self.grant(open, set, name, proof, writer).await,
+                    Ok(proof) => self.grant(open, set, (name, Some(user)), proof, writer).await,
                     Err(denied) => self.deny(&open, name, denied, writer).await,
                 }
             }
@@ -197,7 +197,7 @@ impl Connection<'_> {
             return self.deny(&open, name, authorise::Denied { code: Refusal::UnknownSet, cause }, writer).await;
         };
         match authorise::begin(self.node, &set, self.link, &open, Instant::now()) {
-            Ok(authorise::Step::Granted(proof)) => self.grant(open, set, name, proof, writer).await,
+            Ok(authorise::Step::Granted(proof)) => self.grant(open, set, (name, None), proof, writer).await,
             Ok(authorise::Step::Challenge { pake, confirm, verifier }) => {
                 let user = if let Proof::Password { user, .. } = &open.proof { user.clone() } else { String::new() };
                 let channel = open.channel;
@@ -212,7 +212,7 @@ impl Connection<'_> {
         &mut self,
         open: Open,
         set: Arc<ReplicaSet>,
-        name: &str,
+        (name, user): (&str, Option<String>),
         proof: String,
         writer: &mut FrameWriter,
     ) -> Result<(), Ended> {
@@ -222,6 +222,7 @@ impl Connection<'_> {
             address: self.link.remote_address(),
             key: self.link.node_key(),
             name: name.to_owned(),
+            user,
             proof: proof.clone(),
             attrs: open.attrs,
             link: self.link.clone(),

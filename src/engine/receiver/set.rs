@@ -76,6 +76,8 @@ pub struct Session {
     pub key: NodeKey,
     /// Its name.
     pub name: String,
+    /// The user whose password it proved, if any.
+    pub user: Option<String>,
     /// What its authorisation rests on.
     pub proof: String,
     /// What it replicates.

@@ -1,6 +1,5 @@
 //! rsyncd's `pre-xfer exec` and `post-xfer exec`, around each change set that goes live.
 
-use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -41,7 +40,7 @@ impl Xfer {
     /// [`ProgramError`]: it may not.
     pub(super) async fn before(&self, session: &Session) -> Result<(), ProgramError> {
         match &self.exec.before {
-            Some(command) => run(&self.program(command, session.address.ip(), None)).await,
+            Some(command) => run(&self.program(command, session, None)).await,
             None => Ok(()),
         }
     }
@@ -49,7 +48,7 @@ impl Xfer {
     /// Has `post-xfer exec` run, since a change set of `session` is live.
     pub(super) fn after(self: &Arc<Self>, session: &Session) {
         let Some(command) = &self.exec.after else { return };
-        let program = self.program(command, session.address.ip(), Some(0));
+        let program = self.program(command, session, Some(0));
         let mut after = lock(&self.after);
         if after.running {
             after.again = Some(program);
@@ -75,14 +74,17 @@ impl Xfer {
         }
     }
 
-    /// The command with the environment that rsyncd.conf(5) describes. What a peer says of itself is
-    /// not in it.
-    fn program(&self, command: &str, peer: IpAddr, exit_status: Option<i32>) -> Program {
+    /// The command with the environment that rsyncd.conf(5) describes, but for arguments of rsync, of which there are
+    /// none, and the host's name, since hosts are known by address. The user is there where a password proved it; what
+    /// a peer says of itself is not.
+    fn program(&self, command: &str, session: &Session, exit_status: Option<i32>) -> Program {
+        let peer = session.address.ip();
         let mut env = vec![
             ("RSYNC_MODULE_NAME", self.set.clone().into()),
             ("RSYNC_MODULE_PATH", self.path.clone().into()),
             ("RSYNC_HOST_ADDR", peer.to_string().into()),
             ("RSYNC_HOST_NAME", peer.to_string().into()),
+            ("RSYNC_USER_NAME", session.user.clone().unwrap_or_default().into()),
             ("RSYNC_PID", std::process::id().to_string().into()),
         ];
         match exit_status {
