@@ -444,16 +444,20 @@ fn the_program_is_replaced_and_address_state_and_process_number_stay() {
 }
 
 /// Starts it as master and has a program replace it that takes its time before it is syncd; meanwhile the process gets
-/// these signals.
-fn replace_slowly(host: &mut Host, signals: &[Signal]) {
+/// these signals. It waits for what is in the pipe, as long as that is open.
+#[must_use]
+fn replace_slowly(host: &mut Host, signals: &[Signal]) -> fs::File {
     let own = host.use_own_program();
     host.start_as_master();
     let dir = host.dir.path().display().to_string();
+    // It waits without a child: a shell that waits for one lets all signals come (dash).
     let lines = format!(
-        "[ \"$1\" != --version ] || exec {0} --version\necho >> {dir}/began\nwhile [ ! -e {dir}/go ]; do sleep 0.01; \
-         done\nexec {0} \"$@\"",
+        "[ \"$1\" != --version ] || exec {0} --version\necho >> {dir}/began\nread line < {dir}/go\nexec {0} \"$@\"",
         binary().display()
     );
+    let go = host.path("go");
+    mknodat(CWD, &go, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).expect("a pipe");
+    let mut go = fs::File::options().read(true).write(true).open(go).expect("opened");
     script(&host.path("new"), &lines);
     fs::rename(host.path("new"), own).expect("rename");
     let mut asked = Command::new(binary());
@@ -465,7 +469,8 @@ fn replace_slowly(host: &mut Host, signals: &[Signal]) {
     asked.wait().expect("a child");
     assert!(began, "{}", host.node.log());
     signals.iter().for_each(|signal| host.node.signal(*signal));
-    fs::write(host.path("go"), "").expect("write");
+    go.write_all(b"\n").expect("write");
+    go
 }
 
 #[test]
@@ -474,7 +479,7 @@ fn what_is_signalled_while_the_program_is_replaced_waits_for_the_other_one() {
         return;
     }
     let mut host = Host::new("between", false, "", "");
-    replace_slowly(&mut host, &[Signal::USR1, Signal::USR2, Signal::HUP]);
+    let _go = replace_slowly(&mut host, &[Signal::USR1, Signal::USR2, Signal::HUP]);
     for said in ["SIGUSR1 does nothing here", "SIGUSR2 does nothing here", "reload: "] {
         host.node.wait_log(0, said, PATIENCE);
     }
@@ -488,7 +493,7 @@ fn who_is_told_to_end_while_the_program_is_replaced_leaves_politely() {
         return;
     }
     let mut host = Host::new("end", false, "", "");
-    replace_slowly(&mut host, &[Signal::TERM]);
+    let _go = replace_slowly(&mut host, &[Signal::TERM]);
     assert!(host.node.wait_exit(PATIENCE).success(), "{}", host.node.log());
     assert!(!host.holds(), "{}", host.node.log());
 }
