@@ -74,21 +74,13 @@ impl Machine {
         }
     }
 
+    /// By the timer, and not at once: what else came meanwhile, such as the address that a route leads by, is done first.
     fn miss_ways(&mut self, now: Instant, is_its: impl Fn(&Instance) -> bool) {
-        let mut due = Vec::new();
-        for (id, running) in &mut self.instances {
-            if running.router.state() != State::Master || !is_its(&running.setup) || running.ways_at.is_some() {
-                continue;
+        for running in self.instances.values_mut() {
+            let waits = running.ways_at.is_some();
+            if running.router.state() == State::Master && is_its(&running.setup) && !waits {
+                running.ways_at = Some(now + running.ways_missed.again(now));
             }
-            let wait = running.ways_missed.again(now);
-            if wait.is_zero() {
-                due.push(*id);
-            } else {
-                running.ways_at = Some(now + wait);
-            }
-        }
-        for id in due {
-            self.routes(id, Ways::Repair);
         }
     }
 }

@@ -62,8 +62,11 @@ fn a_reload_makes_another_route_after_the_address_that_it_leads_by() {
 fn who_removes_a_route_or_a_rule_again_and_again_makes_it_wait() {
     let mut node = master();
     node.with(|machine, now| machine.handle_route_gone(now, Family::V4, 16, 254));
+    node.with(|machine, now| machine.handle_rule_gone(now, Family::V4, 100));
+    node.after_time(Duration::ZERO);
     assert_eq!(node.ways, [Ways::Repair]);
     node.with(|machine, now| machine.handle_rule_gone(now, Family::V4, 100));
+    node.after_time(Duration::ZERO);
     assert_eq!((node.ways.len(), node.machine.poll_timeout()), (1, Some(node.now + 10 * MS)));
     // Those of others are nobody's business here.
     node.with(|machine, now| {
@@ -92,7 +95,7 @@ fn what_could_not_be_made_is_tried_again_and_only_by_a_master() {
     assert_eq!(node.ways, [Ways::Repair]);
     node.with(failed);
     node.with(|machine, now| machine.handle_link(now, link(1, false)));
-    node.with(|machine, now| machine.handle_ways_lost(now));
+    node.with(Machine::handle_ways_lost);
     node.after_time(5000 * MS);
     assert_eq!(node.ways, [Ways::Repair, Ways::Remove]);
 }
@@ -103,5 +106,6 @@ fn an_interface_that_comes_back_has_lost_its_routes() {
     node.with(|machine, now| machine.handle_link(now, link(2, false)));
     assert_eq!(node.ways, []);
     node.with(|machine, now| machine.handle_link(now, link(2, true)));
+    node.after_time(Duration::ZERO);
     assert_eq!(node.ways, [Ways::Repair]);
 }
