@@ -134,6 +134,15 @@ impl Holding {
         (take, put)
     }
 
+    /// A reload took these off for another instance, and has put them there for this one: that they are gone will be told
+    /// once.
+    pub fn take_over(&mut self, taken: &[Held]) {
+        for kept in self.kept.iter_mut().filter(|_| self.wanted) {
+            let same = |old: &Held| kept.held.is_at(&old.interface, old.address.ip, old.address.prefix);
+            kept.replaced |= taken.iter().any(same);
+        }
+    }
+
     /// What became of putting `held` there. Returns whether it is back after it was missed.
     pub fn handle_put(&mut self, now: Instant, held: &Held, put: Put) -> bool {
         let wanted = self.wanted;

@@ -47,7 +47,12 @@ impl Machine {
                 self.create(now, new.clone(), at.map(|at| lives.swap_remove(at)), reload);
             }
         }
+        let taken: Vec<(Id, Vec<Held>)> = self.actions.iter().filter_map(taken).collect();
         for (id, (held, routes)) in puts {
+            if let Some(running) = self.instances.get_mut(&id) {
+                let by_others = taken.iter().filter(|(other, _)| *other != id);
+                by_others.for_each(|(_, taken)| running.holding.take_over(taken));
+            }
             self.put_new(now, id, held);
             if routes {
                 self.routes(id, Ways::Make);
@@ -167,6 +172,14 @@ impl Machine {
             let notice = Notice { of, what, priority: running.router.priority() };
             self.actions.push_back(Action::Tell(FromVrrp::Notice(notice)));
         }
+    }
+}
+
+/// Whose addresses an action takes away, and which.
+fn taken(action: &Action) -> Option<(Id, Vec<Held>)> {
+    match action {
+        Action::Take { instance, held } => Some((*instance, held.clone())),
+        _ => None,
     }
 }
 

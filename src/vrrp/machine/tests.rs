@@ -423,6 +423,27 @@ fn a_reload_keeps_what_stays() {
 }
 
 #[test]
+fn an_address_that_a_reload_moves_to_another_instance_nobody_took_away() {
+    let of = |moved: usize| {
+        let mut both = vec![instance("VI_1", 50, 150), instance("VI_2", 51, 150)];
+        both[moved].addresses.push(Address::new(ip(60), 24));
+        setup(both)
+    };
+    let mut node = Node::new(of(0));
+    node.after_time(4000 * MS);
+    node.with(|machine, now| machine.handle_reload(now, of(1)));
+    let said = |node: &Node| {
+        let taken = |told: &&FromVrrp| matches!(told, FromVrrp::Report(Report::Warning { message, .. }) if message.contains("taken away"));
+        node.told.iter().filter(taken).count()
+    };
+    let gone = |machine: &mut Machine, now| machine.handle_address_gone(now, 1, ip(60), 24);
+    node.with(gone);
+    assert_eq!((said(&node), node.there.len()), (0, 3));
+    node.with(gone);
+    assert_eq!(said(&node), 1);
+}
+
+#[test]
 fn a_reload_begins_and_ends_what_neighbours_are_told_for_good_measure() {
     let of = |refresh: u32| {
         let mut one = instance("VI_1", 50, 150);
