@@ -451,9 +451,12 @@ mod tests {
         assert!(findings.last().is_some_and(|f| f.contains("too deep")), "{findings:?}");
         let (_, findings) = lines_with("$A=$A $A\nx $A", &[]);
         assert!(findings.last().is_some_and(|f| f.contains("without end")), "{findings:?}");
-        let (lines, findings) = lines_with("$A=$B$B\n$B=$A$A\n~SEQ(i,1,99999999) $A\ny", &[]);
+        let (lines, findings) = lines_with("$A=$B$B\n$B=$A$A\n~SEQ(i,1,65536) $A\ny", &[]);
         assert!(lines.is_empty() && findings.len() < 100, "{} {}", lines.len(), findings.len());
         let (lines, findings) = lines_with("~SEQ(i,1,99999999999) x\ny", &[]);
+        assert_eq!(lines, ["y"]);
+        assert!(findings.last().is_some_and(|f| f.contains("not read")), "{findings:?}");
+        let (lines, findings) = lines_with("~SEQ(i,1,65536) ~SEQ(j,1,65536) x\ny", &[]);
         assert!(lines.len() <= MOST_LINES && findings.last().is_some_and(|f| f.contains("not read")));
     }
 }

@@ -4,6 +4,9 @@ use std::collections::VecDeque;
 
 use super::line::Line;
 
+/// How many values a range may have: what two bytes of an address hold.
+const MOST_VALUES: u64 = 1 << 16;
+
 /// A line that is to be read once for each value.
 #[derive(Debug)]
 pub(super) struct Repeat {
@@ -84,6 +87,9 @@ fn range(words: &[&str], hex: bool) -> Result<Values, &'static str> {
     if step == 0 || (first < last && step < 0) || (first > last && step > 0) {
         return Err("its step never reaches the last number");
     }
+    if last.abs_diff(first) / step.unsigned_abs() >= MOST_VALUES {
+        return Err("it has more than 65536 values, and is not read");
+    }
     Ok(Values::Range { next: first, step, last, hex })
 }
 
@@ -126,6 +132,19 @@ mod tests {
             assert!(values(wrong).is_err(), "{wrong}");
         }
         assert_eq!(values(&format!("~SEQ(i,{},{}) x", i64::MAX - 1, i64::MAX)).map(|v| v.len()), Ok(2));
+    }
+
+    #[test]
+    fn a_range_has_as_many_values_as_a_configuration_can_mean() {
+        let many = |text: &str| {
+            read(&Line::verbatim(text, 0, 0)).map(|mut repeat| std::iter::from_fn(|| repeat.advance()).count())
+        };
+        assert_eq!(many("~SEQ(i,1,65536) x"), Ok(65_536));
+        assert_eq!(many("~SEQx(i,0x20000,-2,2) x"), Ok(65_536));
+        let whole = format!("~SEQ(i,{},{}) x", i64::MIN, i64::MAX);
+        for wrong in ["~SEQ(i,1,65537) x", "~SEQ(i,1,99999999) x", "~SEQ(i,0x10000,0) x", &whole] {
+            assert!(many(wrong).is_err_and(|why| why.contains("65536")), "{wrong}");
+        }
     }
 
     /// Each was given to keepalived 2.2.7.

@@ -260,6 +260,10 @@ impl Traps<'_> {
                 Kind::Process => "vrrp_track_process",
                 Kind::File => "vrrp_track_file",
             };
+            // What was meant is not asked in vain for each of many lines.
+            if self.found.skips(Severity::Warning) {
+                continue;
+            }
             let message = format!("there is no `{what} {name}`: nothing is tracked");
             let help = match nearest(name, self.names.all(kind).take(FEW)) {
                 Some(near) => format!("did you mean `{near}`?"),
