@@ -130,6 +130,8 @@ impl Desk {
         // What is signalled from now on waits for the other program; what came before would be lost with this one.
         waiting::hold();
         sleep(HEARD).await;
+        // So would be what was logged and is not written.
+        self.plan.console.finish(LAST_WORD);
         let error = if signals.is_empty() {
             takeover::exec(program, &mut state, self.plan.instance.lock(), released.as_ref(), &pipes)
         } else {
