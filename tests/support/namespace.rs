@@ -171,7 +171,8 @@ impl Lan {
 fn unique(label: &str) -> String {
     static RUN: LazyLock<u64> = LazyLock::new(|| RandomState::new().hash_one(std::process::id()));
     static NEXT: AtomicU32 = AtomicU32::new(0);
-    format!("syncd-{:016x}-{}-{label}", *RUN, NEXT.fetch_add(1, Ordering::Relaxed))
+    // Short: programs are called so too, of whose names the kernel keeps fifteen bytes.
+    format!("syncd-{:06x}-{}-{label}", *RUN & 0xff_ffff, NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
 /// The file of a setting; a key with slashes may have dots in its parts, as with sysctl(8).
