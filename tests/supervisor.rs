@@ -756,7 +756,7 @@ fn a_daemon_logs_what_all_of_its_processes_say() {
 }
 
 #[test]
-fn told_to_end_twice_it_does_not_wait_for_programs_and_the_address_has_ended() {
+fn told_to_end_twice_it_does_not_wait_for_programs_and_the_address_is_gone() {
     if !namespace::allowed("told_to_end_twice_it_does_not_wait_for_programs_and_the_address_is_gone") {
         return;
     }

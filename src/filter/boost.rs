@@ -20,6 +20,9 @@ const CLASSES: [&str; 13] = [
     "alnum", "alpha", "blank", "cntrl", "digit", "graph", "lower", "print", "punct", "space", "upper", "word", "xdigit",
 ];
 
+/// How much is looked at behind a bracket or a brace: no name and no number is longer.
+const LONGEST_NAME: usize = 64;
+
 /// Boost's short names of some of them.
 const SHORT: [(&str, &str); 5] = [("d", "digit"), ("l", "lower"), ("s", "space"), ("u", "upper"), ("w", "word")];
 
@@ -143,7 +146,8 @@ impl Reader<'_> {
 
     /// `{2}`, `{2,}` or `{2,3}`, with blanks or without; a brace that begins anything else means itself.
     fn times(&mut self) -> Result<Option<String>, Refused> {
-        let inner: String = self.rest.clone().take_while(|c| *c != '}').collect();
+        let inner: String =
+            self.rest.clone().take_while(|c| c.is_ascii_digit() || ", \t".contains(*c)).take(LONGEST_NAME).collect();
         let mut behind = self.rest.clone().skip(inner.chars().count());
         if behind.next() != Some('}') {
             return Ok(None);
@@ -191,7 +195,7 @@ impl Reader<'_> {
     /// What stands in braces behind `\x`, `\p` and their like, as it stands.
     fn braced(&mut self, c: char) {
         if "xpPgkN".contains(c) && self.rest.peek() == Some(&'{') {
-            let end = self.rest.clone().position(|c| c == '}').map_or(0, |at| at + 1);
+            let end = self.rest.clone().take(LONGEST_NAME).position(|c| c == '}').map_or(0, |at| at + 1);
             let name: String = self.rest.by_ref().take(end).collect();
             self.out.push_str(&name);
         }
@@ -338,14 +342,16 @@ fn named(rest: &mut Peekable<Chars<'_>>) -> Option<(char, String)> {
     let mut ahead = rest.clone();
     let mark = ahead.next().filter(|c| ":.=".contains(*c))?;
     let mut name = String::new();
-    loop {
+    while name.len() <= LONGEST_NAME {
         match ahead.next()? {
-            c if c == mark && ahead.next_if_eq(&']').is_some() => break,
+            c if c == mark && ahead.next_if_eq(&']').is_some() => {
+                *rest = ahead;
+                return Some((mark, name));
+            }
             c => name.push(c),
         }
     }
-    *rest = ahead;
-    Some((mark, name))
+    None
 }
 
 #[cfg(test)]

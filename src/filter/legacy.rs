@@ -97,8 +97,22 @@ pub(super) fn of_bytes(bytes: &[u8]) -> String {
     // Without Unicode `\xNN` is a byte, else a character.
     let mut text = String::from("(?-u)");
     let mut rest = bytes.iter().copied().peekable();
+    // Behind `\Q`, where a backslash means itself.
+    let mut quoted = false;
     while let Some(byte) = rest.next() {
         match (byte, rest.peek().copied()) {
+            (b'\\', Some(b'E')) if quoted => {
+                quoted = false;
+                text.push_str("\\E");
+                rest.next();
+            }
+            (0x80.., _) if quoted => text.push_str(&format!(r"\E\x{byte:02X}\Q")),
+            (_, _) if quoted => text.push(byte.into()),
+            (b'\\', Some(b'Q')) => {
+                quoted = true;
+                text.push_str("\\Q");
+                rest.next();
+            }
             // A letter means itself, with a backslash before it as well.
             (b'\\', Some(0x80..)) => {}
             (b'\\', Some(next)) => {

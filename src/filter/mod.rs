@@ -203,7 +203,7 @@ mod tests {
 
     #[test]
     fn an_expression_in_another_encoding_matches_the_bytes_that_it_has() {
-        let cases: [(&[u8], &[u8], bool); 12] = [
+        let cases: [(&[u8], &[u8], bool); 14] = [
             (b"(.*)\xc8\xd5\xd6\xbe", b"a\xc8\xd5\xd6\xbe", true),
             (b"(.*)\xc8\xd5\xd6\xbe", "a\u{65e5}\u{5fd7}".as_bytes(), false),
             ("(.*)\u{65e5}\u{5fd7}".as_bytes(), "a\u{65e5}\u{5fd7}".as_bytes(), true),
@@ -212,6 +212,8 @@ mod tests {
             (b"(caf\xe9|bar)", "caf\u{e9}".as_bytes(), false),
             (b"[\xe0-\xe9]x", b"\xe5x", true),
             (br"\\\.", br"\.", true),
+            (b"(.*)\\Q\xc8.\xd5\\E+", b"x\xc8.\xd5\xd5", true),
+            (b"(.*)\\Q\xc8.\xd5\\E+", b"x\xc8-\xd5", false),
             (b"\\\xe9\\.b", b"\xe9.b", true),
             (b"(?!caf)(.*)\xe9", b"th\xe9", true),
             (b"(?!caf)(.*)\xe9", "th\u{e9}".as_bytes(), false),

@@ -46,6 +46,9 @@ pub enum Event {
     Lost,
 }
 
+/// How many datagrams are read in a row: a whole routing table may come to be, while others wait.
+const DATAGRAMS_AT_ONCE: usize = 256;
+
 /// Hears what changes from when it is opened on.
 #[derive(Debug)]
 pub struct Monitor {
@@ -78,12 +81,16 @@ impl Monitor {
         Ok(Self { socket, buffer: vec![0; DATAGRAM], events: VecDeque::new() })
     }
 
-    /// What changed next; `None` where nothing more did so far. It is to be called until it says so.
+    /// What changed next; `None` where nothing more did so far, or where much came that is of no interest: whoever
+    /// waits for the socket by poll(2) is woken again. It is to be called until it says so.
     ///
     /// # Errors
     /// The socket is broken.
     pub fn receive(&mut self) -> io::Result<Option<Event>> {
-        while self.events.is_empty() {
+        for _ in 0..DATAGRAMS_AT_ONCE {
+            if !self.events.is_empty() {
+                break;
+            }
             let got = recvfrom(&self.socket, self.buffer.as_mut_slice(), RecvFlags::empty());
             let (length, sender) = match got {
                 Ok((length, _, sender)) => (length, sender),

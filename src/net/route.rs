@@ -25,6 +25,8 @@ const KEEPALIVED: u8 = 18;
 const FIXED: usize = 12;
 
 /// Attributes of a rule (linux/fib_rules.h).
+const FRA_DST: u16 = 1;
+const FRA_SRC: u16 = 2;
 const FRA_IIFNAME: u16 = 3;
 const FRA_PRIORITY: u16 = 6;
 const FRA_FWMARK: u16 = 10;
@@ -177,6 +179,9 @@ impl Selecting {
         let said = attributes(payload, FIXED).map(value);
         let counts = |(kind, value): &(u16, Vec<u8>)| match *kind {
             FRA_PRIORITY => false,
+            // Of a network that is everything the kernel shows nothing.
+            FRA_DST => to > 0,
+            FRA_SRC => from > 0,
             // Shown where there is none.
             FRA_SUPPRESS_PREFIXLEN => value.iter().any(|byte| *byte != 0xff),
             // Not shown where there is none.

@@ -372,6 +372,9 @@ impl Desk {
     /// been read before it was written last.
     fn reload(&mut self, reply: Option<Responder>) {
         let later = reply.is_none() && !self.vrrp.is_at_rest();
+        if later {
+            tracing::info!("reload: VRRP follows as soon as its process is ready for it");
+        }
         self.reload_due |= later;
         let vrrp = (!later).then(|| self.reload_vrrp());
         let engine = self.engine.as_ref().map(|_| self.plan.instance.dir().to_owned());

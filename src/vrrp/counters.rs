@@ -32,6 +32,8 @@ pub struct Counters {
     rejected: BTreeMap<(Option<IpAddr>, Rejected), Rejections>,
     /// When the log heard last of an address that could not be put on its interface.
     failure: Option<Instant>,
+    /// The same of a route or a rule that could not be made.
+    failure_of_ways: Option<Instant>,
     /// Who ever named other addresses.
     others: BTreeMap<IpAddr, Other>,
 }
@@ -100,11 +102,12 @@ impl Counters {
 
     /// An address could not be put on its interface. Returns whether the log is to hear of it.
     pub fn tells_failure(&mut self, now: Instant) -> bool {
-        let tells = self.failure.is_none_or(|told| now.saturating_duration_since(told) >= SILENCE);
-        if tells {
-            self.failure = Some(now);
-        }
-        tells
+        tells(&mut self.failure, now)
+    }
+
+    /// A route or a rule could not be made. Returns whether the log is to hear of it.
+    pub fn tells_failure_of_ways(&mut self, now: Instant) -> bool {
+        tells(&mut self.failure_of_ways, now)
     }
 
     /// A packet that counts names other addresses, or the same. Returns whether the log is to hear of it.
@@ -162,6 +165,15 @@ pub fn also_used(vrid: u8, by: IpAddr, why: Rejected) -> String {
 #[must_use]
 pub fn other_addresses(vrid: u8, by: IpAddr) -> String {
     format!("{by} advertises other addresses for VRID {vrid} than are configured here: make both lists the same")
+}
+
+/// Whether the log is to hear of what it heard of at `told`, and then has.
+fn tells(told: &mut Option<Instant>, now: Instant) -> bool {
+    let tells = told.is_none_or(|told| now.saturating_duration_since(told) >= SILENCE);
+    if tells {
+        *told = Some(now);
+    }
+    tells
 }
 
 #[cfg(test)]

@@ -139,7 +139,8 @@ fn a_rule_without_a_priority_is_there_once_and_goes_however_often_it_was_made() 
     let rules = [
         Rule { from: Some((vip.ip, vip.prefix)), ..none.clone() },
         Rule { mark: Some((1, 0xff)), output: Some("eth0".into()), table: 1000, ..none.clone() },
-        Rule { family: Family::V6, input: Some("eth0".into()), ..none },
+        Rule { family: Family::V6, input: Some("eth0".into()), ..none.clone() },
+        Rule { to: Some((std::net::Ipv4Addr::UNSPECIFIED.into(), 0)), table: 1001, ..none },
     ];
     let shown = || host.ip("rule show") + &host.ip("-6 rule show");
     // What a life before this one made a second time, and somebody else's.
@@ -149,9 +150,9 @@ fn a_rule_without_a_priority_is_there_once_and_goes_however_often_it_was_made() 
         let mut netlink = Netlink::open().expect("netlink");
         let rules: Vec<_> = rules.iter().collect();
         let mut put = || netlink.put_rules(&rules).into_iter().map(|put| put.expect("put")).collect::<Vec<_>>();
-        assert_eq!(put(), [Put::AlreadyThere, Put::New, Put::New]);
-        assert_eq!(put(), [Put::AlreadyThere; 3]);
-        assert_eq!(shown().matches("proto keepalived").count(), 3, "{}", shown());
+        assert_eq!(put(), [Put::AlreadyThere, Put::New, Put::New, Put::New]);
+        assert_eq!(put(), [Put::AlreadyThere; 4]);
+        assert_eq!(shown().matches("proto keepalived").count(), 4, "{}", shown());
         host.ip("rule add from 10.97.1.60 table 77 protocol keepalived priority 202");
         assert!(netlink.remove_rules(&rules).into_iter().all(|done| done.expect("removed") == Removed::Gone));
         assert!(netlink.remove_rules(&rules).into_iter().all(|done| done.expect("not there") == Removed::NotThere));

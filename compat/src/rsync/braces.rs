@@ -3,12 +3,12 @@
 /// How many words one may become.
 const MOST: usize = 64;
 
-/// The words that `text` is, of which the braces and commas outside of quotes stand at `marks`; one word where there
+/// The words that `text` is, of which the braces and commas outside of quotes stand at `marks`, in order; one word where there
 /// is no list in it. None where bash would make more of it than lists: one within another, or `{1..9}`.
 pub(super) fn expand(text: &str, marks: &[usize]) -> Option<Vec<String>> {
     let mut words = vec![String::new()];
     let mut from = 0;
-    let mark = |at: usize| text.as_bytes().get(at).copied().filter(|_| marks.contains(&at));
+    let mark = |at: usize| text.as_bytes().get(at).copied().filter(|_| marks.binary_search(&at).is_ok());
     let mut at = 0;
     while at < text.len() {
         if mark(at) != Some(b'{') {

@@ -137,17 +137,17 @@ impl Hands {
         }
         let answers = [self.netlink.put_routes(&routes), self.netlink.put_rules(&rules)];
         let texts = setup.routes.iter().map(route_text).chain(setup.rules.iter().map(rule_text));
-        let mut failed = None;
+        let mut failed = Vec::new();
         for (answer, text) in answers.into_iter().flatten().zip(texts) {
             match answer {
                 Ok(Placement::New) if ways == Ways::Repair => {
                     self.warn(machine, Some(id), format!("{text} was not there: it is put back"));
                 }
                 Ok(_) => {}
-                Err(e) => failed = failed.or(Some(e.to_string())),
+                Err(e) => failed.push(e.to_string()),
             }
         }
-        machine.handle_ways(Instant::now(), id, failed);
+        machine.handle_ways(Instant::now(), id, (!failed.is_empty()).then(|| failed.join("; ")));
     }
 
     fn announce(&mut self, machine: &Machine, announcement: &Announcement) {

@@ -69,7 +69,7 @@ impl Machine {
         if running.router.state() == State::Master {
             running.ways_at = running.ways_at.or(Some(now + RETRY));
         }
-        if running.counters.tells_failure(now) {
+        if running.counters.tells_failure_of_ways(now) {
             self.warn(id, why);
         }
     }

@@ -184,7 +184,12 @@ pub(super) const INSTANCE: &[Keyword] = &[
     row("use_vmac_addr", Flag, "no", NotHonoured("addresses on other interfaces have the hardware addresses of those")),
     row("vmac_xmit_base", Flag, "no", Honoured("adverts leave by the interface below")),
     row("use_ipvlan", Any, "no", Refused("syncd makes no ipvlan; use `use_vmac`, or remove it")),
-    row("promote_secondaries", Flag, "no", Harmless("syncd sets it on every interface that it puts an address on")),
+    row(
+        "promote_secondaries",
+        Flag,
+        "no",
+        Harmless("syncd sets it, where it may, on every interface that it puts an IPv4 address on"),
+    ),
     row("native_ipv6", Flag, "no", Harmless("it changes nothing that counts here")),
     row("debug", Any, "0", Differs("no meaning: syncd says more with SYNCD_LOG=debug")),
     row("linkbeat_use_polling", Flag, "no", Differs("no meaning: the kernel tells of a link that goes")),

@@ -80,7 +80,9 @@ pub(super) fn args(run: Run, dry: bool, options: &SetOptions, source: &Path, tar
     match run {
         Run::Probe { deletes, content, compresses } => {
             words.extend(["--dirs", "--from0", "--files-from=-"].map(Into::into));
-            words.extend(deletes.then(|| "--delete-missing-args".into()));
+            // Either may be refused without the other.
+            words
+                .extend(deletes.then_some(["--delete", "--delete-missing-args"].map(Into::into)).into_iter().flatten());
             words.extend(content.then(|| "--checksum".into()));
             words.extend(compresses.then(|| "--compress".into()));
         }

@@ -73,6 +73,11 @@ pub(super) fn excluded(stderr: &[Vec<u8>]) -> BTreeSet<RelPath> {
     stderr.iter().filter_map(|line| excluded_by(line)).collect()
 }
 
+/// Whether the line names what the rules of the module exclude.
+pub(super) fn is_about_excluded(line: &[u8]) -> bool {
+    line.starts_with(EXCLUDED)
+}
+
 /// Whether a run that did a part of its work did all but what the rules of the module exclude.
 pub(super) fn is_of_excluded_alone(stderr: &[Vec<u8>]) -> bool {
     let mut told = stderr.iter().filter(|line| tells(&plain(line)) && !line.starts_with(b"***")).peekable();

@@ -80,7 +80,7 @@ pub(in crate::engine::source) async fn compare(route: &Route<'_>) -> Result<Comp
     let unread = route.target.is_unread();
     let usual = by_time(&route.set.config.options);
     let Listed { items, excluded, missed } = look(route, if unread { By::CONTENT } else { usual }).await?;
-    let unread = unread && missed.is_some();
+    let unread = unread && (missed.is_some() || route.target.lacks().checksum);
     note_excluded(route, &excluded);
     if let Some(missed) = missed {
         tracing::warn!(set = route.set.config.name, peer = %route.target, "not all could be compared: {missed}");
@@ -133,9 +133,13 @@ fn content_alone(items: &[Item]) -> BTreeSet<RelPath> {
 /// # Errors
 /// [`Failure`], also when anything could not be read: what is not known is not called equal.
 pub(in crate::engine::source) async fn verify(route: &Route<'_>) -> Result<Vec<Found>, Failure> {
-    if route.target.lacks().checksum {
-        let cause = "the rsyncd there refuses --checksum (refuse options): content cannot be compared";
-        return Err(Failure { reached: true, cause: cause.to_owned() });
+    let lacks = route.target.lacks();
+    let refused = |cause: &str| Err(Failure { reached: true, cause: cause.to_owned() });
+    if lacks.checksum {
+        return refused("the rsyncd there refuses --checksum (refuse options): content cannot be compared");
+    }
+    if lacks.deletion && route.set.deletes() {
+        return refused("the rsyncd there refuses --delete (refuse options): what is there alone cannot be listed");
     }
     let Listed { items, missed, .. } = look(route, By::CONTENT).await?;
     if let Some(missed) = missed {

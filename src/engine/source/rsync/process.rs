@@ -7,11 +7,14 @@ use std::process::Stdio;
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWriteExt, BufReader};
 use tokio::process::Command;
 
-use super::complaint::Failure;
+use super::complaint::{self, Failure};
 use crate::process::Group;
 
 /// How many lines of complaints are kept; more are read and dropped.
 const MAX_COMPLAINTS: usize = 1000;
+
+/// How many bytes of lines about what a module excludes are kept besides: one for each such name that there is.
+const MAX_EXCLUDED: usize = 8 << 20;
 
 /// The longest line that is kept in bytes: a path has up to 16 KiB, each byte up to five.
 const MAX_LINE: usize = 128 * 1024;
@@ -40,9 +43,17 @@ pub(super) async fn run(args: &[OsString], input: Vec<u8>, mut take: impl FnMut(
             let _ = stdin.write_all(&input).await;
         }
     };
-    let mut complaints = Vec::new();
+    let (mut complaints, mut excluded, mut others) = (Vec::new(), 0, 0);
     let complain = |line: &[u8]| {
-        if complaints.len() < MAX_COMPLAINTS {
+        // Apart, so that not so many of these hide that something else went wrong.
+        let fits = if complaint::is_about_excluded(line) {
+            excluded += line.len();
+            excluded <= MAX_EXCLUDED
+        } else {
+            others += 1;
+            others <= MAX_COMPLAINTS
+        };
+        if fits {
             complaints.push(line.to_vec());
         }
     };
